@@ -1,0 +1,42 @@
+"""saywhy says why a model predicted what it predicted: which words pushed the number up or down, and how far to believe it.
+
+>>> import saywhy
+>>> explainer = saywhy.Explainer()  # or a hub id, a folder, (model, tokenizer), a pipeline, a callable
+>>> explainer("I love you, I like you, I also kinda dislike you").top(5)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .explain import Explainer
+    from .io import load
+    from .methods import METHODS
+    from .types import Explanation, Explanations
+
+__version__ = "0.1.0"
+
+# name -> the module it lives in; importing saywhy imports none of them until it is used
+_HOMES = {
+    "Explainer": "explain",
+    "Explanation": "types",
+    "Explanations": "types",
+    "METHODS": "methods",
+    "load": "io",
+}
+__all__ = ["METHODS", "Explainer", "Explanation", "Explanations", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'saywhy' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,315 @@
+"""The engine: answers the questions of many methods about many inputs at once, with as few model calls as they need."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import MethodError, ModelError
+from .types import Asking, Cost, Encoding, Floats, Problem, Question, Scores, Slopes, Values
+
+if TYPE_CHECKING:
+    from .models import Model
+
+CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
+
+
+@dataclass(eq=False)
+class Seen:
+    """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
+
+    outputs: dict[Hashable, Floats] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A problem together with what answers it: the encoding, and how an output becomes the targets' numbers."""
+
+    problem: Problem
+    encoding: Encoding
+    score: Callable[[Tensor], Tensor]  # [B, outputs] -> [B, K]
+    seen: Seen
+
+
+def pack(sizes: Sequence[int], budget: int, most: int | None = None, uniform: bool = False) -> list[list[int]]:
+    """Indices in batches of like length: rows x longest stays within the budget, whatever input each row comes from."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        last = batches[-1] if batches else []
+        longest = sizes[last[0]] if last else 0
+        fits = last and longest * (len(last) + 1) <= budget and (most is None or len(last) < most)
+        if fits and (not uniform or longest == sizes[i]):
+            last.append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+class Engine:
+    """One model, ready to answer. Lives for one call; holds the batch size that has proved to fit."""
+
+    def __init__(self, model: Model, batch_tokens: int | None = None, tick: Callable[[int], None] | None = None):
+        self.model = model
+        self.budget = batch_tokens or model.batch_tokens
+        self.tick = tick or (lambda rows: None)
+
+    def run(self, jobs: Sequence[tuple[Posed, Asking]]) -> list[Scores]:
+        """Drive all the methods to their end, each answered together with the others; their scores, in order."""
+        scores: list[Scores | None] = [None] * len(jobs)
+        asked: dict[int, Question] = {}
+
+        def advance(i: int, answer: Any) -> None:
+            try:
+                asked[i] = jobs[i][1].send(answer)
+            except StopIteration as end:
+                scores[i] = _checked(end.value, jobs[i][0].problem)
+
+        try:
+            for i in range(len(jobs)):
+                advance(i, None)
+            while asked:
+                questions, asked = asked, {}
+                for i, answer in self._answers({i: (jobs[i][0], question) for i, question in questions.items()}):
+                    advance(i, answer)
+        finally:
+            for _, asking in jobs:
+                asking.close()
+        return [s for s in scores if s is not None]
+
+    def _answers(self, asked: Mapping[int, tuple[Posed, Question]]) -> Iterator[tuple[int, Any]]:
+        values = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Values)}
+        slopes = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Slopes)}
+        for _, question in (pair for i, pair in asked.items() if i not in values and i not in slopes):
+            raise MethodError(f"A method yields Values or Slopes, not {type(question).__name__}.")
+        yield from zip(values, self.values([(posed, q.coalitions) for posed, q in values.values()]), strict=True)
+        yield from zip(slopes, self.slopes(list(slopes.values())), strict=True)
+
+    # ---- values: what the model says about subsets ------------------------------------------------------------------
+
+    def values(self, asked: Sequence[tuple[Posed, Tensor]]) -> list[Tensor]:
+        """For each: bool [N, n] -> float64 [N, K]. Every distinct row goes through the model once."""
+        outputs = self.outputs([(posed.encoding, posed.seen, coalitions) for posed, coalitions in asked])
+        out = []
+        for (posed, _), rows in zip(asked, outputs, strict=True):
+            numbers = posed.score(rows)
+            _finite(posed, numbers)
+            out.append(numbers)
+        return out
+
+    def outputs(self, asked: Sequence[tuple[Encoding, Seen, Tensor]]) -> list[Tensor]:
+        """For each: bool [N, n] -> the model's outputs, float64 [N, outputs]."""
+        found: list[list[Floats]] = [[] for _ in asked]
+        for piece in _pieces([len(coalitions) for _, _, coalitions in asked]):
+            rows: dict[Hashable, Any] = {}
+            wanted: dict[Hashable, list[Seen]] = {}
+            keys: list[tuple[int, list[Hashable]]] = []
+            for j, start, end in piece:
+                encoding, seen, coalitions = asked[j]
+                made = encoding.at(coalitions[start:end].cpu().numpy())
+                named = [self.model.key(row) for row in made]
+                keys.append((j, named))
+                for name, row in zip(named, made, strict=True):
+                    if name not in seen.outputs and seen not in wanted.setdefault(name, []):
+                        rows[name] = row
+                        wanted[name].append(seen)
+            self._forward(rows, wanted)
+            for j, named in keys:
+                found[j] += [asked[j][1].outputs[name] for name in named]
+        return [torch.from_numpy(np.stack(each)) for each in found]
+
+    def _forward(self, rows: dict[Hashable, Any], wanted: dict[Hashable, list[Seen]]) -> None:
+        names = list(rows)
+        sizes = [self.model.size(rows[name]) for name in names]
+
+        def send(batch: Sequence[int]) -> None:
+            started = time.perf_counter()
+            with torch.no_grad():
+                out = self.model.forward([rows[names[b]] for b in batch]).double().cpu().numpy()
+            spent = time.perf_counter() - started
+            for b, answer in zip(batch, out, strict=True):
+                for seen in wanted[names[b]]:
+                    seen.outputs[names[b]] = answer
+            self._charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
+
+        self._in_batches(sizes, send)
+
+    # ---- slopes: how the targets change with the embeddings ----------------------------------------------------------
+
+    def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
+        """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
+        bases = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
+        items = [(j, b) for j, (_, q) in enumerate(asked) for b in range(len(q.points))]
+        answers = [_blank(posed, q) for posed, q in asked]
+
+        def send(batch: Sequence[int]) -> None:
+            started = time.perf_counter()
+            chosen = sorted(items[i] for i in batch)
+            bent = any(asked[j][1].along is not None for j, _ in chosen)
+            with torch.inference_mode(False), torch.set_grad_enabled(bent):
+                points = [asked[j][1].points[b].detach().clone().requires_grad_(bent) for j, b in chosen]
+                outputs = self.model.forward([bases[j] for j, _ in chosen], points)
+                groups = [_Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in _grouped(chosen)]
+                backwards = _backward(groups, points) if bent else 0
+            for group in groups:
+                group.keep_values()
+            paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
+            self._charge(paid, time.perf_counter() - started, backwards)
+
+        self._in_batches([asked[j][1].points.shape[1] for j, _ in items], send)
+        return answers
+
+    # ---- batches -----------------------------------------------------------------------------------------------------
+
+    def _in_batches(self, sizes: Sequence[int], send: Callable[[Sequence[int]], None]) -> None:
+        """Send everything in packed batches; where memory runs out, halve the batch and go on."""
+        queue = deque(pack(sizes, self.budget, self.model.most_rows, self.model.uniform))
+        with self.model.still():
+            while queue:
+                batch = queue.popleft()
+                if self._fits(batch, sizes, send):
+                    self.tick(len(batch))
+                    continue
+                self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
+                half = len(batch) // 2
+                queue.extendleft([batch[half:], batch[:half]])
+
+    def _fits(self, batch: Sequence[int], sizes: Sequence[int], send: Callable[[Sequence[int]], None]) -> bool:
+        try:
+            send(batch)
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise ModelError(f"Out of memory on a single input of {sizes[batch[0]]} positions: {error}") from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return False
+
+    def _charge(self, paid: Sequence[tuple[Sequence[Seen], int]], seconds: float, backward: int) -> None:
+        """Each input pays for its rows, for the passes it had a part in, and its share of the time by length."""
+        total = sum(size for _, size in paid) or 1
+        took_part: set[int] = set()
+        for payers, size in paid:
+            for seen in payers:
+                first = id(seen) not in took_part
+                took_part.add(id(seen))
+                share = seconds * size / total / len(payers)
+                seen.cost = seen.cost.plus(Cost(1, int(backward > 0), int(first), backward if first else 0, share))
+
+
+def _pieces(counts: Sequence[int]) -> Iterator[list[tuple[int, int, int]]]:
+    """(which, start, end) slices that together hold at most CHUNK rows."""
+    piece: list[tuple[int, int, int]] = []
+    room = CHUNK
+    for j, count in enumerate(counts):
+        start = 0
+        while start < count:
+            end = min(count, start + room)
+            piece.append((j, start, end))
+            room -= end - start
+            start = end
+            if room == 0:
+                yield piece
+                piece, room = [], CHUNK
+    if piece:
+        yield piece
+
+
+def _grouped(chosen: Sequence[tuple[int, int]]) -> list[tuple[int, slice, list[int]]]:
+    """(question, its rows in the batch, their places among its points); `chosen` is sorted."""
+    groups: list[tuple[int, slice, list[int]]] = []
+    for row, (j, b) in enumerate(chosen):
+        if not groups or groups[-1][0] != j:
+            groups.append((j, slice(row, row), []))
+        _, begun, places = groups[-1]
+        groups[-1] = (j, slice(begun.start, row + 1), [*places, b])
+    return groups
+
+
+def _blank(posed: Posed, q: Slopes) -> tuple[Tensor, Tensor]:
+    """Room for the answer: values [B, K] and slopes [K, B, S] (or [K, 0, S])."""
+    (many, length), targets = q.points.shape[:2], len(posed.problem.targets)
+    room = torch.empty(targets, 0 if q.along is None else many, length, dtype=torch.float64)
+    return torch.empty(many, targets, dtype=torch.float64), room
+
+
+class _Group:
+    """The rows of one question within a batch: their numbers, and where the answer goes."""
+
+    def __init__(
+        self,
+        posed: Posed,
+        asked: Slopes,
+        rows: slice,
+        places: list[int],
+        outputs: Tensor,
+        answer: tuple[Tensor, Tensor],
+    ):
+        self.posed, self.asked, self.rows, self.places = posed, asked, rows, places
+        self.numbers = posed.score(outputs[rows])  # [b, K]
+        self.values, self.slopes = answer
+
+    def keep_values(self) -> None:
+        self.values[self.places] = self.numbers.detach().double().cpu()
+        _finite(self.posed, self.values[self.places])
+
+    def keep_slopes(self, k: int, gradients: Sequence[Tensor]) -> None:
+        along = self.asked.along
+        gradient = torch.stack(list(gradients[self.rows]))  # [b, S, D]
+        dot = isinstance(along, Tensor)
+        folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient)) if dot else gradient.norm(dim=-1)
+        self.slopes[k, self.places] = folded.double().cpu()
+
+
+def _backward(groups: Sequence[_Group], points: Sequence[Tensor]) -> int:
+    """One backward pass a target, for all rows of the batch together; how many there were."""
+    groups = [group for group in groups if group.asked.along is not None]
+    passes = max(group.numbers.shape[1] for group in groups)
+    for k in range(passes):
+        having = [group for group in groups if group.numbers.shape[1] > k]
+        total = torch.stack([group.numbers[:, k].sum() for group in having]).sum()
+        gradients = torch.autograd.grad(
+            total, points, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
+        )
+        for group in having:
+            group.keep_slopes(k, gradients)
+    return passes
+
+
+def _checked(scores: object, problem: Problem) -> Scores:
+    """What a method returned, if it is Scores of the right shape."""
+    if not isinstance(scores, Scores) or tuple(scores.values.shape) != (len(problem.targets), problem.n):
+        got = tuple(scores.values.shape) if isinstance(scores, Scores) else type(scores).__name__
+        raise MethodError(
+            f"A method returns Scores of shape ({len(problem.targets)}, {problem.n}) [targets, features], not {got}."
+        )
+    return scores
+
+
+def _finite(posed: Posed, numbers: Tensor) -> None:
+    bad = ~torch.isfinite(numbers)
+    if bool(bad.any()):
+        label = posed.problem.targets[int(bad.any(0).nonzero()[0])].label
+        text = next(iter(posed.encoding.texts.values()))
+        raise ModelError(
+            f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
+            f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."
+        )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    said = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in said
+        or "can't allocate memory" in said
+    )

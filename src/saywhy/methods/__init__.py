@@ -1,0 +1,84 @@
+"""The table of methods. A method is a generator that asks about a problem and returns scores; a row gives it a name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import OptionError, unknown
+from ..types import Asking
+from .coalitions import occlusion, random, shapley_sampling, shapley_values
+from .gradients import gradient_shap, input_x_gradient, integrated_gradients, saliency, smoothgrad
+from .surrogates import kernel_shap, lime
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row: what a user and a contract test must know of a method."""
+
+    function: Callable[..., Asking]
+    family: str  # "coalition", "gradient" or "control"
+    cost: str  # evaluations a text, in F (forwards) and B (backwards); n features
+    source: str
+    complete: bool = False  # do the scores add up to value - base?
+    leaves_one_out: bool = False  # does it look at each feature alone absent?
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring: what comes out."""
+        return (inspect.getdoc(self.function) or "").split("\n")[0].split(". ")[0].rstrip(".")
+
+    @property
+    def gradients(self) -> bool:
+        return self.family == "gradient"
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """option -> default"""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+_ROWS = (
+    Method(integrated_gradients, "gradient", "9-25 (F + B), adaptive", "Sundararajan et al. 2017", complete=True),
+    Method(occlusion, "coalition", "n + 1 F", "Zeiler & Fergus 2014", leaves_one_out=True),
+    Method(kernel_shap, "coalition", "16 n + 64 F, or 2^n", "Lundberg & Lee 2017; Musco & Witter 2025", complete=True),
+    Method(shapley_sampling, "coalition", "16 n F", "Castro et al. 2009", complete=True),
+    Method(shapley_values, "coalition", "2^n F", "Shapley 1953", complete=True),
+    Method(lime, "coalition", "257 F", "Ribeiro et al. 2016"),
+    Method(input_x_gradient, "gradient", "1 (F + B)", "Shrikumar et al. 2016"),
+    Method(saliency, "gradient", "1 (F + B)", "Simonyan et al. 2014"),
+    Method(smoothgrad, "gradient", "16 (F + B)", "Smilkov et al. 2017"),
+    Method(gradient_shap, "gradient", "16 (F + B)", "Lundberg & Lee 2017; Erion et al. 2021"),
+    Method(random, "control", "none", "control"),
+)
+METHODS: Mapping[str, Method] = {row.name: row for row in _ROWS}
+
+
+def method_named(wanted: str | Callable[..., Asking]) -> Method:
+    """The row of a method given by name, or a row made for a caller's own generator function."""
+    if callable(wanted):
+        return Method(wanted, "custom", "?", "the caller's own")
+    if wanted not in METHODS:
+        raise unknown("method", wanted, METHODS)
+    return METHODS[wanted]
+
+
+def checked_options(method: Method, options: Mapping[str, Any]) -> None:
+    """Refuses an option that the method does not have, and says whose it is."""
+    for name in options:
+        if name in method.options:
+            continue
+        owners = [row.name for row in METHODS.values() if name in row.options]
+        if owners:
+            raise OptionError(
+                f"{name!r} is an option of {', '.join(owners)}, not of {method.name}, "
+                f"which takes {', '.join(method.options) or 'none'}."
+            )
+        raise unknown(f"option for {method.name}", name, method.options)

@@ -1,0 +1,184 @@
+"""Methods that ask how the targets change with the embeddings: gradients at a point, under noise, and along a path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import MethodError, OptionError
+from ..types import Asking, Problem, Scores, Slopes, Smooth
+
+
+def smooth_face(problem: Problem) -> Smooth:
+    """The differentiable face of the problem, or a MethodError that says what to use instead."""
+    if problem.smooth is None:
+        raise MethodError(
+            "This problem has no gradients (a black box, a model without embeddings, or absent='drop'). "
+            "Use a coalition method: 'occlusion', 'kernel_shap', 'shapley_sampling', 'shapley_values' or 'lime'."
+        )
+    return problem.smooth
+
+
+def saliency(problem: Problem) -> Asking:
+    """The L2 norm of the gradient at each feature's embeddings: how sensitive, not which way. Always >= 0.
+
+    1 forward, 1 backward a target. Source: Simonyan, Vedaldi & Zisserman 2014; the norm as in Atanasova et al. 2020.
+    """
+    face = smooth_face(problem)
+    _, slopes = yield Slopes(face.point[None], along="norm")  # [K, 1, S]
+    return Scores(face.fold(slopes[:, 0]))
+
+
+def input_x_gradient(problem: Problem) -> Asking:
+    """The gradient dotted with (point - origin): the change that a straight line through the point predicts.
+
+    1 forward, 1 backward a target. Source: Shrikumar et al. 2016, with the difference from the origin in place of the input.
+    """
+    face = smooth_face(problem)
+    _, slopes = yield Slopes(face.point[None], along=face.point - face.origin)
+    return Scores(face.fold(slopes[:, 0]))
+
+
+def smoothgrad(problem: Problem, *, samples: int = 16, noise: float = 0.1, seed: int = 0) -> Asking:
+    """Input x gradient averaged over noisy copies of the embeddings, with standard errors. `samples` forwards and backwards.
+
+    `noise` is the standard deviation of the noise in units of the embeddings' own; each draw comes with its negative.
+    Source: Smilkov et al. 2017.
+    """
+    face = smooth_face(problem)
+    if samples < 2 or samples % 2 or noise <= 0:
+        raise OptionError(
+            f"smoothgrad needs an even number of samples (each with its negative) and noise > 0, not {samples} and {noise}."
+        )
+    half = _noise(face, samples // 2, noise, seed)
+    return (yield from _averaged(face, face.point + torch.cat([half, -half]), pairs=True))
+
+
+def gradient_shap(problem: Problem, *, samples: int = 16, noise: float = 0.0, seed: int = 0) -> Asking:
+    """Expected gradients: input x gradient averaged over random places on the path from the origin, with standard errors.
+
+    One place is drawn in each of `samples` equal pieces of the path; `noise` as in smoothgrad. `samples` forwards and
+    backwards. Source: Lundberg & Lee 2017 (GradientExplainer); Erion et al. 2021.
+    """
+    face = smooth_face(problem)
+    if samples < 2 or noise < 0:
+        raise OptionError(f"gradient_shap needs samples >= 2 and noise >= 0, not {samples} and {noise}.")
+    draw = torch.Generator().manual_seed(seed)
+    place = (torch.arange(samples) + torch.rand(samples, generator=draw)) / samples
+    points = _on_path(face, place)
+    if noise:
+        points = points + _noise(face, samples, noise, seed + 1)
+    return (yield from _averaged(face, points, pairs=False))
+
+
+def _noise(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
+    """[samples, S, D]: Gaussian noise on the positions that belong to a feature."""
+    draw = torch.Generator().manual_seed(seed)
+    owned = torch.as_tensor(face.owner >= 0)
+    scale = noise * face.point.detach()[owned.to(face.point.device)].std()
+    eps = torch.randn(samples, *face.point.shape, generator=draw) * owned[:, None]
+    return eps.to(face.point) * scale
+
+
+def _averaged(face: Smooth, points: Tensor, pairs: bool) -> Asking:
+    _, slopes = yield Slopes(points, along=face.point - face.origin)
+    each = face.fold(slopes)  # [K, B, n]
+    if pairs:
+        each = each.reshape(each.shape[0], 2, -1, each.shape[2]).mean(1)
+    error = each.std(1) / math.sqrt(each.shape[1]) if each.shape[1] > 1 else None
+    return Scores(each.mean(1), stderr=error)
+
+
+def _on_path(face: Smooth, places: Tensor) -> Tensor:
+    """[B] places in 0..1 -> the points [B, S, D] there, 0 at the origin and 1 at the point."""
+    return face.origin + places.to(face.point)[:, None, None] * (face.point - face.origin)
+
+
+def integrated_gradients(
+    problem: Problem, *, tolerance: float = 0.01, budget: int = 200, steps: int | None = None
+) -> Asking:
+    """The gradient integrated along the straight path from origin to point; the scores add up to value - base.
+
+    Adaptive: each piece of the path knows its true integral from the values at its ends, so its error is known exactly, and
+    only pieces that are off are cut, until the errors together are within `tolerance` x sum(|scores|) or `budget` points
+    were asked; the note says so if it did not converge. Usually 9 to 25 forwards and backwards. `steps` gives the fixed
+    Gauss-Legendre rule with that many points instead. Source: Sundararajan, Taly & Yan 2017.
+    """
+    face = smooth_face(problem)
+    if steps is not None:
+        return (yield from _fixed(face, steps))
+    if not 0 < tolerance < 1 or budget < 9:
+        raise OptionError(
+            f"integrated_gradients needs 0 < tolerance < 1 and a budget of at least 9, not {tolerance} and {budget}."
+        )
+    path = _Path(face)
+    yield from path.ask([0, 0.25, 0.5, 0.75, 1])
+    pieces = [(0.0, 0.5), (0.5, 1.0)]
+    while True:
+        integrals, errors = path.simpson(pieces)  # [P, K, S], [P, K]
+        allowed = tolerance * face.fold(integrals.sum(0)).abs().sum(-1)  # [K]
+        off = errors.sum(0) - allowed
+        if (off <= 0).all() or len(path.places) + 2 > budget:
+            break
+        pieces = yield from path.cut(pieces, errors, allowed, budget)
+    notes = () if (off <= 0).all() else (_unconverged(errors, allowed, tolerance, len(path.places)),)
+    return Scores(face.fold(integrals.sum(0)), notes=notes)
+
+
+class _Path:
+    """The straight path from origin (0) to point (1), and what is known at each place on it: values [K], slopes [K, S]."""
+
+    def __init__(self, face: Smooth):
+        self.face = face
+        self.places: dict[float, tuple[Tensor, Tensor]] = {}
+
+    def ask(self, places: Sequence[float]) -> Generator[Slopes, Any, None]:
+        new = sorted({float(p) for p in places} - self.places.keys())
+        points = _on_path(self.face, torch.tensor(new, dtype=torch.float64))
+        values, slopes = yield Slopes(points, along=self.face.point - self.face.origin)
+        self.places.update((p, (values[b], slopes[:, b])) for b, p in enumerate(new))
+
+    def simpson(self, pieces: Sequence[tuple[float, float]]) -> tuple[Tensor, Tensor]:
+        """Each piece's integral [P, K, S] by Simpson's rule, and how far its sum is off the rise of the target [P, K]."""
+        known = [[self.places[p] for p in (a, (a + b) / 2, b)] for a, b in pieces]
+        width = torch.tensor([b - a for a, b in pieces], dtype=torch.float64)[:, None, None]
+        start, middle, end = (torch.stack([k[j][1] for k in known]) for j in range(3))
+        integrals = (start + 4 * middle + end) * width / 6
+        rises = torch.stack([k[2][0] - k[0][0] for k in known])
+        return integrals, (integrals.sum(-1) - rises).abs()
+
+    def cut(
+        self, pieces: Sequence[tuple[float, float]], errors: Tensor, allowed: Tensor, budget: int
+    ) -> Generator[Slopes, Any, list[tuple[float, float]]]:
+        """Halve the worst pieces, as many as must go for the rest to be within half of what is allowed."""
+        share = (errors / allowed.clamp(min=1e-300)).max(1).values  # [P]
+        order = share.argsort(descending=True).tolist()
+        rest = share[order].flip(0).cumsum(0).flip(0)  # what stays when all before are cut
+        most = (budget - len(self.places)) // 2
+        worst = set(order[: max(1, min(most, int((rest > 0.5).sum())))])
+        halves = [(a, b) if j not in worst else None for j, (a, b) in enumerate(pieces)]
+        out = []
+        for (a, b), kept in zip(pieces, halves, strict=True):
+            out += [kept] if kept else [(a, (a + b) / 2), ((a + b) / 2, b)]
+        yield from self.ask([(a + b) / 2 for a, b in out])
+        return out
+
+
+def _unconverged(errors: Tensor, allowed: Tensor, tolerance: float, points: int) -> str:
+    worst = float((errors.sum(0) / allowed.clamp(min=1e-300)).max()) * tolerance
+    return (
+        f"integrated gradients did not converge: the error is up to {worst:.1%} of sum |scores| after {points} points"
+    )
+
+
+def _fixed(face: Smooth, steps: int) -> Asking:
+    if steps < 1:
+        raise OptionError(f"`steps` must be at least 1, not {steps}.")
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    _, slopes = yield Slopes(_on_path(face, torch.as_tensor((nodes + 1) / 2)), along=face.point - face.origin)
+    return Scores(face.fold(torch.einsum("b,kbs->ks", torch.as_tensor(weights / 2).to(slopes), slopes)))

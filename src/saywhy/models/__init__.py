@@ -1,0 +1,58 @@
+"""Adapters: from whatever the caller has to one seam, rows in and outputs out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..features import Granularity
+from ..types import Encoding
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+ABSENCES = ("mask", "pad", "unk", "zero", "drop")
+OVERLONG = ("refuse", "truncate")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How to look at an input: what the features are, how one is taken away, and what to do with a text that is too long."""
+
+    by: Granularity = "word"
+    absent: str = "drop"
+    overlong: str = "refuse"
+
+
+class Model(Protocol):
+    """Rows in, outputs out; and, if it has gradients, embeddings in."""
+
+    name: str
+    labels: tuple[str, ...]
+    kind: str  # what the outputs are: "softmax", "sigmoid" or "regression" logits, or plain "score"s
+    absences: tuple[str, ...]  # the ways a feature can be taken away here, the default first
+    differentiable: bool
+    uniform: bool  # must rows of a batch be of equal length?
+    most_rows: int | None  # the most rows of a batch, where the model sets a limit
+    batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
+
+    def encode(self, texts: Mapping[str, str], look: Look) -> Encoding:
+        """The input as rows and features. Raises InputError before any forward."""
+
+    def size(self, row: Any) -> int:
+        """How long a row is, in positions."""
+
+    def key(self, row: Any) -> Hashable:
+        """The same key for the same row, and only then."""
+
+    def forward(self, rows: Sequence[Any], points: Sequence[Tensor] | None = None) -> Tensor:
+        """float32 [B, outputs]; with `points`, each [S, D], those take the place of the rows' embeddings."""
+
+    def embed(self, row: Any) -> Tensor:
+        """[S, D] float32: the embeddings of a row, as the model looks them up."""
+
+    def still(self) -> AbstractContextManager[None]:
+        """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""

@@ -1,0 +1,47 @@
+"""A progress line on standard error, for long work only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PATIENCE = 2.0  # seconds before a progress line is worth drawing
+
+
+@contextmanager
+def progress(total: int | None, shown: bool | None) -> Iterator[Callable[[int, int], None]]:
+    """Gives `tick(texts, rows)`: how many more texts and model inputs are done.
+
+    Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
+    """
+    wanted = sys.stderr.isatty() if shown is None else shown
+    if not wanted:
+        yield lambda texts, rows: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("explaining"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("texts · {task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("explaining", total=total, rows=0)
+    begun, rows_done = time.monotonic(), 0
+
+    def tick(texts: int, rows: int) -> None:
+        nonlocal rows_done
+        rows_done += rows
+        bar.update(task, advance=texts, rows=rows_done)
+        if not bar.live.is_started and (shown or time.monotonic() - begun > PATIENCE):
+            bar.start()
+
+    try:
+        yield tick
+    finally:
+        bar.stop()
