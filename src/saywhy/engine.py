@@ -145,9 +145,10 @@ class Engine:
 
     def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
         """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
+        with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
+            answers = [_blank(posed, q) for posed, q in asked]
         bases = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
         items = [(j, b) for j, (_, q) in enumerate(asked) for b in range(len(q.points))]
-        answers = [_blank(posed, q) for posed, q in asked]
 
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
@@ -265,8 +266,10 @@ class _Group:
     def keep_slopes(self, k: int, gradients: Sequence[Tensor]) -> None:
         along = self.asked.along
         gradient = torch.stack(list(gradients[self.rows]))  # [b, S, D]
-        dot = isinstance(along, Tensor)
-        folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient)) if dot else gradient.norm(dim=-1)
+        if not isinstance(along, Tensor):
+            folded = gradient.norm(dim=-1)
+        else:
+            folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient))
         self.slopes[k, self.places] = folded.double().cpu()
 
 

@@ -63,6 +63,8 @@ def segments(text: str, by: Granularity) -> list[Span] | None:
         spans = sorted((int(start), int(end)) for start, end in by)
     except (TypeError, ValueError):
         raise OptionError(f"`by` must be one of {GRANULARITIES} or a list of (start, end) pairs, not {by!r}.") from None
+    if not spans:
+        raise OptionError("`by` is an empty list: give at least one (start, end) span.")
     for (start, end), following in zip(spans, [*spans[1:], (len(text) + 1, 0)], strict=True):
         if not 0 <= start < end <= len(text):
             raise OptionError(
@@ -70,8 +72,6 @@ def segments(text: str, by: Granularity) -> list[Span] | None:
             )
         if end > following[0] <= len(text):
             raise OptionError(f"The spans ({start}, {end}) and {following} overlap.")
-    if not spans:
-        raise OptionError("`by` is an empty list: give at least one (start, end) span.")
     return spans
 
 

@@ -17,7 +17,7 @@ def find_embedding(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> nn.
     found: list[nn.Module] = []
 
     def watch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if not found and _looks_up(args, ids) and isinstance(output, Tensor) and output.shape[:-1] == ids.shape:
+        if not found and _way(args, ids) is not None:
             found.append(module)
 
     tables = [m for m in model.modules() if isinstance(m, nn.Embedding)]
@@ -42,10 +42,11 @@ def embedded(layer: nn.Module | None, ids: Tensor, vectors: Tensor | None) -> It
     used: list[bool] = []
 
     def swap(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if used or not _looks_up(args, ids):
+        way = None if used else _way(args, ids)
+        if way is None:
             return None
         used.append(True)
-        return vectors.to(output.dtype)
+        return vectors.to(output.dtype) if way == "rows" else vectors.to(output.dtype).transpose(0, 1)
 
     handle = layer.register_forward_hook(swap)
     try:
@@ -54,6 +55,12 @@ def embedded(layer: nn.Module | None, ids: Tensor, vectors: Tensor | None) -> It
         handle.remove()
 
 
-def _looks_up(args: tuple[Any, ...], ids: Tensor) -> bool:
+def _way(args: tuple[Any, ...], ids: Tensor) -> str | None:
+    """Is this a look-up of exactly these ids: as rows [B, S], turned (XLNet reads [S, B]), or not at all?"""
     given = args[0] if args else None
-    return isinstance(given, Tensor) and given.shape == ids.shape and bool((given == ids).all())
+    if not isinstance(given, Tensor):
+        return None
+    if given.shape == ids.shape and bool((given == ids).all()):
+        return "rows"
+    turned = ids.transpose(0, 1)
+    return "turned" if given.shape == turned.shape and bool((given == turned).all()) else None

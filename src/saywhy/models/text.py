@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+_ONE_BY_ONE = (
+    "no padding token, so inputs went through the model one at a time; "
+    "to batch them set tokenizer.pad_token and model.config.pad_token_id"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
     """One input: ids, what else goes with each position, and the positions whose embedding is replaced by `filler`'s."""
@@ -75,7 +81,8 @@ class TextModel:
             gone = (owner >= 0) & ~coalitions[:, owner]  # [N, S]
             return [self._without(row, positions, look.absent) for positions in gone]
 
-        return Encoding(texts, tuple(features), at, owner, encoded.get("notes", ()))
+        notes = encoded["notes"] + (() if self.pad is not None else (_ONE_BY_ONE,))
+        return Encoding(texts, tuple(features), at, owner, notes)
 
     def _tokenised(self, texts: tuple[str, ...], truncate: bool) -> dict[str, Any]:
         fast = bool(self.tokenizer.is_fast)
@@ -127,6 +134,8 @@ class TextModel:
 
     def _without(self, row: Row, gone: Bools, absent: str) -> Row:
         if absent == "drop":
+            if gone.all():  # no special tokens around the text: the shortest input there is
+                return Row(np.array([self.empty]), {name: values[:1] for name, values in row.extras.items()})
             return Row(row.ids[~gone], {name: values[~gone] for name, values in row.extras.items()})
         if not gone.any():
             return row
@@ -139,6 +148,12 @@ class TextModel:
         """The id that stands for an absent token; None for the zero vector and for dropping."""
         token = {"mask": self.tokenizer.mask_token_id, "pad": self.pad, "unk": self.tokenizer.unk_token_id}.get(absent)
         return None if token is None else int(token)
+
+    @property
+    def empty(self) -> int:
+        """The id that stands alone where every token was dropped and the tokenizer adds none of its own."""
+        t = self.tokenizer
+        return int(next((i for i in (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id) if i is not None), 0))
 
     def _absences(self) -> tuple[str, ...]:
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}

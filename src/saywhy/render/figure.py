@@ -1,0 +1,152 @@
+"""Explanations as a picture for a paper: the text on its colours, and a signed bar for each feature.
+
+Drawn by matplotlib's objects alone: no pyplot, no window, and the caller's settings stay as they are. The same
+explanation gives the same bytes. Letters are outlines, so a picture looks the same everywhere. Lengths are in points.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..types import Explanation, Explanations
+from . import colors, pieces
+from .colors import LIGHT
+from .sheet import MARGIN, WIDTH, Back, Sheet, clipped, width
+
+MOST = 24  # explanations in one picture
+_BARS, _ROW = 20, 15.0
+_LONG = 900  # characters of a text that are still shown whole
+
+
+def svg(what: Explanation | Explanations) -> str:
+    """An SVG document of the explanations, one below the other. Raises InputError for more than `MOST`."""
+    out = BytesIO()
+    hidden = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": _title(what)}
+    _draw(what, out, format="svg", metadata=hidden)
+    drawn = out.getvalue().decode("utf-8").partition("<svg ")[2]  # without the document type, which names an address
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<svg role="img" {drawn}'
+
+
+def png(what: Explanation | Explanations, dpi: int = 200) -> bytes:
+    """A PNG file of the explanations, one below the other. Raises InputError for more than `MOST`."""
+    out = BytesIO()
+    _draw(what, out, format="png", dpi=dpi, metadata={"Software": None, "Title": _title(what)})
+    return out.getvalue()
+
+
+def _title(what: Explanation | Explanations) -> str:
+    return "Why " + ", ".join(dict.fromkeys(pieces.label(e.target.label) for e in pieces.listed(what)))
+
+
+def _draw(what: Explanation | Explanations, out: BytesIO, **options: Any) -> None:
+    items = pieces.listed(what)
+    if not 1 <= len(items) <= MOST:
+        raise errors.InputError(
+            f"A picture shows 1 to {MOST} explanations; {len(items)} were given. Try .html, or a part."
+        )
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise errors.missing("matplotlib", "Saving a picture", "plot") from error
+    ours = ("figure.", "font.", "lines.", "patch.", "path.", "savefig.", "svg.", "text.")
+    rules = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParamsDefault if name.startswith(ours)}
+    with matplotlib.rc_context({**rules, "svg.fonttype": "path", "svg.hashsalt": "saywhy", "text.hinting": "none"}):
+        sheet = Sheet()
+        for k, (e, limit) in enumerate(zip(items, pieces.limits(items), strict=True)):
+            if k:
+                sheet.y += 16
+                sheet.rule((MARGIN, sheet.y), (WIDTH - MARGIN, sheet.y), LIGHT.line, 0.6)
+                sheet.y += 4
+            _explanation(sheet, e, limit, k)
+        sheet.figure().savefig(out, **options)
+
+
+def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
+    sheet.lines([(pieces.label(e.target.label), None)], 12.5, bold=True)
+    sheet.lines([(" · ".join(pieces.about(e)), None)], 8, LIGHT.muted)
+    parts, backs = pieces.parts(e), _backs(e, limit, k)
+    for part in parts:
+        sheet.y += 7
+        if len(parts) > 1:
+            sheet.lines([(pieces.label(part.name), None)], 8, LIGHT.muted)
+        whole = sum(len(text) for text, _ in part.pieces)
+        cut = part.pieces if whole <= _LONG else pieces.excerpt(part.pieces, pieces.ranked(e)[:8], 40)
+        sheet.lines([(pieces.visible(text), i) for text, i in cut], 10.5, backs=backs)
+        loose: list[pieces.Piece] = []
+        for i in part.loose:
+            loose += [(pieces.label(e.features[i].label), i), ("  ", None)]
+        sheet.lines(loose, 10.5, backs=backs)
+    sheet.y += 18
+    _bars(sheet, e, limit, k)
+    sheet.y += 8
+    sheet.lines([(pieces.minus(pieces.balance(e, pieces.spec(limit))), None)], 8)
+    for note in e.notes:
+        sheet.lines([(pieces.label(note), None)], 8, LIGHT.muted)
+
+
+def _backs(e: Explanation, limit: float, k: int) -> dict[int, Back]:
+    """What is behind each feature in the text; nothing where the score is zero."""
+    out = {}
+    for i, score in enumerate(e.scores):
+        t = colors.strength(float(score), limit)
+        line = colors.blend(LIGHT.paper, LIGHT.strong_up if t > 0 else LIGHT.strong_down, abs(t))
+        if t:
+            out[i] = Back(colors.shade(float(score), limit, LIGHT), line, t > 0, f"word-{k}-{i}")
+    return out
+
+
+def _bars(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
+    """A row for each feature in the order of the text; of many, the largest in the order of size."""
+    cut = len(e.features) > _BARS
+    order = pieces.ranked(e)[:_BARS] if cut else list(range(len(e.features)))
+    if not order:
+        return
+    errs = np.zeros(len(e.scores)) if e.stderr is None else np.nan_to_num(np.abs(e.stderr), posinf=0.0)
+    labels = [clipped(pieces.label(e.features[i].label), 8.5, 120) for i in order]
+    numbers = [_number(e, i, pieces.spec(limit)) for i in order]
+    flips = [clipped(f"{new} without it", 8, 100) if (new := pieces.flip(e, i)) else "" for i in order]
+    ends = WIDTH - MARGIN - max(width(flip, 8) for flip in flips) - (10 if any(flips) else 0)
+    left = MARGIN + max(width(label, 8.5) for label in labels) + 8
+    right = ends - max(width(number, 8) for number in numbers) - 10
+    reach = np.abs(e.scores[order]) + errs[order]
+    end = float(reach[np.isfinite(reach)].max(initial=0.0)) or 1.0
+    zero, scale = (left + right) / 2, (right - left) / 2 / (1.04 * end)
+    top = sheet.y
+    sheet.y += len(order) * _ROW
+    _axis(sheet, top, zero, scale, end)
+    for row, i in enumerate(order):
+        middle = top + (row + 0.5) * _ROW
+        sheet.text((left - 8, middle + 3), labels[row], 8.5, align="right")
+        sheet.text((ends, middle + 3), numbers[row], 8, align="right")
+        sheet.text((WIDTH - MARGIN, middle + 3), flips[row], 8, LIGHT.muted, align="right")
+        score, fill = colors.strength(float(e.scores[i]), end) * end, colors.shade(float(e.scores[i]), limit, LIGHT)
+        edge = LIGHT.strong_up if score > 0 else LIGHT.strong_down
+        if score != 0:
+            corner, size = (zero + min(score, 0) * scale, middle - 4), (abs(score) * scale, 8)
+            sheet.box(corner, size, fill, f"bar-{k}-{i}", edge)
+        if errs[i] > 0:
+            low, high = zero + (score - errs[i]) * scale, zero + (score + errs[i]) * scale
+            sheet.rule((low, middle), (high, middle), LIGHT.ink, 0.8, f"error-{k}-{i}")
+    unit = f"score ({pieces.label(e.target.unit)})" + (f", {_BARS} of {len(e.features):,} features" if cut else "")
+    sheet.text((zero, sheet.y + 20), unit, 8, LIGHT.muted, align="center")
+    sheet.y += 24
+
+
+def _axis(sheet: Sheet, top: float, zero: float, scale: float, end: float) -> None:
+    """Faint lines at round numbers, the line at zero, and the numbers below."""
+    from matplotlib.ticker import MaxNLocator
+
+    locator = MaxNLocator(nbins=6, symmetric=True, steps=[1, 2, 5, 10])
+    for tick in (t for t in locator.tick_values(-end, end) if abs(t) <= 1.04 * end):
+        x, at_zero = zero + tick * scale, abs(tick) < 1e-6 * end
+        sheet.rule((x, top - 3), (x, sheet.y + 2), LIGHT.muted if at_zero else LIGHT.line, 0.6)
+        sheet.text((x, sheet.y + 10), "0" if at_zero else pieces.minus(f"{tick:+g}"), 7, LIGHT.muted, align="center")
+
+
+def _number(e: Explanation, i: int, form: str) -> str:
+    error = "" if e.stderr is None else f" ± {float(e.stderr[i]):{form}}"
+    return pieces.minus(pieces.signed(float(e.scores[i]), form) + error)

@@ -1,0 +1,235 @@
+"""Explanations as HTML: a fragment for notebooks, and a page that stands alone.
+
+No script, no font, no request. Every string is escaped. A score is told by colour, by a line above (raises) or below
+(lowers), on hover and focus, and to a screen reader.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..types import Explanation, Explanations
+from . import colors, pieces, style
+
+_SHORT = 12  # a table of so many features is shown whole, a longer one begins with its first ten
+_TALL = 2500  # characters of a text that are shown at once, a longer one scrolls
+_STOPS = 24  # the strongest features of a text can be reached by keyboard; all are in the table
+
+
+def page(what: Explanation | Explanations, title: str | None = None) -> str:
+    """A complete HTML document that needs nothing else and may load nothing else."""
+    items = pieces.listed(what)
+    if title is None:
+        title = f"Why {items[0].target.label}" if len(items) == 1 else f"{len(items)} explanations"
+    allowed = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_safe(title)}</title>\n<style>{style.around()}</style>\n</head>\n<body>\n{fragment(what)}\n</body>\n</html>\n"
+    )
+
+
+def fragment(what: Explanation | Explanations) -> str:
+    """HTML to put into any page; its style reaches nothing outside of it."""
+    items = pieces.listed(what)
+    limits = iter(pieces.limits(items))
+    groups = [[(e, next(limits)) for e in group] for group in pieces.groups(items)]
+    if not groups:
+        body = '<p class="saywhy-about">No explanations.</p>'
+    elif len(groups) == 1:
+        body = _group(groups[0], (), fold=False)
+    else:
+        common = pieces.shared(items)
+        blocks = (f'<section class="saywhy-one saywhy-first">{_group(g, common, fold=True)}</section>' for g in groups)
+        body = _head(f"{len(groups)} inputs", common) + "\n".join(blocks)
+    return f'<div class="saywhy-box" lang="en" dir="ltr">\n<style>{style.scoped()}</style>\n{body}\n</div>'
+
+
+def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fold: bool) -> str:
+    items = [e for e, _ in group]
+    if len(group) == 1:
+        e, limit = group[0]
+        about = [phrase for phrase in pieces.about(e) if phrase not in common]
+        return _head(e.target.label, about) + _block(e, limit, fold)
+    shared = pieces.shared(items)
+    blocks = "\n".join(
+        f'<section class="saywhy-one">{_head(name, [p for p in pieces.about(e) if p not in shared], 4)}'
+        f"{_block(e, limit, fold=True)}</section>"
+        for (e, limit), name in zip(group, pieces.names(items), strict=True)
+    )
+    each = f"<details><summary>Each of the {len(group)} in its text</summary>\n{blocks}</details>"
+    about = [phrase for phrase in shared if phrase not in common]
+    return _head(f"{len(group)} explanations of one input", about) + _heat(group) + each
+
+
+def _head(title: str, about: Sequence[str], level: int = 3) -> str:
+    said = f'<p class="saywhy-about" dir="auto">{_safe(" · ".join(about))}</p>' if about else ""
+    return f'<div class="saywhy-title" role="heading" aria-level="{level}" dir="auto">{_safe(title)}</div>{said}\n'
+
+
+def _block(e: Explanation, limit: float, fold: bool) -> str:
+    """The input, the key to its colours, how it adds up, the notes and the table (folded away where asked)."""
+    table = _table(e, limit, pieces.ranked(e), fold)
+    return "\n".join([_input(e, limit), _key(limit, pieces.spec(limit)), _sums(e, pieces.spec(limit)), table])
+
+
+def _input(e: Explanation, limit: float) -> str:
+    parts = pieces.parts(e)
+    stops = set(pieces.ranked(e)[:_STOPS])
+    out = []
+    for part in parts:
+        if len(parts) > 1 or part.name != "text":
+            out.append(f'<p class="saywhy-name" dir="auto">{_safe(part.name)}</p>')
+        if part.pieces:
+            text = "".join(_word(e, i, piece, limit, stops) for piece, i in part.pieces)
+            shown = f'<p class="saywhy-text" dir="auto" lang="">{text}</p>'
+            tall = sum(len(piece) for piece, _ in part.pieces) > _TALL
+            out.append(f'<div class="saywhy-tall" {_region("The text")}>{shown}</div>' if tall else shown)
+        if part.loose:
+            words = (_word(e, i, pieces.label(e.features[i].label), limit, stops) for i in part.loose)
+            chips = "".join(f'<li dir="auto" lang="">{word}</li>' for word in words)
+            out.append(f'<ul class="saywhy-chips">{chips}</ul>')
+    return "\n".join(out)
+
+
+def _word(e: Explanation, i: int | None, text: str, limit: float, stops: set[int]) -> str:
+    """A stretch of text on its colour, with its exact score for those who point at it, tab to it or hear it."""
+    if i is None:
+        return _safe(text)
+    exact = _safe(pieces.exact(e, i))
+    focus = ' tabindex="0"' if i in stops else ""
+    return (
+        f'<span class="saywhy-word{_paint(float(e.scores[i]), limit)} data-saywhy="{exact}"{focus}>{_safe(text)}'
+        f'<span class="saywhy-hidden" dir="ltr" lang="en"> ({exact}) </span></span>'
+    )
+
+
+def _paint(score: float, limit: float) -> str:
+    """The rest of a class attribute, and how strong the colour is."""
+    t = colors.strength(score, limit)
+    if t == 0:
+        return '"'
+    return f' saywhy-{"up" if t > 0 else "down"}" style="--saywhy-a:{abs(t):.3f}"'
+
+
+def _key(limit: float, form: str) -> str:
+    if limit == 0:
+        return '<p class="saywhy-small">All scores are zero, so nothing is coloured.</p>'
+    low, high = _number(-limit, form), _number(limit, form)
+    return (
+        '<div class="saywhy-key"><span class="saywhy-hidden">Scale of the colours: </span><span>lowers</span>'
+        '<span class="saywhy-ramp"><span class="saywhy-ends">'
+        f"<span>{low}</span><span>0</span><span>{high}</span></span></span><span>raises</span></div>"
+    )
+
+
+def _sums(e: Explanation, form: str) -> str:
+    """Value, base, sum and gap; then what there is to say about them, the notes and the cost."""
+    rows = [("value", e.value, ""), ("base", e.base, "="), ("scores", float(e.scores.sum()), "+"), ("gap", e.gap, "+")]
+    unit = f" <span>{_safe(e.target.unit)}</span>"
+    sums = "".join(
+        f'<div class="saywhy-sum"{f" data-saywhy={sign!r}" if sign and e.complete else ""}><dt>{name}</dt>'
+        f"<dd>{pieces.minus(pieces.amount(x, form))}{'' if sign else unit}</dd></div>"
+        for name, x, sign in rows
+    )
+    said = [f"The gap is {pieces.off(e)}."] if pieces.off(e) else []
+    said += [] if e.complete else [f"{pieces.LOOSE[0].upper()}{pieces.LOOSE[1:]}."]
+    notes = "".join(f'\n<p class="saywhy-note" dir="auto">{_safe(note)}</p>' for note in e.notes)
+    cost = f'\n<p class="saywhy-small">{_safe(pieces.spent(e.cost))}</p>' if pieces.spent(e.cost) else ""
+    small = f'\n<p class="saywhy-small">{_safe(" ".join(said))}</p>' if said else ""
+    return f'<dl class="saywhy-sums">{sums}</dl>{small}{notes}{cost}'
+
+
+def _table(e: Explanation, limit: float, order: Sequence[int], fold: bool) -> str:
+    """All features by |score|; of many the first ten, then the others behind a summary."""
+    if not order:
+        return '<p class="saywhy-small">No features.</p>'
+    if fold:
+        return f"<details><summary>{len(order):,} features</summary>{_rows(e, limit, order)}</details>"
+    if len(order) <= _SHORT:
+        return _rows(e, limit, order)
+    rest = f"<details><summary>{len(order) - 10:,} more features</summary>{_rows(e, limit, order[10:])}</details>"
+    return _rows(e, limit, order[:10]) + rest
+
+
+def _rows(e: Explanation, limit: float, order: Sequence[int]) -> str:
+    several, falls = len({f.part for f in e.features}) > 1, any(pieces.flip(e, i) for i in order)
+    sides = '<span class="saywhy-axis"><span>lowers</span><span>raises</span></span>'
+    heads = [("#", "right"), ("feature", "left"), *([("part", "left")] if several else []), ("score", "right")]
+    heads += [("± stderr", "right")] if e.stderr is not None else []
+    heads += [(sides, "sides"), *([("without it", "left")] if falls else [])]
+    head = "".join(f'<th scope="col" class="saywhy-{kind}">{name}</th>' for name, kind in heads)
+    return _scrolling("Scores of the features", head, [_row(e, i, limit, several, falls) for i in order])
+
+
+def _row(e: Explanation, i: int, limit: float, several: bool, falls: bool) -> str:
+    score, form = float(e.scores[i]), pieces.spec(limit)
+    cells = [f'<td class="saywhy-right saywhy-quiet">{i}</td>']
+    cells += [f'<th scope="row"><bdi lang="">{_safe(pieces.label(e.features[i].label))}</bdi></th>']
+    cells += [f'<td class="saywhy-quiet"><bdi>{_safe(e.features[i].part)}</bdi></td>'] if several else []
+    cells += [f'<td class="saywhy-right">{_number(score, form)}</td>']
+    if e.stderr is not None:
+        cells += [f'<td class="saywhy-right saywhy-quiet">± {pieces.minus(format(float(e.stderr[i]), form))}</td>']
+    bar = f'<span class="saywhy-bar{_paint(score, limit)}></span>'
+    cells += [f'<td class="saywhy-sides"><span class="saywhy-track">{bar}</span></td>']
+    cells += [f"<td><bdi>{_safe(pieces.flip(e, i) or '')}</bdi></td>"] if falls else []
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _heat(group: Sequence[tuple[Explanation, float]]) -> str:
+    """Features in the order of the text by targets, and how each target adds up."""
+    items = [e for e, _ in group]
+    head = '<th scope="col">feature</th>' + "".join(
+        f'<th scope="col" class="saywhy-cell"><bdi>{_safe(name)}</bdi></th>' for name in pieces.names(items)
+    )
+    rows = []
+    for i, feature in enumerate(items[0].features):
+        cells = "".join(
+            f'<td class="saywhy-cell{_paint(float(e.scores[i]), limit)} title="{_safe(pieces.exact(e, i))}">'
+            f"{_number(float(e.scores[i]), pieces.spec(limit))}</td>"
+            for e, limit in group
+        )
+        rows.append(f'<tr><th scope="row"><bdi lang="">{_safe(pieces.label(feature.label))}</bdi></th>{cells}</tr>')
+    foot = []
+    for name in ("value", "base", "scores", "gap"):
+        numbers = (float(e.scores.sum()) if name == "scores" else float(getattr(e, name)) for e in items)
+        cells = "".join(
+            f'<td class="saywhy-cell">{pieces.minus(pieces.amount(x, pieces.spec(limit)))}</td>'
+            for x, (_, limit) in zip(numbers, group, strict=True)
+        )
+        foot.append(f'<tr><th scope="row" class="saywhy-quiet">{name}</th>{cells}</tr>')
+    scales = list(dict.fromkeys((limit, pieces.spec(limit)) for _, limit in group))
+    key = _key(*scales[0]) if len(scales) == 1 else ""
+    return _input(_plain(items[0]), 0.0) + key + _scrolling("Scores for each target", head, rows, foot)
+
+
+def _plain(e: Explanation) -> Explanation:
+    """The input without features: only its text."""
+    return Explanation((), np.zeros(0), e.target, e.method, e.value, e.base, texts=e.texts)
+
+
+def _scrolling(caption: str, head: str, rows: Sequence[str], foot: Sequence[str] = ()) -> str:
+    last = f"<tfoot>{''.join(foot)}</tfoot>" if foot else ""
+    return (
+        f'<div class="saywhy-scroll" {_region(caption)}><table class="saywhy-table">'
+        f'<caption class="saywhy-hidden">{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        + "\n".join(rows)
+        + f"\n</tbody>{last}</table></div>"
+    )
+
+
+def _region(name: str) -> str:
+    """What lets a keyboard reach a box that scrolls."""
+    return f'role="region" aria-label="{name}" tabindex="0"'
+
+
+def _number(x: float, form: str) -> str:
+    return pieces.minus(pieces.signed(x, form))
+
+
+def _safe(text: str) -> str:
+    return html.escape(pieces.visible(text))

@@ -1,0 +1,235 @@
+"""Explanations in a terminal: the text in colours, the scores in a table, and how they add up.
+
+Sign and size are also told by signs and bars, so nothing is lost in a pipe or under NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from io import StringIO
+
+import numpy as np
+from rich.cells import cell_len
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from ..types import Explanation, Explanations
+from . import colors, pieces
+
+TOP = 10  # rows of a table, unless the caller says
+_LONG = 1600  # characters of a text that are still shown whole
+_HALF = 10  # cells of a bar on each side of zero
+_FAINT, _WEAK = 0.05, 0.25  # shares of the scale: less is not coloured, less colours only the letters
+_BOLD, _QUIET = Style(bold=True), Style(dim=True)
+_ASCII = str.maketrans({"·": "|", "±": "+/-", "│": "|", "█": "#", "▌": "#", "▐": "#", "…": "...", "−": "-", "Σ": "sum"})
+
+
+def show(what: Explanation | Explanations, console: Console, top: int | None = None) -> None:
+    """Prints the explanations on the console, with `top` rows in each table (10 unless said)."""
+    drawn = Group(*_blocks(pieces.listed(what), TOP if top is None else max(top, 0), console.width))
+    console.print(drawn if _speaks_unicode(console.encoding) else _Spelt(drawn, console.encoding))
+
+
+def plain(what: Explanation | Explanations) -> str:
+    """The same as `show` draws, as text without colour, 100 characters wide."""
+    out = StringIO()
+    show(what, Console(file=out, width=100, color_system=None, force_jupyter=False, legacy_windows=False, _environ={}))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _blocks(items: Sequence[Explanation], top: int, width: int) -> list[RenderableType]:
+    limits = iter(pieces.limits(items))
+    groups = [[(e, next(limits)) for e in group] for group in pieces.groups(items)]
+    if not groups:
+        return [Text("No explanations.")]
+    if len(groups) == 1:
+        return _several(groups[0], top, width) if len(groups[0]) > 1 else _single(*groups[0][0], top)
+    common = pieces.shared(items)
+    out: list[RenderableType] = [Text(f"{len(groups)} inputs", _BOLD), *([_phrases(common)] if common else [])]
+    for k, group in enumerate(groups, 1):
+        out += ["", Text(f"{k} of {len(groups)}", _QUIET)]
+        out += _several(group, top, width) if len(group) > 1 else _compact(*group[0], min(top, 5), common)
+    return out
+
+
+def _single(e: Explanation, limit: float, top: int) -> list[RenderableType]:
+    out = [_heading(e, limit), _phrases(pieces.about(e)), "", *_text(e, limit, top), "", _table(e, limit, top), ""]
+    return [*out, *_closing(e, limit)]
+
+
+def _compact(e: Explanation, limit: float, top: int, common: Sequence[str]) -> list[RenderableType]:
+    form, own = pieces.spec(limit), [phrase for phrase in pieces.about(e) if phrase not in common]
+    best = Columns([_named(e, i, limit, form) for i in pieces.ranked(e)[:top]], padding=(0, 3, 0, 0))
+    out = [_heading(e, limit), *([_phrases(own)] if own else []), *_text(e, limit, top), Padding(best, (0, 0, 0, 2))]
+    return [*out, *_closing(e, limit)]
+
+
+def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -> list[RenderableType]:
+    items = [e for e, _ in group]
+    names, common = pieces.names(items), pieces.shared(items)
+    out: list[RenderableType] = [Text(f"{len(items)} explanations of one input", _BOLD)]
+    out += [*([_phrases(common)] if common else []), "", *_text(items[0], 0.0, top), ""]
+    widest = max(map(cell_len, items[0].words), default=0)
+    room = max(1, (width - min(24, max(8, widest)) - 8) // 14)
+    largest = np.nan_to_num(np.abs([e.scores for e in items]).max(axis=0))
+    order = [int(i) for i in np.argsort(-largest, kind="stable")]
+    for start in range(0, len(group), room):
+        out += [_heat(group[start : start + room], names[start : start + room], order, top), ""]
+    notes = dict.fromkeys(note for e in items for note in e.notes)
+    out += [] if all(e.complete for e in items) else [_set(f"gap: {pieces.LOOSE}")]
+    costs = [pieces.spent(e.cost) for e in items]
+    said = costs[:1] if len(set(costs)) == 1 else [f"{name}: {cost}" for name, cost in zip(names, costs, strict=True)]
+    return [*out, *map(_note, notes), *(_set(cost, _QUIET) for cost in said if cost)]
+
+
+def _heading(e: Explanation, limit: float) -> RenderableType:
+    form, unit = pieces.spec(limit), pieces.label(e.target.unit)
+    values = f"  {pieces.amount(e.value, form)} {unit}, base {pieces.amount(e.base, form)}"
+    return Text.assemble((pieces.label(e.target.label), _BOLD), values)
+
+
+def _closing(e: Explanation, limit: float) -> list[RenderableType]:
+    cost = pieces.spent(e.cost)
+    return [_set(pieces.balance(e, pieces.spec(limit))), *map(_note, e.notes), *([_set(cost, _QUIET)] if cost else [])]
+
+
+def _phrases(said: Sequence[str]) -> RenderableType:
+    return Text(" · ".join(said), _QUIET)
+
+
+def _set(text: str | Text, style: Style | str = "") -> RenderableType:
+    return Padding(text if isinstance(text, Text) else Text(text, style), (0, 0, 0, 2))
+
+
+def _note(note: str) -> RenderableType:
+    return _set(Text.assemble(("Note: ", "yellow"), pieces.label(note)))
+
+
+def _text(e: Explanation, limit: float, top: int) -> list[RenderableType]:
+    """The input in its own spacing, each feature on its colour; a long text in excerpts around the strongest."""
+    out: list[RenderableType] = []
+    parts = pieces.parts(e)
+    for part in parts:
+        if len(parts) > 1:
+            out.append(_set(pieces.label(part.name), _QUIET))
+        text = Text(overflow="fold")
+        whole = sum(len(piece) for piece, _ in part.pieces)
+        cut = part.pieces if whole <= _LONG else pieces.excerpt(part.pieces, pieces.ranked(e)[: max(top, 1)])
+        for piece, i in cut:
+            text.append(pieces.visible(piece), _paint(e, i, limit))
+        if part.pieces:
+            out.append(Padding(text, (0, 2)))
+        if cut is not part.pieces:
+            out.append(_set(f"({whole:,} characters; shown is what surrounds the strongest features)", _QUIET))
+        if part.loose:
+            chips = (Text(f" {pieces.label(e.features[i].label)} ", _paint(e, i, limit)) for i in part.loose)
+            out.append(Padding(Text("  ").join(chips), (0, 2)))
+    return out
+
+
+def _paint(e: Explanation, i: int | None, limit: float) -> Style:
+    """How a score looks: nothing if it is faint, coloured letters if it is weak, else letters on a colour."""
+    t = 0.0 if i is None else colors.strength(float(e.scores[i]), limit)
+    if abs(t) < _FAINT:
+        return Style()
+    if abs(t) < _WEAK:
+        return Style(color=colors.LETTERS_UP if t > 0 else colors.LETTERS_DOWN)
+    back = colors.blend(*(colors.BEHIND_UP if t > 0 else colors.BEHIND_DOWN), abs(t))
+    return Style(color=colors.ink_on(back), bgcolor=back)
+
+
+def _table(e: Explanation, limit: float, top: int) -> RenderableType:
+    """The strongest features with score, standard error, bar and flip, and one line for the rest."""
+    if not e.features:
+        return Text("  No features.")
+    form, order = pieces.spec(limit), pieces.ranked(e)
+    several = len({f.part for f in e.features}) > 1
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=_QUIET)
+    table.add_column("#", justify="right", style=_QUIET, no_wrap=True)
+    table.add_column("feature", max_width=32, no_wrap=True, overflow="ellipsis")
+    if several:
+        table.add_column("part", style=_QUIET, max_width=16, no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right", no_wrap=True)
+    if e.stderr is not None:
+        table.add_column("± stderr", justify="right", style=_QUIET, no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for i in order[:top]:
+        new = pieces.flip(e, i)
+        row = [Text(str(i)), Text(pieces.label(e.features[i].label))]
+        row += [Text(pieces.label(e.features[i].part))] if several else []
+        row += [Text(pieces.signed(float(e.scores[i]), form))]
+        row += [] if e.stderr is None else [Text("± " + format(float(e.stderr[i]), form))]
+        table.add_row(*row, _bar(float(e.scores[i]), limit), Text(f"-> {new} without it" if new else "", _BOLD))
+    if rest := order[top:]:
+        total = pieces.signed(float(e.scores[rest].sum()), form)
+        row = [Text("…"), Text(f"{len(rest):,} more", _QUIET), *([Text("")] if several else []), Text(total, _QUIET)]
+        table.add_row(*row)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _bar(score: float, limit: float) -> Text:
+    """A bar from the zero line to the left or right, in half cells."""
+    t = colors.strength(score, limit)
+    full, half = divmod(round(abs(t) * _HALF * 2), 2)
+    body = "█" * full
+    if t < 0:
+        drawn = ("▐" if half else "") + body
+        return Text.assemble(" " * (_HALF - len(drawn)), (drawn, colors.LETTERS_DOWN), ("│", _QUIET))
+    return Text.assemble(" " * _HALF, ("│", _QUIET), (body + ("▌" if half else ""), colors.LETTERS_UP))
+
+
+def _named(e: Explanation, i: int, limit: float, form: str) -> Text:
+    new = pieces.flip(e, i)
+    tail = f" {pieces.signed(float(e.scores[i]), form)}" + (f" (-> {new} without it)" if new else "")
+    return Text.assemble((pieces.label(e.features[i].label), _paint(e, i, limit)), tail)
+
+
+def _heat(
+    group: Sequence[tuple[Explanation, float]], names: Sequence[str], order: Sequence[int], top: int
+) -> RenderableType:
+    """Features by targets, in the order given, and below how each target adds up."""
+    features = group[0][0].features
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style=_QUIET)
+    table.add_column("#", justify="right", style=_QUIET, no_wrap=True)
+    table.add_column("feature", max_width=24, no_wrap=True, overflow="ellipsis")
+    for name in names:
+        short = name if len(name) <= 24 else name[:23] + "…"
+        table.add_column(Text(short), justify="right", max_width=12, overflow="fold")
+    for i in order[:top]:
+        cells = (Text(f" {pieces.signed(float(e.scores[i]), pieces.spec(m))} ", _paint(e, i, m)) for e, m in group)
+        table.add_row(Text(str(i)), Text(pieces.label(features[i].label)), *cells)
+    if rest := list(order[top:]):
+        sums = (Text(f"{pieces.signed(float(e.scores[rest].sum()), pieces.spec(m))} ", _QUIET) for e, m in group)
+        table.add_row(Text("…"), Text(f"{len(rest):,} more", _QUIET), *sums)
+    table.add_row()
+    for name in ("value", "base", "scores", "gap"):
+        numbers = [float(e.scores.sum()) if name == "scores" else float(getattr(e, name)) for e, _ in group]
+        shown = (Text(pieces.amount(x, pieces.spec(m)) + " ") for x, (_, m) in zip(numbers, group, strict=True))
+        table.add_row(Text(""), Text(name, _QUIET), *shown)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _speaks_unicode(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name.startswith("utf")
+    except LookupError:
+        return True
+
+
+class _Spelt:
+    """What is drawn, in letters that the console's encoding has."""
+
+    def __init__(self, drawn: RenderableType, encoding: str) -> None:
+        self.drawn, self.encoding = drawn, encoding
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.drawn, options):
+            spelt = segment.text.translate(_ASCII).encode(self.encoding, "backslashreplace").decode(self.encoding)
+            yield Segment(spelt, segment.style, segment.control)

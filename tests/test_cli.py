@@ -1,0 +1,117 @@
+"""The command, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import saywhy
+from saywhy.methods import METHODS
+
+TEXT = "The movie was absolutely fantastic and inspiring"
+
+
+def saywhy_(*args: str, given: str | bytes | None = None, **env: str) -> subprocess.CompletedProcess[bytes]:
+    data = given.encode() if isinstance(given, str) else given
+    environment = {**{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}, **env}
+    command = [sys.executable, "-m", "saywhy", *args]
+    stdin = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
+    return subprocess.run(command, capture_output=True, env=environment, check=False, timeout=120, **stdin)
+
+
+def test_version_and_help_without_torch():
+    done = saywhy_("--version")
+    assert (done.returncode, done.stdout.decode().strip(), done.stderr) == (0, f"saywhy {saywhy.__version__}", b"")
+    code = "import sys, saywhy.cli; sys.argv = ['saywhy', 'explain', '--help']\ntry: saywhy.cli.main()\nexcept SystemExit: pass\n"
+    code += "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Examples" in done.stdout
+    assert b"--absent" in done.stdout
+
+
+def test_a_sentence_is_explained():
+    done = saywhy_("explain", TEXT)
+    said = done.stdout.decode()
+    assert done.returncode == 0, done.stderr
+    assert "POSITIVE" in said
+    assert "fantastic" in said
+    assert "\x1b" not in said
+    assert done.stderr == b""
+
+
+def test_standard_input_and_json_stay_clean():
+    done = saywhy_("explain", "--format", "json", "--method", "occlusion", "--target", "NEGATIVE", given=TEXT + "\n")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["explanations"][0]["texts"] == {"text": TEXT}
+    assert data["explanations"][0]["target"]["label"] == "NEGATIVE"
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("ending", ["html", "svg", "png", "json", "txt"])
+def test_output_files(ending, tmp_path):
+    path = tmp_path / f"why.{ending}"
+    done = saywhy_("explain", TEXT, "--method", "input_x_gradient", "-o", str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b""
+    assert str(path) in done.stderr.decode()
+    assert path.stat().st_size > 200
+
+
+def test_all_labels_and_options():
+    done = saywhy_(
+        "explain", TEXT, "--all-labels", "--method", "kernel_shap", "--option", "budget=40", "--format", "json"
+    )
+    data = json.loads(done.stdout)["explanations"]
+    assert [e["target"]["label"] for e in data] == ["NEGATIVE", "POSITIVE"]
+    assert data[0]["options"]["budget"] == 40
+
+
+def test_methods_lists_the_whole_table():
+    done = saywhy_("methods")
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout.decode() for name in METHODS)
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "said"),
+    [
+        (["explain", "good", "--method", "occlusionn"], None, "Did you mean 'occlusion'"),
+        (["explain", "good", "--target", "POSITIV"], None, "Did you mean 'POSITIVE'"),
+        (["explain", ""], None, "empty or blank"),
+        (["explain"], "   ", "empty or blank"),
+        (["explain"], b"\xff\xfe", "UTF-8"),
+        (["explain", "good", "-o", "why.pdf"], None, ".html"),
+        (["explain", "good", "-o", "nowhere/why.html"], None, "does not exist"),
+        (["explain", "good", "--option", "steps"], None, "NAME=VALUE"),
+        (["explain", "good", "--by", "letter"], None, "word"),
+        (["explain", "good", "--nonsense"], None, "No such option"),
+        (["explain", "good", "--all-labels", "--target", "0"], None, "--all-labels"),
+    ],
+)
+def test_bad_use_exits_2_with_one_message_on_stderr(args, given, said):
+    done = saywhy_(*args, given=given)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.decode().replace("│", " ").split())
+    assert done.stdout == b""
+    assert b"Traceback" not in done.stderr
+
+
+def test_failure_exits_1():
+    done = saywhy_("explain", "good", "--model", "./no/such/folder", HF_HUB_OFFLINE="1")
+    assert done.returncode == 1
+    assert "Could not load" in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+def test_colour_only_where_it_is_wanted():
+    forced = saywhy_("explain", TEXT, FORCE_COLOR="1", TERM="xterm-256color")
+    assert b"\x1b[" in forced.stdout
+    plain = saywhy_("explain", TEXT, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")
+    assert b"\x1b[3" not in plain.stdout
+    assert b"\x1b[4" not in plain.stdout

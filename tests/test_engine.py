@@ -1,0 +1,219 @@
+"""The engine: packing, distinct rows, back-off, cost, many methods at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import saywhy
+from conftest import TEXTS
+from saywhy.engine import Engine, Posed, Seen, _pieces, pack
+from saywhy.errors import MethodError, ModelError
+from saywhy.methods import METHODS
+from saywhy.models.black_box import BlackBox
+from saywhy.types import Encoding, Feature, Problem, Scores, Target, Values
+
+
+class Counting(BlackBox):
+    """A black box that counts what it is sent, and runs out of memory above `room` rows."""
+
+    def __init__(self, room: int = 10**9):
+        super().__init__(self._answer, ["a", "b"])
+        self.room, self.batches = room, []
+
+    def _answer(self, texts):
+        if len(texts) > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 3 apples")
+        self.batches.append(list(texts))
+        return [[float(len(t)), float(t.count("a"))] for t in texts]
+
+
+def posed(model, text, seen=None):
+    encoding = model.encode({"text": text}, saywhy.models.Look())
+    problem = Problem(encoding.features, (Target("a", (0,)), Target("b", (1,))))
+    return Posed(problem, encoding, lambda outputs: outputs, seen or Seen())
+
+
+def test_pack_keeps_like_lengths_together_within_the_budget():
+    sizes = [5, 40, 6, 39, 5, 100, 7]
+    batches = pack(sizes, budget=80)
+    assert sorted(i for batch in batches for i in batch) == list(range(7))
+    assert all(len(batch) == 1 or max(sizes[i] for i in batch) * len(batch) <= 80 for batch in batches)
+    assert [5] in batches
+    assert sorted(sizes[i] for i in batches[1]) == [39, 40]
+    assert all(len({sizes[i] for i in batch}) == 1 for batch in pack(sizes, 80, uniform=True))
+    assert all(len(batch) <= 2 for batch in pack([1] * 9, 80, most=2))
+    assert pack([], 80) == []
+
+
+def test_pieces_cover_everything_once_in_bounded_portions():
+    counts = [3, 5000, 0, 4096, 1]
+    pieces = list(_pieces(counts))
+    assert all(sum(end - start for _, start, end in piece) <= 4096 for piece in pieces)
+    covered = [(j, i) for piece in pieces for j, start, end in piece for i in range(start, end)]
+    assert covered == [(j, i) for j, count in enumerate(counts) for i in range(count)]
+
+
+def test_no_row_is_sent_twice_whichever_method_or_text_asks():
+    model = Counting()
+    engine = Engine(model)
+    texts = ["a bad cat", "a bad cat", "a bad hat a bad cat"]
+    shared = Seen()
+    jobs = [
+        posed(model, texts[0], shared),
+        posed(model, texts[0], shared),
+        posed(model, texts[1]),
+        posed(model, texts[2]),
+    ]
+    names = ["occlusion", "shapley_values", "shapley_values", "shapley_sampling"]
+    scores = engine.run([(p, METHODS[name].function(p.problem)) for p, name in zip(jobs, names, strict=True)])
+    sent = [row for batch in model.batches for row in batch]
+    assert len(sent) == len(set(sent))
+    assert torch.equal(scores[1].values, scores[2].values)
+    again = Engine(model).run([(jobs[0], METHODS["shapley_values"].function(jobs[0].problem))])
+    assert torch.equal(again[0].values, scores[1].values)
+    assert len(sent) == sum(len(batch) for batch in model.batches)
+
+
+def test_questions_of_many_texts_share_batches():
+    model = Counting()
+    jobs = [posed(model, text) for text in TEXTS]
+    Engine(model).run([(p, METHODS["occlusion"].function(p.problem)) for p in jobs])
+    assert len(model.batches) == 1
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on():
+    small, large = Counting(room=3), Counting()
+    text = "one two three four five six seven"
+    few = Engine(small).run([(p := posed(small, text), METHODS["occlusion"].function(p.problem))])[0]
+    all_at_once = Engine(large).run([(p := posed(large, text), METHODS["occlusion"].function(p.problem))])[0]
+    assert torch.equal(few.values, all_at_once.values)
+    assert max(len(batch) for batch in small.batches) <= 3
+    tight = Counting(room=0)
+    p = posed(tight, text)
+    with pytest.raises(ModelError, match="single input"):
+        Engine(tight).run([(p, METHODS["occlusion"].function(p.problem))])
+
+
+def test_other_errors_are_not_taken_for_memory():
+    model = Counting()
+    model.function = lambda texts: (_ for _ in ()).throw(RuntimeError("size mismatch"))
+    p = posed(model, "a b")
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        Engine(model).run([(p, METHODS["occlusion"].function(p.problem))])
+
+
+def test_out_of_memory_in_gradients(make):
+    model, tokenizer = make()
+    expected = saywhy.Explainer(model, tokenizer)(TEXTS, steps=8, target=0)
+    largest = []
+
+    def greedy(module, args, kwargs):
+        if torch.is_grad_enabled():
+            if len(kwargs["input_ids"]) > 5:
+                raise torch.OutOfMemoryError("not enough apples")
+            largest.append(len(kwargs["input_ids"]))
+
+    model.register_forward_pre_hook(greedy, with_kwargs=True)
+    found = saywhy.Explainer(model, tokenizer)(TEXTS, steps=8, target=0)
+    assert 0 < max(largest) <= 5
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+
+
+def test_methods_are_closed_when_the_model_fails():
+    closed = []
+
+    def method(problem):
+        try:
+            yield Values(torch.ones(1, problem.n).bool())
+        finally:
+            closed.append(True)
+
+    model = Counting(room=0)
+    p = posed(model, "a b")
+    with pytest.raises(ModelError):
+        Engine(model).run([(p, method(p.problem)), (p, method(p.problem))])
+    assert closed == [True, True]
+
+
+def test_an_asking_method_that_misbehaves_is_told_so():
+    model = Counting()
+    p = posed(model, "a b")
+
+    def wrong_question(problem):
+        yield "what?"
+
+    def wrong_shape(problem):
+        yield Values(torch.ones(1, problem.n).bool())
+        return Scores(torch.zeros(1, 99))
+
+    with pytest.raises(MethodError, match="Values or Slopes, not str"):
+        Engine(model).run([(p, wrong_question(p.problem))])
+    with pytest.raises(MethodError, match=r"\(2, 2\).*\(1, 99\)"):
+        Engine(model).run([(p, wrong_shape(p.problem))])
+
+
+def test_k_targets_cost_one_forward_and_k_backwards(bert):
+    explainer = saywhy.Explainer(*bert)
+    one = explainer("I dislike you", method="input_x_gradient", target=1)
+    three = explainer.each_target("I dislike you", method="input_x_gradient")
+    assert [e.target.label for e in three] == list(explainer.model.labels)
+    assert three[0].cost.backwards == 3
+    assert three[0].cost.rows == one.cost.rows
+    assert three[0].cost.forwards == one.cost.forwards
+    np.testing.assert_allclose(three[1].scores, one.scores, atol=1e-6)
+
+
+def test_each_target_equals_one_at_a_time(bert):
+    explainer = saywhy.Explainer(*bert)
+    for method in ("integrated_gradients", "kernel_shap", "occlusion", "saliency"):
+        together = explainer.each_target(TEXTS[0], method=method)
+        assert together.matrix.shape == (3, len(together[0].features))
+        for i, e in enumerate(together):
+            alone = explainer(TEXTS[0], method=method, target=i)
+            np.testing.assert_allclose(e.scores, alone.scores, atol=2e-2 * np.abs(alone.scores).max())
+            if method != "integrated_gradients":  # whose nodes follow all targets at once
+                np.testing.assert_allclose(e.scores, alone.scores, atol=1e-5)
+
+
+def test_cost_counts_what_the_model_was_sent(bert):
+    model, tokenizer = bert
+    calls = []
+    handle = model.register_forward_hook(lambda m, a, k, out: calls.append(len(out.logits)), with_kwargs=True)
+    explainer = saywhy.Explainer(model, tokenizer)
+    calls.clear()
+    e = explainer("I also dislike you", method="kernel_shap", budget=12)
+    handle.remove()
+    assert e.cost.rows == sum(calls) == 12 + 0  # value and base are among the coalitions
+    assert e.cost.forwards == len(calls)
+    assert e.cost.seconds > 0
+
+
+def test_memory_does_not_grow_with_the_number_of_texts(bert):
+    explainer = saywhy.Explainer(*bert)
+    alive = []
+    import gc
+
+    texts = (f"text number {i} is good" for i in range(300))
+    for i, _ in enumerate(explainer.stream(texts, method="shapley_sampling", permutations=2)):
+        if i in (100, 290):
+            gc.collect()
+            alive.append(sum(type(o) in (Encoding, Seen, Feature) for o in gc.get_objects()))
+    assert alive[1] <= alive[0] * 1.3
+
+
+def test_a_stream_stops_when_the_caller_does(bert):
+    explainer = saywhy.Explainer(*bert)
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield "good"
+
+    stream = explainer.stream(endless(), method="occlusion")
+    assert next(stream).words == ("good",)
+    stream.close()
+    assert len(taken) == 64

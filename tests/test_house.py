@@ -1,0 +1,156 @@
+"""The rules of the house that a machine can check: who may import whom, what importing costs, how long things are."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import saywhy
+
+ROOT = Path(saywhy.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# what each room may import of ours, at the top of its files; the same picture stands in docs/architecture.md
+ALLOWED = {
+    "errors": set(),
+    "types": set(),
+    "progress": set(),
+    "demo": set(),
+    "features": {"errors", "types"},
+    "methods": {"errors", "types"},
+    "render": {"errors", "types"},
+    "io": {"errors", "types"},
+    "models": {"errors", "types", "features"},
+    "tasks": {"errors", "types", "features"},
+    "engine": {"errors", "types"},
+    "explain": {"errors", "types", "features", "methods", "models", "tasks", "engine", "progress", "demo"},
+    "cli": {"__init__"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+# what may be imported further down, inside a function: a result reaches its drawings when it is asked for them
+DEFERRED = {
+    "types": {"features", "io", "render"},
+    "io": {"render"},
+    "cli": {"errors", "explain", "io", "methods", "render"},
+    "tasks": set(),
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(room, at the top?) of each import of ours; those for type checking only are left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ["saywhy", *path.relative_to(ROOT).parts[:-1]]
+    top = {id(node) for statement in tree.body if not isinstance(statement, ast.If) for node in ast.walk(statement)}
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    found = []
+    for node in ast.walk(tree):
+        if id(node) not in top:
+            continue
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            names = [start] if node.module else [f"{start}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "saywhy":
+                target = (
+                    parts[1]
+                    if len(parts) > 1 and (ROOT / parts[1]).exists() | (ROOT / f"{parts[1]}.py").exists()
+                    else "__init__"
+                )
+                found.append((target, id(node) not in inside))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    here = room(path)
+    assert here in ALLOWED, f"{here} is a new room: give it a row in ALLOWED and in docs/architecture.md"
+    for target, at_top in imports(path):
+        allowed = ALLOWED[here] | {here} if at_top else ALLOWED[here] | DEFERRED.get(here, set()) | {here}
+        assert target in allowed, f"{path.name} must not import {target} {'at its top' if at_top else 'at all'}"
+
+
+def test_the_import_check_sees_imports():
+    assert ("engine", True) in imports(ROOT / "explain.py")
+    assert ("render", False) in imports(ROOT / "types.py")
+    assert ("explain", False) in imports(ROOT / "cli.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            doc = ast.get_docstring(node, clean=False) or ""
+            assert node.end_lineno - node.lineno - doc.count("\n") <= 45, node.name
+
+
+def test_every_public_thing_has_a_docstring():
+    for name in saywhy.__all__:
+        thing = getattr(saywhy, name)
+        if callable(thing):
+            assert thing.__doc__, name
+            for member, value in vars(thing).items() if isinstance(thing, type) else ():
+                if callable(value) and not member.startswith("_"):
+                    assert value.__doc__, f"{name}.{member}"
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_importing_is_quiet_and_light():
+    code = """
+import sys, logging, warnings, os
+before = (list(logging.root.handlers), list(warnings.filters), dict(os.environ))
+import saywhy
+assert (list(logging.root.handlers), list(warnings.filters), dict(os.environ)) == before
+heavy = [m for m in ("torch", "transformers", "numpy", "matplotlib", "pandas", "rich", "typer") if m in sys.modules]
+assert not heavy, heavy
+assert saywhy.__version__
+"""
+    done = run(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_explaining_needs_no_optional_package():
+    code = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("matplotlib", "pandas", "pyarrow", "captum", "shap"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Block())
+import saywhy
+e = saywhy.Explainer(lambda texts: [[len(t)] for t in texts], labels=["length"])("a bc")
+str(e), e._repr_html_()
+for ending, extra in (("png", "plot"), ("parquet", "table")):
+    try:
+        e.save("why." + ending)
+    except ImportError as error:
+        assert f"saywhy[{extra}]" in str(error), error
+    else:
+        raise SystemExit("saved without its package")
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_exported_names():
+    assert sorted(saywhy.__all__) == dir(saywhy)
+    with pytest.raises(AttributeError, match="Explainer"):
+        saywhy.Explain  # noqa: B018

@@ -1,0 +1,77 @@
+"""Toy problems with known answers, and a driver that answers a method without any model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saywhy.types import Asking, Feature, Problem, Scores, Slopes, Smooth, Target, Values
+
+WIDTH = 3
+
+
+class Game:
+    """`play(presence [N, n] in 0..1) -> [N, K]`; its smooth face has one position a feature, absent 0 and present 1."""
+
+    def __init__(self, n: int, play: Callable[[Tensor], Tensor], smooth: bool = True):
+        self.n, self.play, self.evaluations, self.bends = n, play, 0, 0
+        k = play(torch.zeros(1, n, dtype=torch.float64)).shape[1]
+        face = None
+        if smooth:
+            direction = torch.linspace(0.5, 1.5, n * WIDTH).reshape(n, WIDTH)
+            self.origin = torch.linspace(-1, 1, n * WIDTH).reshape(n, WIDTH)
+            self.direction = direction
+            face = Smooth(self.origin + direction, self.origin, np.arange(n), n)
+        features = tuple(Feature(f"w{i}", (3 * i, 3 * i + 2)) for i in range(n))
+        self.problem = Problem(features, tuple(Target(f"t{j}", (j,)) for j in range(k)), face)
+
+    def _presence(self, points: Tensor) -> Tensor:
+        """How far each position is on its way: the projection on its direction."""
+        d = self.direction.double()
+        return ((points.double() - self.origin.double()) * d).sum(-1) / (d * d).sum(-1)
+
+    def drive(self, asking: Asking) -> Scores:
+        answer = None
+        while True:
+            try:
+                question = asking.send(answer)
+            except StopIteration as end:
+                return end.value
+            if isinstance(question, Values):
+                self.evaluations += len(question.coalitions)
+                answer = self.play(question.coalitions.double())
+            else:
+                assert isinstance(question, Slopes)
+                self.bends += len(question.points)
+                answer = self._bend(question)
+
+    def _bend(self, question: Slopes) -> tuple[Tensor, Tensor]:
+        points = question.points.detach().double().requires_grad_(True)
+        values = self.play(self._presence(points))
+        slopes = []
+        for k in range(values.shape[1]):
+            (gradient,) = torch.autograd.grad(
+                values[:, k].sum(), points, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            if isinstance(question.along, Tensor):
+                slopes.append((gradient * question.along.double()).sum(-1))
+            else:
+                slopes.append(gradient.norm(dim=-1))
+        return values.detach(), torch.stack(slopes)
+
+
+def additive(n: int = 7, k: int = 2, seed: int = 0) -> tuple[Game, Tensor]:
+    """A game that is the sum of its weights [K, n]."""
+    weights = torch.randn(k, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Game(n, lambda presence: 0.3 + presence @ weights.T), weights
+
+
+def tangled(n: int = 6, k: int = 2, seed: int = 0) -> Game:
+    """A game with interactions of every order: a small network over presence."""
+    draw = torch.Generator().manual_seed(seed)
+    a = torch.randn(n, 8, generator=draw, dtype=torch.float64)
+    b = torch.randn(8, k, generator=draw, dtype=torch.float64)
+    return Game(n, lambda presence: torch.tanh(presence @ a - 0.5) @ b)
