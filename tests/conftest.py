@@ -116,7 +116,7 @@ def sentence_piece() -> PreTrainedTokenizerFast:
 def _bert(**more: Any) -> Any:
     from transformers import BertConfig, BertForSequenceClassification
 
-    return BertForSequenceClassification(BertConfig(max_position_embeddings=64, **_small(word_piece()), **more))
+    return BertForSequenceClassification(BertConfig(**{**_small(word_piece()), "max_position_embeddings": 64, **more}))
 
 
 def _small(tokenizer: Any, labels: int = 3) -> dict[str, Any]:
@@ -217,6 +217,6 @@ def make() -> Callable[..., tuple[Any, Any]]:
 
     def made(**more: Any) -> tuple[Any, Any]:
         torch.manual_seed(0)
-        return _bert(**more), word_piece()
+        return _bert(**more).eval(), word_piece()
 
     return made

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from saywhy.types import Cost, Explanation, Explanations, Feature, Target
+from saywhy.explanation import Explanation, Explanations
+from saywhy.types import Cost, Feature, Target
 
 
 def words(text: str, part: str = "text") -> tuple[Feature, ...]:

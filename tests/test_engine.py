@@ -8,10 +8,11 @@ import torch
 
 import saywhy
 from conftest import TEXTS
-from saywhy.engine import Engine, Posed, Seen, _pieces, pack
+from saywhy.engine import Engine, Posed, Seen
 from saywhy.errors import MethodError, ModelError
 from saywhy.methods import METHODS
 from saywhy.models.black_box import BlackBox
+from saywhy.packing import pack, pieces
 from saywhy.types import Encoding, Feature, Problem, Scores, Target, Values
 
 
@@ -49,9 +50,9 @@ def test_pack_keeps_like_lengths_together_within_the_budget():
 
 def test_pieces_cover_everything_once_in_bounded_portions():
     counts = [3, 5000, 0, 4096, 1]
-    pieces = list(_pieces(counts))
-    assert all(sum(end - start for _, start, end in piece) <= 4096 for piece in pieces)
-    covered = [(j, i) for piece in pieces for j, start, end in piece for i in range(start, end)]
+    portions = list(pieces(counts))
+    assert all(sum(end - start for _, start, end in piece) <= 4096 for piece in portions)
+    covered = [(j, i) for piece in portions for j, start, end in piece for i in range(start, end)]
     assert covered == [(j, i) for j, count in enumerate(counts) for i in range(count)]
 
 

@@ -18,23 +18,37 @@ FILES = sorted(ROOT.rglob("*.py"))
 ALLOWED = {
     "errors": set(),
     "types": set(),
+    "explanation": {"errors", "types"},
     "progress": set(),
+    "packing": set(),
     "demo": set(),
     "features": {"errors", "types"},
     "methods": {"errors", "types"},
-    "render": {"errors", "types"},
-    "io": {"errors", "types"},
+    "render": {"errors", "types", "explanation"},
+    "io": {"errors", "types", "explanation"},
     "models": {"errors", "types", "features"},
     "tasks": {"errors", "types", "features"},
-    "engine": {"errors", "types"},
-    "explain": {"errors", "types", "features", "methods", "models", "tasks", "engine", "progress", "demo"},
+    "engine": {"errors", "types", "packing"},
+    "explain": {
+        "errors",
+        "types",
+        "explanation",
+        "features",
+        "methods",
+        "models",
+        "tasks",
+        "engine",
+        "progress",
+        "demo",
+    },
     "cli": {"__init__"},
     "__init__": set(),
     "__main__": {"cli"},
 }
 # what may be imported further down, inside a function: a result reaches its drawings when it is asked for them
 DEFERRED = {
-    "types": {"features", "io", "render"},
+    "explanation": {"features", "io", "render"},
+    "types": set(),
     "io": {"render"},
     "cli": {"errors", "explain", "io", "methods", "render"},
     "tasks": set(),
@@ -85,7 +99,7 @@ def test_imports_point_one_way(path):
 
 def test_the_import_check_sees_imports():
     assert ("engine", True) in imports(ROOT / "explain.py")
-    assert ("render", False) in imports(ROOT / "types.py")
+    assert ("render", False) in imports(ROOT / "explanation.py")
     assert ("explain", False) in imports(ROOT / "cli.py")
 
 
@@ -96,7 +110,7 @@ def test_files_and_functions_are_short(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             doc = ast.get_docstring(node, clean=False) or ""
-            assert node.end_lineno - node.lineno - doc.count("\n") <= 45, node.name
+            assert node.end_lineno - node.body[0].lineno - doc.count("\n") <= 40, node.name
 
 
 def test_every_public_thing_has_a_docstring():

@@ -10,8 +10,8 @@ import pytest
 import saywhy
 from conftest import TEXTS, tiny
 from saywhy.errors import FileError, OptionError
+from saywhy.explanation import Explanations
 from saywhy.io import to_dict
-from saywhy.types import Explanations
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from render_samples import ALL, HOLES, HOSTILE, LONG, MANY, NOTHING, ONE, PAIR, SCORES, TARGETS, ZERO, explained
+from saywhy.explanation import Explanation, Explanations
 from saywhy.render import colors, figure, html, pieces, terminal
-from saywhy.types import Explanation, Explanations, Feature
+from saywhy.types import Feature
 
 pytestmark = pytest.mark.filterwarnings("error")
 GOLDEN = Path(__file__).parent / "golden"

@@ -13,8 +13,9 @@ import pytest
 
 from render_samples import ALL, LONG, NOTHING, ODD, ONE, SCORES, ZERO, explained
 from saywhy.errors import InputError, MissingError
+from saywhy.explanation import Explanation, Explanations
 from saywhy.render import colors, figure
-from saywhy.types import Explanation, Explanations, Feature
+from saywhy.types import Feature
 
 pytestmark = pytest.mark.filterwarnings("error")
 every = pytest.mark.parametrize("what", ALL)

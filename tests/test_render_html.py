@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from render_samples import ALL, BAD, HOSTILE, LONG, LOVE, MANY, ONE, PAIR, TARGETS, ZERO
+from saywhy.explanation import Explanation, Explanations
 from saywhy.render import colors, html, pieces
-from saywhy.types import Explanation, Explanations
 
 pytestmark = pytest.mark.filterwarnings("error")
 every = pytest.mark.parametrize("what", ALL)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .explain import Explainer
+    from .explanation import Explanation, Explanations
     from .io import load
     from .methods import METHODS
-    from .types import Explanation, Explanations
 
 __version__ = "0.1.0"
 
 # name -> the module it lives in; importing saywhy imports none of them until it is used
 _HOMES = {
     "Explainer": "explain",
-    "Explanation": "types",
-    "Explanations": "types",
+    "Explanation": "explanation",
+    "Explanations": "explanation",
     "METHODS": "methods",
     "load": "io",
 }

@@ -14,7 +14,7 @@ from . import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .types import Explanation, Explanations
+    from .explanation import Explanation, Explanations
 
 EXAMPLES = """Examples:
 

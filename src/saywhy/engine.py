@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError, ModelError
+from .packing import grouped, pack, pieces
 from .types import Asking, Cost, Encoding, Floats, Problem, Question, Scores, Slopes, Values
 
 if TYPE_CHECKING:
     from .models import Model
-
-CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
 
 
 @dataclass(eq=False)
@@ -37,20 +36,6 @@ class Posed:
     encoding: Encoding
     score: Callable[[Tensor], Tensor]  # [B, outputs] -> [B, K]
     seen: Seen
-
-
-def pack(sizes: Sequence[int], budget: int, most: int | None = None, uniform: bool = False) -> list[list[int]]:
-    """Indices in batches of like length: rows x longest stays within the budget, whatever input each row comes from."""
-    batches: list[list[int]] = []
-    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        last = batches[-1] if batches else []
-        longest = sizes[last[0]] if last else 0
-        fits = last and longest * (len(last) + 1) <= budget and (most is None or len(last) < most)
-        if fits and (not uniform or longest == sizes[i]):
-            last.append(i)
-        else:
-            batches.append([i])
-    return batches
 
 
 class Engine:
@@ -107,7 +92,7 @@ class Engine:
     def outputs(self, asked: Sequence[tuple[Encoding, Seen, Tensor]]) -> list[Tensor]:
         """For each: bool [N, n] -> the model's outputs, float64 [N, outputs]."""
         found: list[list[Floats]] = [[] for _ in asked]
-        for piece in _pieces([len(coalitions) for _, _, coalitions in asked]):
+        for piece in pieces([len(coalitions) for _, _, coalitions in asked]):
             rows: dict[Hashable, Any] = {}
             wanted: dict[Hashable, list[Seen]] = {}
             keys: list[tuple[int, list[Hashable]]] = []
@@ -157,7 +142,7 @@ class Engine:
             with torch.inference_mode(False), torch.set_grad_enabled(bent):
                 points = [asked[j][1].points[b].detach().clone().requires_grad_(bent) for j, b in chosen]
                 outputs = self.model.forward([bases[j] for j, _ in chosen], points)
-                groups = [_Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in _grouped(chosen)]
+                groups = [_Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
                 backwards = _backward(groups, points) if bent else 0
             for group in groups:
                 group.keep_values()
@@ -205,35 +190,6 @@ class Engine:
                 took_part.add(id(seen))
                 share = seconds * size / total / len(payers)
                 seen.cost = seen.cost.plus(Cost(1, int(backward > 0), int(first), backward if first else 0, share))
-
-
-def _pieces(counts: Sequence[int]) -> Iterator[list[tuple[int, int, int]]]:
-    """(which, start, end) slices that together hold at most CHUNK rows."""
-    piece: list[tuple[int, int, int]] = []
-    room = CHUNK
-    for j, count in enumerate(counts):
-        start = 0
-        while start < count:
-            end = min(count, start + room)
-            piece.append((j, start, end))
-            room -= end - start
-            start = end
-            if room == 0:
-                yield piece
-                piece, room = [], CHUNK
-    if piece:
-        yield piece
-
-
-def _grouped(chosen: Sequence[tuple[int, int]]) -> list[tuple[int, slice, list[int]]]:
-    """(question, its rows in the batch, their places among its points); `chosen` is sorted."""
-    groups: list[tuple[int, slice, list[int]]] = []
-    for row, (j, b) in enumerate(chosen):
-        if not groups or groups[-1][0] != j:
-            groups.append((j, slice(row, row), []))
-        _, begun, places = groups[-1]
-        groups[-1] = (j, slice(begun.start, row + 1), [*places, b])
-    return groups
 
 
 def _blank(posed: Posed, q: Slopes) -> tuple[Tensor, Tensor]:

@@ -12,13 +12,14 @@ import torch
 from . import demo
 from .engine import Engine, Posed, Seen
 from .errors import InputError, MethodError, OptionError, unknown
+from .explanation import Explanation, Explanations
 from .features import Granularity
 from .methods import METHODS, Method, checked_options, method_named
 from .models import OVERLONG, Look, Model
 from .models.load import adapt
 from .progress import progress
 from .tasks import TASKS, Task, WantedTarget
-from .types import UNITS, Asking, Encoding, Explanation, Explanations, Problem, Scores, Smooth, Target
+from .types import UNITS, Asking, Encoding, Problem, Scores, Smooth, Target
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
 

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import regex
 
-from .errors import InputError, MethodError, OptionError, unknown
-from .types import Explanation, Feature, Ints, Variant
+from .errors import InputError, OptionError, unknown
+from .types import Feature, Ints
 
 Span: TypeAlias = "tuple[int, int]"
 Granularity: TypeAlias = "str | Sequence[Span]"
@@ -167,23 +167,6 @@ def removed(texts: Mapping[str, str], feature: Feature, filler: str = "") -> str
             text = left + filler + right
         out.append(text)
     return "\n".join(out)
-
-
-def variants(explanation: Explanation) -> list[Variant]:
-    """The input without each feature in turn: what fell, and what the model then says; largest fall first."""
-    if explanation.without is None:
-        raise MethodError(
-            f"{explanation.method!r} did not look at every feature alone absent, so there are no variants; "
-            "use method='occlusion' (with absent='drop' the token is really removed)."
-        )
-    filler = {"drop": "", "mask": "[MASK]", "unk": "[UNK]", "pad": "[PAD]"}.get(
-        str(explanation.options.get("absent")), "∅"
-    )
-    rows = [
-        Variant(f.label, removed(explanation.texts, f, filler), float(score), label, label != explanation.prediction)
-        for f, score, label in zip(explanation.features, explanation.scores, explanation.without, strict=True)
-    ]
-    return sorted(rows, key=lambda v: -v.drop)
 
 
 def checked(text: object, what: str = "text") -> str:

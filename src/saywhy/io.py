@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import FileError, OptionError, missing, unknown
-from .types import Cost, Explanation, Explanations, Feature, Target
+from .explanation import Explanation, Explanations
+from .types import Cost, Feature, Target
 
 if TYPE_CHECKING:
     import pandas

@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
-def find_embedding(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> nn.Module | None:
-    """The first module that turns exactly these ids [B, S] into vectors [B, S, D] while `run` calls the model, or None.
+def find_embeddings(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> tuple[nn.Module, ...]:
+    """The modules that turn exactly these ids [B, S] into vectors while `run` calls the model; the first is the input's.
 
-    Watching the call finds shared, scaled and factorised embeddings alike, whatever the model calls them. One forward.
+    Watching the call finds shared, scaled and factorised embeddings alike, whatever the model calls them, and the decoder
+    that classifiers like BART and T5 feed with the same text. One forward.
     """
     found: list[nn.Module] = []
 
     def watch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if not found and _way(args, ids) is not None:
+        if module not in found and _way(args, ids) is not None:
             found.append(module)
 
-    tables = [m for m in model.modules() if isinstance(m, nn.Embedding)]
-    handles = [module.register_forward_hook(watch) for module in tables]
-    try:
+    with ExitStack() as hooks:
+        for module in model.modules():
+            if isinstance(module, nn.Embedding):
+                hooks.callback(module.register_forward_hook(watch).remove)
         run()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else None
+    return tuple(found)
 
 
 @contextmanager
-def embedded(layer: nn.Module | None, ids: Tensor, vectors: Tensor | None) -> Iterator[None]:
-    """While inside, the first look-up of `ids` in `layer` answers `vectors` [B, S, D] instead; the hook is always removed.
+def embedded(tables: Sequence[nn.Module], ids: Tensor, vectors: Tensor | None) -> Iterator[None]:
+    """While inside, looking up `ids` in `tables` answers `vectors` [B, S, D] instead; the hooks are always removed.
 
-    Only the first: a layer that is shared (token types, a decoder) keeps its other uses.
+    Only the first look-up of each kind: a table that is shared (with token types, say) keeps its other uses.
     """
-    if layer is None or vectors is None:
+    if vectors is None:
         yield
         return
-    used: list[bool] = []
+    used: set[str] = set()
 
     def swap(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        way = None if used else _way(args, ids)
-        if way is None:
+        way = _way(args, ids)
+        if way is None or way in used:
             return None
-        used.append(True)
-        return vectors.to(output.dtype) if way == "rows" else vectors.to(output.dtype).transpose(0, 1)
+        used.add(way)
+        put = vectors.to(output.dtype)
+        if way == "shifted":  # the first place is the decoder's own start token
+            return torch.cat([output[:, :1], put[:, :-1]], dim=1)
+        return put if way == "rows" else put.transpose(0, 1)
 
-    handle = layer.register_forward_hook(swap)
-    try:
+    with ExitStack() as hooks:
+        for table in tables:
+            hooks.callback(table.register_forward_hook(swap).remove)
         yield
-    finally:
-        handle.remove()
 
 
 def _way(args: tuple[Any, ...], ids: Tensor) -> str | None:
-    """Is this a look-up of exactly these ids: as rows [B, S], turned (XLNet reads [S, B]), or not at all?"""
+    """Is this a look-up of exactly these ids: as rows [B, S], turned (XLNet reads [S, B]), shifted by one, or not at all?"""
     given = args[0] if args else None
-    if not isinstance(given, Tensor):
+    if not isinstance(given, Tensor) or given.dim() != 2:
         return None
     if given.shape == ids.shape and bool((given == ids).all()):
         return "rows"
+    if given.shape == ids.shape and ids.shape[1] > 1 and bool((given[:, 1:] == ids[:, :-1]).all()):
+        return "shifted"
     turned = ids.transpose(0, 1)
     return "turned" if given.shape == turned.shape and bool((given == turned).all()) else None

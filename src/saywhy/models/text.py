@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, ModelError, OptionError
+from ..errors import InputError, ModelError
 from ..features import Span, aligned, own
 from ..types import Bools, Encoding, Feature, Ints
 from . import ABSENCES, Look
-from .embedding import embedded, find_embedding
+from .embedding import embedded, find_embeddings
+from .facts import label_names, length_limit, output_kind, padding_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -43,15 +44,15 @@ class TextModel:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str] | None = None):
         self.model, self.tokenizer = model, tokenizer
         self.name = getattr(model, "name_or_path", "") or type(model).__name__
-        self.labels = _labels(model, labels)
-        self.kind = _kind(model, self.labels)
-        self.pad = _pad(model, tokenizer)
+        self.labels = label_names(model, labels)
+        self.kind = output_kind(model, self.labels)
+        self.pad = padding_id(model, tokenizer)
         self.most_rows = 1 if self.pad is None else None
-        self.limit = _limit(model, tokenizer)
+        self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 4_096 if self.device.type == "cpu" else 32_768
         with self.still(), torch.no_grad():
-            self.layer = self._probe_embedding()
-            self.differentiable = self.layer is not None
+            self.tables = self._probe_embeddings()
+            self.differentiable = bool(self.tables)
             self.absences = self._absences()
             self.uniform = self.pad is not None and self._padding_matters()
 
@@ -140,7 +141,7 @@ class TextModel:
         if not gone.any():
             return row
         filler = self.filler(absent)
-        if filler is not None and (filler != self.pad or self.layer is None):
+        if filler is not None and (filler != self.pad or not self.tables):
             return Row(np.where(gone, filler, row.ids), row.extras)
         return replace(row, absent=gone, filler=filler)  # the ids stay: models read positions and ends off padding ids
 
@@ -153,7 +154,9 @@ class TextModel:
     def empty(self) -> int:
         """The id that stands alone where every token was dropped and the tokenizer adds none of its own."""
         t = self.tokenizer
-        return int(next((i for i in (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id) if i is not None), 0))
+        return int(
+            next((i for i in (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id) if i is not None), 0)
+        )
 
     def _absences(self) -> tuple[str, ...]:
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
@@ -178,7 +181,7 @@ class TextModel:
             )
         elif any(row.absent is not None for row in rows):
             vectors = self._filled(batch["input_ids"], rows)
-        with embedded(self.layer, batch["input_ids"], vectors):
+        with embedded(self.tables, batch["input_ids"], vectors):
             out = self.model(**batch)
         logits = out.logits if hasattr(out, "logits") else out if isinstance(out, Tensor) else out[0]
         if not isinstance(logits, Tensor) or logits.shape != (len(rows), len(self.labels)):
@@ -208,9 +211,10 @@ class TextModel:
 
     def _filled(self, ids: Tensor, rows: Sequence[Row]) -> Tensor:
         """[B, S, D]: the embeddings of ids, with the absent positions' replaced."""
-        if self.layer is None:
+        if not self.tables:
             raise ModelError(f"{type(self.model).__name__} has no embedding layer to look into.")
-        vectors: Tensor = self.layer(ids)
+        table = self.tables[0]
+        vectors: Tensor = table(ids)
         for filler in {row.filler for row in rows if row.absent is not None}:
             chosen = [
                 r.absent if r.absent is not None and r.filler == filler else np.zeros(len(r.ids), bool) for r in rows
@@ -218,7 +222,7 @@ class TextModel:
             absent = _padded(chosen, False, self._left).to(ids.device)
             fill = torch.zeros_like(vectors[:1, :1])
             if filler is not None:
-                fill = self.layer(torch.tensor([[filler]], device=ids.device))
+                fill = table(torch.tensor([[filler]], device=ids.device))
             vectors = torch.where(absent[..., None], fill, vectors)
         return vectors
 
@@ -246,9 +250,9 @@ class TextModel:
         ]
         return Row(np.array(encoded["input_ids"]), {name: np.array(encoded[name]) for name in names})
 
-    def _probe_embedding(self) -> nn.Module | None:
+    def _probe_embeddings(self) -> tuple[nn.Module, ...]:
         batch = self._collated([self._sample(3)])
-        return find_embedding(self.model, batch["input_ids"], lambda: self.model(**batch))
+        return find_embeddings(self.model, batch["input_ids"], lambda: self.model(**batch))
 
     def _padding_matters(self) -> bool:
         """Does a row answer otherwise beside a longer one than alone? Then only rows of equal length share a batch."""
@@ -267,43 +271,3 @@ def _padded(rows: Sequence[np.ndarray[Any, Any]], value: Any, left: bool) -> Ten
     for b, row in enumerate(rows):
         out[b, longest - len(row) if left else 0 : longest if left else len(row)] = row
     return torch.as_tensor(out)
-
-
-def _labels(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[str, ...]:
-    id2label = getattr(getattr(model, "config", None), "id2label", None)
-    count = len(id2label) if id2label else None
-    if labels is not None:
-        if count is not None and len(labels) != count:
-            raise OptionError(f"{len(labels)} labels were given ({list(labels)!r}) and the model has {count} outputs.")
-        return tuple(str(label) for label in labels)
-    if not id2label:
-        raise OptionError("The model's config names no labels (id2label): give them as Explainer(..., labels=[...]).")
-    return tuple(str(id2label[i]) for i in sorted(id2label))
-
-
-def _kind(model: PreTrainedModel, labels: Sequence[str]) -> str:
-    problem = getattr(getattr(model, "config", None), "problem_type", None)
-    if problem == "regression":
-        return "regression"
-    return "sigmoid" if problem == "multi_label_classification" or len(labels) == 1 else "softmax"
-
-
-def _pad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The padding id, where both the tokenizer and the model know one; without it rows go one at a time."""
-    config = getattr(model, "config", None)
-    if tokenizer.pad_token_id is None or (config is not None and getattr(config, "pad_token_id", None) is None):
-        return None
-    return int(tokenizer.pad_token_id)
-
-
-def _limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The longest input in tokens that both the tokenizer and the model's positions allow."""
-    known = [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
-    positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        offset = 0
-        for name, module in model.named_modules():
-            if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-                offset = int(module.padding_idx) + 1
-        known.append(positions - offset)
-    return min(known) if known else None

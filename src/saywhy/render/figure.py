@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..types import Explanation, Explanations
+from ..explanation import Explanation, Explanations
 from . import colors, pieces
 from .colors import LIGHT
 from .sheet import MARGIN, WIDTH, Back, Sheet, clipped, width

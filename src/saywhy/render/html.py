@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..types import Explanation, Explanations
+from ..explanation import Explanation, Explanations
 from . import colors, pieces, style
 
 _SHORT = 12  # a table of so many features is shown whole, a longer one begins with its first ten

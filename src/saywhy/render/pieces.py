@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..types import Cost, Explanation, Explanations, Feature
+from ..explanation import Explanation, Explanations
+from ..types import Cost, Feature
 
 Piece: TypeAlias = "tuple[str, int | None]"  # a stretch of text and the index of its feature, if it belongs to one
 

@@ -19,7 +19,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ..types import Explanation, Explanations
+from ..explanation import Explanation, Explanations
 from . import colors, pieces
 
 TOP = 10  # rows of a table, unless the caller says
