@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import saywhy
+from saywhy.methods import METHODS
 
 ROOT = Path(saywhy.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -162,6 +163,18 @@ for ending, extra in (("png", "plot"), ("parquet", "table")):
 """
     done = run(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_table_is_the_table_of_methods():
+    readme = (ROOT.parent.parent / "README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in readme.splitlines() if line.startswith("| `")]
+    listed = {row[0].split("`")[1]: row for row in rows}
+    assert list(listed) == list(METHODS)
+    for name, row in listed.items():
+        method = METHODS[name]
+        assert row[2].startswith("yes") == method.complete, name
+        assert row[3] == method.cost, name
+        assert method.source in row[4], name
 
 
 def test_exported_names():

@@ -268,7 +268,7 @@ def test_black_boxes():
     explainer = saywhy.Explainer(count, labels=["neg", "pos"])
     e = explainer("good film, good cast, bad end", target="pos")
     assert dict(zip(e.words, e.scores, strict=True)) == pytest.approx(
-        {"good": 1, "film": 0, ",": 0, "cast": 0, "bad": -1, "end": 0}
+        {"good": 1, "film": 0, ",": 0, "cast": 0, "bad": -1, "end": 0}, abs=1e-8
     )
     assert (e.value, e.base, e.target.unit) == (1.0, 0.0, "score")
     assert e.gap == pytest.approx(0)
