@@ -177,8 +177,8 @@ def main() -> None:
     write(
         "coalitions",
         "Shapley values: error at equal budget, and time",
-        f"Real sentences of 9 to 12 words ({len(chosen)}), a fine-tuned MiniLM, {seeds} seeds; median relative error against the exact "
-        "Shapley values from all 2^n subsets. Budgets count rows of the model; Captum's sampling is given as many whole orders "
+        f"Real sentences of 9 to 12 words ({len(chosen)}), a fine-tuned MiniLM, {seeds} seeds; median relative error against the "
+        "exact Shapley values from all 2^n subsets. Budgets count rows of the model; Captum's sampling is given as many whole orders "
         "as the budget holds. The last column is saywhy's error over the better of shap's and Captum's KernelSHAP.",
         {"errors": results},
         [

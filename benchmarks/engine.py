@@ -55,7 +55,7 @@ def bare_gradients(model: Any, tokenizer: Any, texts: list[str], steps: int) -> 
 
 
 def removal_loop(model: Any, tokenizer: Any, text: str) -> None:
-    """Each token removed in turn, text put together again, tokenised and sent alone, as the classifier-variant notebook does."""
+    """Each token removed in turn, the text put together and tokenised again, and sent alone."""
 
     def predict(variant: str) -> torch.Tensor:
         with torch.no_grad():

@@ -70,6 +70,8 @@ class Explainer:
             mask_token=mask_token,
             trust_remote_code=trust_remote_code,
         )
+        if model is None:
+            self.model.name = demo.NAME
         self.batch_tokens = batch_tokens
 
     def __call__(

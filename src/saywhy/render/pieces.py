@@ -20,6 +20,8 @@ _UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud8
 _IN_TEXT = re.compile(f"[{_UNSEEN}]")
 _IN_LABEL = re.compile(f"[\t\n{_UNSEEN}]")
 
+UNSAID = (("overlong", "refuse"),)  # options that change nothing unless they are set otherwise
+
 
 class Part(NamedTuple):
     """One part of an input: its text in pieces, and the features that have no place in that text."""
@@ -181,7 +183,11 @@ def about(e: Explanation) -> list[str]:
     if e.prediction is not None:
         sure = "" if e.probability is None else f" ({e.probability:.1%})"
         out.append(f"predicted {label(e.prediction)}{sure}")
-    return [*out, label(e.method), *(f"{label(k)}={_option(v)}" for k, v in e.options.items())]
+    return [
+        *out,
+        label(e.method),
+        *(f"{label(k)}={_option(v)}" for k, v in e.options.items() if (k, v) not in UNSAID and v is not None),
+    ]
 
 
 def shared(items: Sequence[Explanation]) -> list[str]:
