@@ -117,7 +117,7 @@ class Engine:
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
             with torch.no_grad():
-                out = self.model.forward([rows[names[b]] for b in batch]).double().cpu().numpy()
+                out = self.model.forward([rows[names[b]] for b in batch]).cpu().double().numpy()
             spent = time.perf_counter() - started
             for b, answer in zip(batch, out, strict=True):
                 for seen in wanted[names[b]]:
@@ -216,7 +216,7 @@ class _Group:
         self.values, self.slopes = answer
 
     def keep_values(self) -> None:
-        self.values[self.places] = self.numbers.detach().double().cpu()
+        self.values[self.places] = self.numbers.detach().cpu().double()
         _finite(self.posed, self.values[self.places])
 
     def keep_slopes(self, k: int, gradients: Sequence[Tensor]) -> None:
@@ -226,7 +226,7 @@ class _Group:
             folded = gradient.norm(dim=-1)
         else:
             folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient))
-        self.slopes[k, self.places] = folded.double().cpu()
+        self.slopes[k, self.places] = folded.cpu().double()
 
 
 def _backward(groups: Sequence[_Group], points: Sequence[Tensor]) -> int:

@@ -180,7 +180,7 @@ class Explanations(Sequence[Explanation]):
         return _frozen([e.scores for e in self.items])
 
     def save(self, path: str | Path) -> Path:
-        """Write .html, .json, .txt or .parquet, by the ending of `path`; returns the path written."""
+        """Write .html, .json, .txt, .parquet, or up to 24 as .svg or .png, by the ending of `path`; returns the path."""
         from .io import save
 
         return save(self, path)

@@ -96,7 +96,7 @@ def _averaged(face: Smooth, points: Tensor, pairs: bool) -> Asking:
 
 def _on_path(face: Smooth, places: Tensor) -> Tensor:
     """[B] places in 0..1 -> the points [B, S, D] there, 0 at the origin and 1 at the point."""
-    return face.origin + places.to(face.point)[:, None, None] * (face.point - face.origin)
+    return face.origin + places.to(face.point.dtype).to(face.point.device)[:, None, None] * (face.point - face.origin)
 
 
 def integrated_gradients(
