@@ -89,6 +89,7 @@ def test_methods_lists_the_whole_table():
         (["explain", "good", "-o", "why.pdf"], None, ".html"),
         (["explain", "good", "-o", "nowhere/why.html"], None, "does not exist"),
         (["explain", "good", "--option", "steps"], None, "NAME=VALUE"),
+        (["explain", "good", "--option", "by=token"], None, "write --by instead"),
         (["explain", "good", "--by", "letter"], None, "word"),
         (["explain", "good", "--nonsense"], None, "No such option"),
         (["explain", "good", "--all-labels", "--target", "0"], None, "--all-labels"),

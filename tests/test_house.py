@@ -167,7 +167,9 @@ for ending, extra in (("png", "plot"), ("parquet", "table")):
 
 def test_the_readmes_table_is_the_table_of_methods():
     readme = (ROOT.parent.parent / "README.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in readme.splitlines() if line.startswith("| `")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in readme.splitlines() if line.startswith("| `")
+    ]
     listed = {row[0].split("`")[1]: row for row in rows}
     assert list(listed) == list(METHODS)
     for name, row in listed.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,11 +110,17 @@ def explain(
     from .explain import Explainer
 
     explainer = Explainer(model, trust_remote_code=trust_remote_code)
-    settings: dict[str, Any] = dict(method=method, unit=unit, by=by, absent=absent, overlong=overlong, **options)
+    labels = explainer.model.labels
+    settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent, "overlong": overlong}
+    if taken := sorted({*settings, "target", "against", "progress"} & options.keys()):
+        raise typer.BadParameter(
+            f"--option {taken[0]}=…: write --{taken[0]} instead; --option is for the method's own."
+        )
+    settings |= options
     what = (
         explainer.each_target(given, **settings)
         if all_labels
-        else explainer(given, target=_label(target), against=_label(against), **settings)
+        else explainer(given, target=_label(target, labels), against=_label(against, labels), **settings)
     )
     _put(what, style, output, top)
 
@@ -180,8 +187,9 @@ def _options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
-def _label(given: str | None) -> str | int | None:
-    return int(given) if given is not None and given.isdigit() else given
+def _label(given: str | None, labels: Sequence[str]) -> str | int | None:
+    """A label by its name, else by its index: a label may be called "1"."""
+    return int(given) if given is not None and given not in labels and given.isdigit() else given
 
 
 def _console() -> Console:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +64,22 @@ def _text_model(model: Any, tokenizer: Any, labels: Sequence[str] | None) -> Tex
     return TextModel(model, tokenizer, labels)
 
 
+@contextmanager
+def _quiet(wanted: bool) -> Iterator[None]:
+    """No progress bars of transformers while inside, if wanted: a folder loads at once, and pipes stay clean."""
+    from transformers.utils import logging as named
+
+    logging: Any = named
+    shown = logging.is_progress_bar_enabled()
+    if wanted and shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if wanted and shown:
+            logging.enable_progress_bar()
+
+
 def _from_pretrained(name: str, device: str | None, trust: bool) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -69,10 +87,11 @@ def _from_pretrained(name: str, device: str | None, trust: bool) -> tuple[Any, A
     if os.sep in name and Path(name).expanduser().is_dir():
         name = str(Path(name).expanduser())
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            name, trust_remote_code=trust, output_loading_info=True
-        )
+        with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name, trust_remote_code=trust, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError) as error:
         said = str(error).strip().splitlines()
         raise ModelError(
