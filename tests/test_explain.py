@@ -88,6 +88,8 @@ def test_targets_by_name_index_and_prediction(make):
         ({"method": "occlusion", "steps": 5}, OptionError, "option of integrated_gradients"),
         ({"stepz": 5}, OptionError, "Did you mean 'steps'"),
         ({"absent": "masked"}, OptionError, "Did you mean 'mask'"),
+        ({"target": "LABEL_9"}, OptionError, "Did you mean 'LABEL_"),
+        ({"against": 7}, OptionError, "0 to 2"),
         ({"unit": "logits"}, OptionError, "Did you mean 'logit'"),
         ({"by": "wrd"}, OptionError, "Did you mean 'word'"),
         ({"overlong": "cut"}, OptionError, "truncate"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, overload
 
 import torch
 
@@ -74,6 +74,10 @@ class Explainer:
             self.model.name = demo.NAME
         self.batch_tokens = batch_tokens
 
+    @overload
+    def __call__(self, given: list[Any], **asked: Any) -> Explanations: ...
+    @overload
+    def __call__(self, given: Any, **asked: Any) -> Explanation: ...
     def __call__(
         self,
         given: Any,
@@ -87,7 +91,7 @@ class Explainer:
         overlong: str = "refuse",
         progress: bool | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> Explanation | Explanations:
         """The explanation of one input, or Explanations for a list of inputs, batched across them.
 
         `method`: a name in METHODS or a generator function; by default integrated_gradients, and kernel_shap where there are
@@ -98,7 +102,7 @@ class Explainer:
         model call. Raises InputError, OptionError, MethodError, ModelError.
         """
         ask = self.ask(method, target, against, unit, by, absent, overlong, options)
-        many = isinstance(given, list | tuple)
+        many = isinstance(given, list)
         inputs = list(given) if many else [given]
         for i, one in enumerate(inputs):
             self._check(one, ask, f"Input {i} of {len(inputs)}: " if many else "")
@@ -181,6 +185,10 @@ class Explainer:
             )
             coalition = ", ".join(name for name, m in METHODS.items() if m.family == "coalition")
             raise MethodError(f"{row.name} follows gradients, and {reason}. Use one of: {coalition}.")
+        named, held = ([target], against) if target is not None else ([against], None)
+        self.task.targets(
+            self.model, torch.zeros(len(self.model.labels)), named, held, unit
+        )  # refuses unknown names now
         return Ask(row, dict(options), Look(by, absent, overlong), target, against, unit)
 
     def _check(self, given: Any, ask: Ask, where: str = "") -> None:

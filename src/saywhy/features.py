@@ -172,7 +172,7 @@ def removed(texts: Mapping[str, str], feature: Feature, filler: str = "") -> str
 def checked(text: object, what: str = "text") -> str:
     """The text itself, if it is one that can be explained; otherwise says what was given instead."""
     if not isinstance(text, str):
-        raise InputError(f"The {what} must be a string, not {type(text).__name__}: {text!r:.80}")
+        raise InputError(f"The {what} must be a string (or a list of strings), not {type(text).__name__}: {text!r:.80}")
     if not text.strip():
         raise InputError(f"The {what} is empty or blank: there is nothing to explain.")
     return text
