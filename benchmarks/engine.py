@@ -16,6 +16,8 @@ import torch
 
 import saywhy
 from benchmarks.common import arguments, paired, real, write
+from saywhy import demo
+from saywhy.demo import make
 from saywhy.packing import pack
 
 
@@ -67,6 +69,29 @@ def removal_loop(model: Any, tokenizer: Any, text: str) -> None:
         predict(tokenizer.convert_tokens_to_string(tokens[:i] + tokens[i + 1 :]))
 
 
+def removal(
+    explainer: saywhy.Explainer, model: Any, tokenizer: Any, sentences: list[str], rounds: int
+) -> dict[str, Any]:
+    """The loop against one call, on the first sentence of 25 tokens."""
+    text = next(t for t in sentences if len(tokenizer.tokenize(t)) == 25)
+    return paired(
+        lambda _: removal_loop(model, tokenizer, text),
+        lambda _: explainer(text, method="occlusion", absent="drop", by="token").variants,
+        rounds,
+    )
+
+
+def batching(model: Any, tokenizer: Any, rounds: int) -> dict[str, Any]:
+    """What a batch alone can save here: 26 rows of 26 tokens one by one, and at once; nothing but the model."""
+    ids = torch.randint(10, len(tokenizer), (26, 26), generator=torch.Generator().manual_seed(0))
+
+    def at_once(rows: torch.Tensor) -> None:
+        with torch.no_grad():
+            model(input_ids=rows, attention_mask=torch.ones_like(rows))
+
+    return paired(lambda _: [at_once(row[None]) for row in ids], lambda _: at_once(ids), rounds)
+
+
 def import_seconds(rounds: int) -> dict[str, float]:
     """Median wall time of a fresh process that imports one thing; `everything` uses the names, so nothing is put off."""
     code = {"torch": "import torch", "saywhy": "import saywhy", "torch + saywhy": "import torch, saywhy; saywhy.Explainer",
@@ -95,7 +120,7 @@ def main() -> None:
     rounds = 2 if options.quick else 7
     model, tokenizer, sentences = real(options.cache)
     explainer = saywhy.Explainer(model, tokenizer)
-    texts = sentences[: 10 if options.quick else 40]
+    texts = sentences[: 10 if options.quick else 20]
     rows = masked_rows(tokenizer, explainer, texts)
     for p in model.parameters():
         p.requires_grad_(False)
@@ -110,12 +135,11 @@ def main() -> None:
         lambda _: (bare_gradients(model, tokenizer, texts, 10), bare_forwards(model, tokenizer, plain)),
         rounds,
     )
-    long = next(t for t in sentences if len(tokenizer.tokenize(t)) == 25)
-    removal = paired(
-        lambda _: removal_loop(model, tokenizer, long),
-        lambda _: explainer(long, method="occlusion", absent="drop", by="token").variants,
-        rounds,
-    )
+    small = make.load(demo.folder())
+    removals = {
+        "MiniLM": removal(explainer, model, tokenizer, sentences, rounds),
+        "the package's model": removal(saywhy.Explainer(*small), *small, sentences, rounds),
+    }
     imports = import_seconds(2 if options.quick else 5)
     first, last = peak_growth(explainer, sentences[: 40 if options.quick else 200])
 
@@ -125,7 +149,14 @@ def main() -> None:
     measured = [
         line(f"occlusion of {len(texts)} sentences / the same {len(rows)} rows bare", forwards),
         line(f"integrated gradients of {len(texts)} sentences, 10 steps / the same passes bare", backwards),
-        line("removing each of 25 tokens: one-by-one loop / saywhy", removal),
+        *(
+            line(f"removing each of 25 tokens, {name}: one-by-one loop / saywhy", found)
+            for name, found in removals.items()
+        ),
+        *(
+            line(f"the same 26 rows, {name}: one by one, bare / in one batch, bare", batching(*pair, rounds))
+            for name, pair in {"MiniLM": (model, tokenizer), "the package's model": small}.items()
+        ),
     ]
     if options.quick:
         print(*measured, imports, (first, last), sep="\n")
@@ -134,7 +165,13 @@ def main() -> None:
         "engine",
         "The engine: overhead, removal, imports, memory",
         "A fine-tuned MiniLM (22 M parameters), held-out movie sentences. Ratios are medians of paired runs, with least and most.",
-        {"forwards": forwards, "backwards": backwards, "removal": removal, "imports": imports, "memory": [first, last]},
+        {
+            "forwards": forwards,
+            "backwards": backwards,
+            "removal": removals,
+            "imports": imports,
+            "memory": [first, last],
+        },
         [
             ("What does explaining cost beyond the model?", ["a / b", "a, s", "b, s", "ratio"], measured),
             ("How long does importing take?", ["what", "seconds"], [[name, spent] for name, spent in imports.items()]),

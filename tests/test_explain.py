@@ -141,11 +141,12 @@ def test_a_sequence_of_no_texts_is_empty(bert):
     assert len(saywhy.Explainer(*bert)([])) == 0
 
 
-class TestThePackagesOwnModel:
-    @pytest.fixture(scope="class")
-    def explainer(self):
-        return saywhy.Explainer()
+@pytest.fixture(scope="module")
+def own():
+    return saywhy.Explainer()
 
+
+class TestThePackagesOwnModel:
     @pytest.mark.parametrize(
         ("text", "label", "word"),
         [
@@ -154,15 +155,15 @@ class TestThePackagesOwnModel:
             ("terrible", "NEGATIVE", ("terrible",)),
         ],
     )
-    def test_it_says_what_a_reader_would(self, explainer, text, label, word):
+    def test_it_says_what_a_reader_would(self, own, text, label, word):
         for method in ("integrated_gradients", "kernel_shap", "occlusion"):
-            e = explainer(text, method=method)
+            e = own(text, method=method)
             assert e.prediction == label
             assert e.top(1)[0][0] in word
             assert e.top(1)[0][1] > 0
 
-    def test_integrated_gradients_add_up(self, explainer):
-        e = explainer("I love you, I like you, I also kinda dislike you")
+    def test_integrated_gradients_add_up(self, own):
+        e = own("I love you, I like you, I also kinda dislike you")
         assert abs(e.gap) <= 0.01 * np.abs(e.scores).sum()
         assert not e.notes
 

@@ -161,14 +161,14 @@ def _format(wanted: Format | None, output: Path | None) -> Format:
         ".png": Format.png,
         ".txt": Format.terminal,
     }
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
     if wanted is None and output is not None:
         if output.suffix.lower() not in endings:
             raise typer.BadParameter(f"-o {output}: the ending must be one of {', '.join(endings)}, or give --format.")
         return endings[output.suffix.lower()]
     if wanted is Format.png and output is None and sys.stdout.isatty():
         raise typer.BadParameter("a PNG does not belong on a terminal: give -o FILE, or pipe it.")
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
     return wanted or Format.terminal
 
 
