@@ -2,8 +2,8 @@
 
     python -m benchmarks.absence --cache .cache
 
-Integrated gradients and KernelSHAP are computed with each kind of absence, on a fine-tuned MiniLM (which has a mask token) and
-on a small decoder trained from scratch on the same movie snippets (GPT-2's architecture, no mask token). The order they give
+Integrated gradients and KernelSHAP are computed with each kind of absence, on the package's own model (BERT, which has a mask
+token) and on a small decoder trained from scratch on the same movie snippets (GPT-2's architecture, no mask token). The order they give
 is judged by the removal area: the mean target over removing words least-relevant-first less that over removing them
 most-relevant-first; higher is better. Words are removed by really dropping their tokens and by zeroing their embeddings, so
 that no choice is judged by its own operator alone. The random order is the control.
@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTokenizerFast
 
 import saywhy
-from benchmarks.common import arguments, real, write
+from benchmarks.common import arguments, write
 from saywhy.demo import make
 from saywhy.models import Look
 
@@ -93,20 +93,19 @@ def judged(name: str, explainer: saywhy.Explainer, texts: list[str]) -> list[lis
 def main() -> None:
     options = arguments(__doc__ or "")
     count, epochs = (10, 1) if options.quick else (100, 6)
-    model, tokenizer, sentences = real(options.cache)
     small = decoder(options.cache, epochs)
     _, held_out = make.movies(options.cache)
     right = make.accuracy(small, held_out)
     print(f"decoder: held-out accuracy {right:.3f}", flush=True)
-    texts = [text for text in sentences if len(text.split()) >= 5][:count]
-    rows = judged("MiniLM", saywhy.Explainer(model, tokenizer), texts)
+    texts = [text for text in held_out.texts if len(text.split()) >= 5][:count]
+    rows = judged("the package's own", saywhy.Explainer(), texts)
     rows += judged("decoder", saywhy.Explainer(*small), texts)
     if options.quick:
         return
     write(
         "absence",
         "What should stand in for an absent token?",
-        f"{count} held-out movie sentences; a fine-tuned MiniLM, which has a mask token, and a small decoder without one (GPT-2's "
+        f"{count} held-out movie sentences; the package's own model, which has a mask token, and a small decoder without one (GPT-2's "
         f"architecture, 4 layers, trained from scratch, held-out accuracy {right:.2f}). Area between least- and most-relevant-first "
         "removal of words, on the logit, mean and 95 % interval; higher is better.",
         {"decoder accuracy": right, "rows": rows},
