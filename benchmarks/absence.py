@@ -2,7 +2,7 @@
 
     python -m benchmarks.absence --cache .cache
 
-Integrated gradients and KernelSHAP are computed with each kind of absence, on the package's own model (BERT, which has a mask
+Integrated gradients and occlusion are computed with each kind of absence, on the package's own model (BERT, which has a mask
 token) and on a small decoder trained from scratch on the same movie snippets (GPT-2's architecture, no mask token). The order they give
 is judged by the removal area: the mean target over removing words least-relevant-first less that over removing them
 most-relevant-first; higher is better. Words are removed by really dropping their tokens and by zeroing their embeddings, so
@@ -25,7 +25,7 @@ from benchmarks.common import arguments, write
 from saywhy.demo import make
 from saywhy.models import Look
 
-METHODS = {"integrated_gradients": {}, "kernel_shap": {"budget": 128}}
+METHODS = {"integrated_gradients": {}, "occlusion": {}}
 JUDGES = ("drop", "zero")
 
 
