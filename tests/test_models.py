@@ -312,6 +312,17 @@ def test_black_boxes_see_the_text_with_words_taken_out():
     assert set(heard) == {"Ah,  well", "…,  well", "Ah…  well", "Ah,  …", "……  …"}
 
 
+def test_black_boxes_keep_the_spacing_of_what_stays():
+    heard = []
+
+    def spy(texts):
+        heard.extend(texts)
+        return [[0.0]] * len(texts)
+
+    saywhy.Explainer(spy, labels=["a"])("  good\n bad ", method="occlusion")
+    assert set(heard) == {"  good\n bad ", "bad ", "  good ", ""}
+
+
 def test_nan_logits_are_told_with_the_text(make):
     model, tokenizer = make()
     model.classifier.bias.data[1] = float("nan")

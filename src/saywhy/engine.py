@@ -138,12 +138,11 @@ class Engine:
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
             chosen = sorted(items[i] for i in batch)
-            bent = any(asked[j][1].along is not None for j, _ in chosen)
-            with torch.inference_mode(False), torch.set_grad_enabled(bent):
-                points = [asked[j][1].points[b].detach().clone().requires_grad_(bent) for j, b in chosen]
+            with torch.inference_mode(False), torch.enable_grad():
+                points = [asked[j][1].points[b].detach().clone().requires_grad_() for j, b in chosen]
                 outputs = self.model.forward([bases[j] for j, _ in chosen], points)
                 groups = [_Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
-                backwards = _backward(groups, points) if bent else 0
+                backwards = _backward(groups, points)
             for group in groups:
                 group.keep_values()
             paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
@@ -193,10 +192,10 @@ class Engine:
 
 
 def _blank(posed: Posed, q: Slopes) -> tuple[Tensor, Tensor]:
-    """Room for the answer: values [B, K] and slopes [K, B, S] (or [K, 0, S])."""
+    """Room for the answer: values [B, K] and slopes [K, B, S]."""
     (many, length), targets = q.points.shape[:2], len(posed.problem.targets)
-    room = torch.empty(targets, 0 if q.along is None else many, length, dtype=torch.float64)
-    return torch.empty(many, targets, dtype=torch.float64), room
+    slopes = torch.empty(targets, many, length, dtype=torch.float64)
+    return torch.empty(many, targets, dtype=torch.float64), slopes
 
 
 class _Group:
@@ -231,7 +230,6 @@ class _Group:
 
 def _backward(groups: Sequence[_Group], points: Sequence[Tensor]) -> int:
     """One backward pass a target, for all rows of the batch together; how many there were."""
-    groups = [group for group in groups if group.asked.along is not None]
     passes = max(group.numbers.shape[1] for group in groups)
     for k in range(passes):
         having = [group for group in groups if group.numbers.shape[1] > k]

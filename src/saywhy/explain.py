@@ -19,7 +19,7 @@ from .models import OVERLONG, Look, Model
 from .models.load import adapt
 from .progress import progress
 from .tasks import TASKS, Task, WantedTarget
-from .types import UNITS, Asking, Encoding, Problem, Scores, Smooth, Target
+from .types import Asking, Encoding, Problem, Scores, Smooth, Target
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
 
@@ -177,8 +177,6 @@ class Explainer:
         )
         if overlong not in OVERLONG:
             raise unknown("value of `overlong`", overlong, OVERLONG)
-        if unit is not None and unit not in UNITS:
-            raise unknown("unit", unit, UNITS)
         if row.gradients and (not self.model.differentiable or absent == "drop"):
             reason = (
                 "this model gives no gradients" if not self.model.differentiable else "absent='drop' takes tokens out"
@@ -186,9 +184,8 @@ class Explainer:
             coalition = ", ".join(name for name, m in METHODS.items() if m.family == "coalition")
             raise MethodError(f"{row.name} follows gradients, and {reason}. Use one of: {coalition}.")
         named, held = ([target], against) if target is not None else ([against], None)
-        self.task.targets(
-            self.model, torch.zeros(len(self.model.labels)), named, held, unit
-        )  # refuses unknown names now
+        nothing = torch.zeros(len(self.model.labels))
+        self.task.targets(self.model, nothing, named, held, unit)  # refuses unknown labels and units now
         return Ask(row, dict(options), Look(by, absent, overlong), target, against, unit)
 
     def _check(self, given: Any, ask: Ask, where: str = "") -> None:

@@ -18,8 +18,6 @@ Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 Bools: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
-UNITS = ("logit", "log-prob", "prob", "log-odds", "score")
-
 
 @dataclass(frozen=True)
 class Feature:
@@ -95,12 +93,11 @@ class Slopes:
     """A question: how do the targets change with the embeddings at these points [B, S, D]?
 
     The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along` [S, D], or its
-    L2 norm for `along="norm"`. With `along=None` only the values are asked, without a backward pass, and the slopes are
-    empty [K, 0, S].
+    L2 norm for `along="norm"`.
     """
 
     points: Tensor
-    along: Tensor | str | None
+    along: Tensor | str
 
 
 Question: TypeAlias = "Values | Slopes"

@@ -98,7 +98,10 @@ def _present(text: str, spans: Sequence[tuple[int, int]], keep: Bools, filler: s
         if stays or filler is not None:
             out += [between, text[start:end] if stays else str(filler)]
         else:
-            out.append(between.rstrip())
+            out.append(between.rstrip() if between.strip() or out else between)
         at = end
     out.append(text[at:])
-    return "".join(out).strip() if not keep.all() else text
+    left = "".join(out)
+    if not keep.any():
+        return left.strip()
+    return left if keep[0] or text[: spans[0][0]].strip() else left.lstrip()  # no space where the first word was
