@@ -64,42 +64,44 @@ def _main(
     pass
 
 
+Text = Annotated[str | None, typer.Argument(help="The text to explain; without it, or as '-', standard input is read.")]
+Model = Annotated[
+    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
+]
+Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")]
+Target = Annotated[
+    str | None, typer.Option(help="The label to explain, by name or index; by default the predicted one.")
+]
+Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
+Every = Annotated[bool, typer.Option("--all-labels", help="Explain every label, from the same model calls.")]
+Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
+By = Annotated[str, typer.Option(help="word, token or sentence.")]
+Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero or drop.")]
+Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse or truncate.")]
+Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
+Style = Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")]
+Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
+
+
 @app.command(epilog=EXAMPLES)
 def explain(
-    text: Annotated[
-        str | None, typer.Argument(help="The text to explain; without it, or as '-', standard input is read.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A Hugging Face model id or folder; by default the small sentiment model in the package."),
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The label to explain, by name or index; by default the predicted one.")
-    ] = None,
-    against: Annotated[str | None, typer.Option(help="Why the target rather than this label.")] = None,
-    all_labels: Annotated[
-        bool, typer.Option("--all-labels", help="Explain every label, from the same model calls.")
-    ] = False,
-    unit: Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")] = None,
-    by: Annotated[str, typer.Option(help="word, token or sentence.")] = "word",
-    absent: Annotated[
-        str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero or drop.")
-    ] = None,
-    overlong: Annotated[str, typer.Option(help="A text longer than the model reads: refuse or truncate.")] = "refuse",
-    option: Annotated[
-        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")
-    ] = None,
-    format: Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")] = 10,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")
-    ] = False,
+    text: Text = None,
+    model: Model = None,
+    method: Name = None,
+    target: Target = None,
+    against: Against = None,
+    all_labels: Every = False,
+    unit: Unit = None,
+    by: By = "word",
+    absent: Absent = None,
+    overlong: Overlong = "refuse",
+    option: Pairs = None,
+    format: Style = None,
+    output: Output = None,
+    top: Top = 10,
+    trust_remote_code: Trust = False,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
     given = _text(text)
@@ -117,12 +119,9 @@ def explain(
             f"--option {taken[0]}=…: write --{taken[0]} instead; --option is for the method's own."
         )
     settings |= options
-    what = (
-        explainer.each_target(given, **settings)
-        if all_labels
-        else explainer(given, target=_label(target, labels), against=_label(against, labels), **settings)
-    )
-    _put(what, style, output, top)
+    if not all_labels:
+        settings |= {"target": _label(target, labels), "against": _label(against, labels)}
+    _put((explainer.each_target if all_labels else explainer)(given, **settings), style, output, top)
 
 
 @app.command()
