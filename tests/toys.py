@@ -52,7 +52,7 @@ class Game:
         points = question.points.detach().double().requires_grad_(True)
         values = self.play(self._presence(points))
         slopes = []
-        for k in range(values.shape[1]):
+        for k in range(values.shape[1]) if question.only is None else question.only:
             (gradient,) = torch.autograd.grad(
                 values[:, k].sum(), points, retain_graph=True, allow_unused=True, materialize_grads=True
             )

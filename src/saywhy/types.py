@@ -122,11 +122,12 @@ class Slopes:
     """A question: how do the targets change with the embeddings at these points [B, S, D]?
 
     The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along` [S, D], or its
-    L2 norm for `along="norm"`.
+    L2 norm for `along="norm"`. `only` names the targets whose slopes are wanted; each is a backward pass.
     """
 
     points: Tensor
     along: Tensor | str
+    only: tuple[int, ...] | None = None
 
 
 Question: TypeAlias = "Values | Slopes"
