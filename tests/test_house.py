@@ -42,6 +42,7 @@ ALLOWED = {
         "progress",
         "demo",
     },
+    "classifier": {"errors", "types", "features", "packing", "models"},
     "cli": {"__init__"},
     "__init__": set(),
     "__main__": {"cli"},
@@ -51,8 +52,9 @@ DEFERRED = {
     "explanation": {"features", "io", "render"},
     "types": set(),
     "io": {"render"},
-    "cli": {"errors", "explain", "io", "methods", "render"},
+    "cli": {"classifier", "errors", "explain", "io", "methods", "render"},
     "tasks": set(),
+    "models": {"classifier"},  # a saved classifier's folder
 }
 
 
