@@ -64,7 +64,7 @@ class Network(nn.Module):
         self.classes, self.variables = tuple(classes), tuple(variables)
         self.embedding = nn.Embedding(vocabulary, a.width, padding_idx=padding)
         with torch.no_grad():
-            self.embedding.weight.normal_(std=0.1 if not a.layers else 1.0)
+            self.embedding.weight.normal_(std=0.1)
             self.embedding.weight[padding] = 0
         self.blocks = nn.ModuleList(Block(a.width, a.heads, a.kv_heads, a.rotary) for _ in range(a.layers))
         total = sum(self.classes)

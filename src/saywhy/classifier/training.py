@@ -36,7 +36,7 @@ class Training:
 
     epochs: int = 10
     batch_size: int = 64
-    lr: float = 3e-3
+    lr: float = 1e-3
     weight_decay: float = 0.01
     schedule: str | Callable[[Any], Any] = "constant"
     warmup: float = 0.0  # share of the steps
