@@ -27,7 +27,7 @@ def network(**choices):
     return made.eval()
 
 
-@pytest.mark.parametrize(("pooling", "layers"), itertools.product(["label", "mean", "first", "last"], [0, 2]))
+@pytest.mark.parametrize(("pooling", "layers"), list(itertools.product(["label", "mean", "first", "last"], [0, 2])))
 def test_a_text_alone_and_in_any_batch_gives_the_same_logits(pooling, layers):
     made = network(pooling=pooling, layers=layers, kv_heads=2)
     together = made(*padded(ROWS, 0))
@@ -95,11 +95,10 @@ def test_variables_join_the_text(joining, widths, width):
     assert joined.shape == (2, width) == (2, part.width)
     for row in range(2):
         x, y = first[row], second[row]
-        expected = {
-            "sum": lambda: text[row] + x + y,
-            "average": lambda: torch.cat([text[row], (x + y) / 2]),
-            "concatenate": lambda: torch.cat([text[row], x, y]),
-        }[joining]()
+        if joining == "sum":
+            expected = text[row] + x + y
+        else:
+            expected = torch.cat([text[row], (x + y) / 2] if joining == "average" else [text[row], x, y])
         torch.testing.assert_close(joined[row], expected)
     by_class = part.join(text[:, None].expand(-1, 3, -1), codes)
     torch.testing.assert_close(by_class, joined[:, None].expand(-1, 3, -1))
@@ -184,7 +183,7 @@ def test_an_epoch_has_every_row_once_and_like_lengths_together():
     for epoch in (first, second):
         assert sorted(i for batch in epoch for i in batch) == list(range(9))
         assert len(epoch) == len(order) == 3
-    assert first != second
+    assert len({str(list(order)) for _ in range(9)}) > 1
     assert first == list(Order(lengths, 4, seed=0))
     spread = [max(lengths[i] for i in batch) - min(lengths[i] for i in batch) for batch in first]
     assert max(spread) <= 3
