@@ -43,6 +43,7 @@ ALLOWED = {
         "demo",
     },
     "classifier": {"errors", "types", "features", "packing", "models"},
+    "compat": {"errors", "types", "methods", "engine", "classifier"},
     "cli": {"__init__"},
     "__init__": set(),
     "__main__": {"cli"},

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..types import Ints
 from .values import Targets
 
 POOL = 32  # batches that are drawn together and sorted by length
@@ -39,7 +40,7 @@ class Rows:
         return batch
 
 
-def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
+def padded(rows: Sequence[Sequence[int] | Ints], padding: int) -> tuple[Tensor, Tensor]:
     """ids int64 [B, T] filled up on the right, and their mask bool [B, T]."""
     lengths = np.array([len(row) for row in rows])
     mask = np.arange(lengths.max())[None, :] < lengths[:, None]

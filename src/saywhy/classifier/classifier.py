@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from .prediction import Columns, Predictions, answers, best, part_of, probabilit
 from .tokens import Tokenizer, checked_texts, word_piece
 from .training import History, Labelled, Training, train
 from .values import PROBLEMS, Values, named_levels
+
+if TYPE_CHECKING:
+    from .adapter import ClassifierModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +153,12 @@ class TextClassifier:
             raise unknown("level", name, columns)
         place = columns.index(name)
         return replace(self, network=part_of(self, place), levels=(self.levels[place],))
+
+    def adapter(self) -> ClassifierModel:
+        """The classifier as the line of explanation sees it; `saywhy.Explainer(classifier)` asks for it."""
+        from .adapter import ClassifierModel
+
+        return ClassifierModel(self)
 
     def _one_level(self, asked: str) -> None:
         if len(self.levels) > 1:

@@ -155,18 +155,23 @@ class Variables(nn.Module):
             nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
         self.width = {"sum": text, "average": text + each[0], "concatenate": text + sum(each)}[joining]
 
-    def forward(self, codes: Tensor) -> list[Tensor]:
+    def vectors(self, codes: Tensor) -> list[Tensor]:
         """A vector [B, width of the variable] for each variable; zero where it is absent."""
         codes = codes.long()
         there = (codes >= 0)[..., None]
         return [table(codes[:, v].clamp(min=0)) * there[:, v] for v, table in enumerate(self.tables)]
 
+    def forward(self, codes: Tensor) -> Tensor:
+        """[B, own width]: all variables as one vector."""
+        each = self.vectors(codes)
+        if self.joining == "concatenate":
+            return torch.cat(each, dim=-1)
+        total = torch.stack(each).sum(0)
+        return total if self.joining == "sum" else total / len(each)
+
     def join(self, text: Tensor, codes: Tensor) -> Tensor:
         """The text with its variables: [B, width], or [B, C, width] for a text for each class."""
-        each = self(codes)
-        if self.joining != "concatenate":
-            total = torch.stack(each).sum(0)
-            each = [total if self.joining == "sum" else total / len(each)]
+        beside: Tensor = self(codes)
         if text.dim() == 3:
-            each = [one[:, None].expand(-1, text.shape[1], -1) for one in each]
-        return text + each[0] if self.joining == "sum" else torch.cat([text, *each], dim=-1)
+            beside = beside[:, None].expand(-1, text.shape[1], -1)
+        return text + beside if self.joining == "sum" else torch.cat([text, beside], dim=-1)

@@ -1,0 +1,1 @@
+"""Other libraries' names over saywhy: change the import, keep the code."""
