@@ -206,6 +206,43 @@ def tiny(name: str) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+HEADED = {
+    "tokens": "ForTokenClassification",
+    "span": "ForQuestionAnswering",
+    "blanks": "ForMaskedLM",
+    "vector": "Model",
+}
+TAGS = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC"}
+NLI = {0: "contradiction", 1: "neutral", 2: "Entailment"}
+
+
+@functools.cache
+def headed(name: str, head: str, labels: str = "") -> tuple[Any, Any]:
+    """The tiny model of that name with another head (a key of HEADED, or "labels" for a classifier of NLI)."""
+    import copy
+
+    import transformers
+
+    classifier, tokenizer = tiny(name)
+    stem = type(classifier).__name__.removesuffix("ForSequenceClassification")
+    config = copy.deepcopy(classifier.config)
+    if head in ("tokens", "labels"):
+        config.id2label = dict(TAGS if head == "tokens" else NLI)
+        config.label2id = {label: i for i, label in config.id2label.items()}
+    ending = {"labels": "ForSequenceClassification", **HEADED}[head]
+    if head == "span":
+        config.num_labels = 2
+    if name == "xlnet" and head == "span":
+        ending += "Simple"
+    torch.manual_seed(1)
+    model = getattr(transformers, stem + ending)(config)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() > 1:
+                p.mul_(2.0)
+    return model.eval(), tokenizer
+
+
 @pytest.fixture
 def bert() -> tuple[Any, Any]:
     return tiny("bert")

@@ -11,7 +11,6 @@ from conftest import TEXTS, tiny
 from saywhy.errors import MethodError, OptionError
 from saywhy.methods import METHODS
 from saywhy.models import Look
-from saywhy.tasks import TASKS
 
 
 def logits(model, tokenizer, text):
@@ -23,9 +22,11 @@ def test_the_result_states_everything_it_rests_on(bert):
     e = saywhy.Explainer(*bert)(TEXTS[0], method="kernel_shap", budget=40, seed=5)
     assert e.options == {
         "model": "BertForSequenceClassification",
+        "task": "text-classification",
         "by": "word",
         "absent": "mask",
         "overlong": "refuse",
+        "embedding": "word",
         "budget": 40,
         "seed": 5,
     }
@@ -126,15 +127,6 @@ def test_randomness_stays_inside(bert):
     for name in ("kernel_shap", "shapley_sampling", "lime", "smoothgrad", "gradient_shap", "random"):
         explainer(TEXTS[0], method=name)
     assert torch.equal(torch.rand(1), expected)
-
-
-def test_tasks_look_at_everything_as_the_input_itself(bert):
-    explainer = saywhy.Explainer(*bert)
-    for task in TASKS.values():
-        encoding = task.encode(explainer.model, TEXTS[2], Look(absent="mask"))
-        everything = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
-        assert everything.ids.tolist() == bert[1](TEXTS[2])["input_ids"]
-        assert all(encoding.texts[f.part][slice(*f.span)] == f.label for f in encoding.features)
 
 
 def test_a_sequence_of_no_texts_is_empty(bert):

@@ -29,7 +29,9 @@ ALLOWED = {
     "io": {"errors", "types", "explanation"},
     "models": {"errors", "types", "features"},
     "tasks": {"errors", "types", "features"},
-    "engine": {"errors", "types", "packing"},
+    "slopes": {"types"},
+    "engine": {"errors", "types", "packing", "slopes"},
+    "line": {"types", "explanation", "features", "methods", "models", "packing", "tasks", "engine"},
     "explain": {
         "errors",
         "types",
@@ -39,6 +41,7 @@ ALLOWED = {
         "models",
         "tasks",
         "engine",
+        "line",
         "progress",
         "demo",
     },

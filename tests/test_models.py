@@ -11,7 +11,7 @@ import saywhy
 from conftest import ARCHITECTURES, TEXTS, tiny, word_piece
 from saywhy.errors import InputError, MethodError, ModelError, OptionError
 from saywhy.models import Look
-from saywhy.models.load import adapt
+from saywhy.models.load import Given, adapt
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -225,19 +225,51 @@ class TestRefusals:
     def test_a_checkpoint_without_a_head(self, bert, tmp_path):
         bert[0].bert.save_pretrained(tmp_path)
         bert[1].save_pretrained(tmp_path)
-        with pytest.raises(ModelError, match="no trained classification head"):
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="BertModel cannot do text-classification; it can do sentence-similarity"):
+            saywhy.Explainer(tmp_path, task="text-classification")
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace('"BertModel"', '"BertForPreTraining"'))
+        with pytest.raises(ModelError, match="no trained head"):
             saywhy.Explainer(tmp_path)
 
     def test_a_model_of_another_kind(self):
-        from transformers import BertConfig, BertForMaskedLM, BertModel
+        from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel
 
         config = BertConfig(
             vocab_size=120, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=37
         )
+        with pytest.raises(ModelError, match="cannot do text-classification; it can do fill-mask"):
+            saywhy.Explainer(BertForMaskedLM(config), word_piece(), task="text-classification")
         with pytest.raises(ModelError, match="AutoModelForSequenceClassification"):
-            saywhy.Explainer(BertForMaskedLM(config), word_piece())
-        with pytest.raises(ModelError, match="AutoModelForSequenceClassification"):
-            saywhy.Explainer(BertModel(config), word_piece())
+            saywhy.Explainer(BertLMHeadModel(config), word_piece())
 
     def test_a_name_that_is_nowhere(self, tmp_path):
         with pytest.raises(ModelError, match="Could not load"):
@@ -331,5 +363,5 @@ def test_nan_logits_are_told_with_the_text(make):
 
 
 def test_an_adapter_says_how_features_can_be_absent():
-    assert adapt(*tiny("bert")).absences == ("mask", "pad", "unk", "zero", "drop")
-    assert "mask" not in adapt(*tiny("gpt2")).absences
+    assert adapt(Given(*tiny("bert"))).absences == ("mask", "pad", "unk", "zero", "drop")
+    assert "mask" not in adapt(Given(*tiny("gpt2"))).absences

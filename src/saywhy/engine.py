@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError, ModelError
-from .packing import grouped, pack, pieces
-from .types import Asking, Cost, Encoding, Floats, Problem, Question, Scores, Slopes, Values
+from .packing import grouped, pack, parts, pieces
+from .slopes import Group, backward, blank
+from .types import Asking, Cost, Encoding, Problem, Question, Scores, Slopes, Values
 
 if TYPE_CHECKING:
     from .models import Model
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 class Seen:
     """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
 
-    outputs: dict[Hashable, Floats] = field(default_factory=dict)
+    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
     cost: Cost = field(default_factory=Cost)
+    keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
+
+    def hold(self, keep: Callable[[Tensor], Tensor]) -> None:
+        """From now on keep only this of every output, also of those already here."""
+        self.keep = keep
+        self.outputs = {name: keep(output) for name, output in self.outputs.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +41,7 @@ class Posed:
 
     problem: Problem
     encoding: Encoding
-    score: Callable[[Tensor], Tensor]  # [B, outputs] -> [B, K]
+    score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
     seen: Seen
 
 
@@ -90,25 +97,26 @@ class Engine:
         return out
 
     def outputs(self, asked: Sequence[tuple[Encoding, Seen, Tensor]]) -> list[Tensor]:
-        """For each: bool [N, n] -> the model's outputs, float64 [N, outputs]."""
-        found: list[list[Floats]] = [[] for _ in asked]
+        """For each: bool [N, n] -> what is kept of the outputs, float64 [N, ...]; of a row with parts [N, parts, ...]."""
+        found: list[list[Tensor]] = [[] for _ in asked]
         for piece in pieces([len(coalitions) for _, _, coalitions in asked]):
             rows: dict[Hashable, Any] = {}
             wanted: dict[Hashable, list[Seen]] = {}
-            keys: list[tuple[int, list[Hashable]]] = []
+            keys: list[tuple[int, Any]] = []
             for j, start, end in piece:
                 encoding, seen, coalitions = asked[j]
-                made = encoding.at(coalitions[start:end].cpu().numpy())
-                named = [self.model.key(row) for row in made]
-                keys.append((j, named))
-                for name, row in zip(named, made, strict=True):
-                    if name not in seen.outputs and seen not in wanted.setdefault(name, []):
-                        rows[name] = row
-                        wanted[name].append(seen)
+                for row in encoding.at(coalitions[start:end].cpu().numpy()):
+                    named = [(self.model.key(part), part) for part in parts(row)]
+                    keys.append((j, [name for name, _ in named] if isinstance(row, tuple) else named[0][0]))
+                    for name, part in named:
+                        if name not in seen.outputs and seen not in wanted.setdefault(name, []):
+                            rows[name] = part
+                            wanted[name].append(seen)
             self._forward(rows, wanted)
-            for j, named in keys:
-                found[j] += [asked[j][1].outputs[name] for name in named]
-        return [torch.from_numpy(np.stack(each)) for each in found]
+            for j, key in keys:
+                kept = asked[j][1].outputs
+                found[j].append(torch.stack([kept[name] for name in key]) if isinstance(key, list) else kept[key])
+        return [torch.stack(each) for each in found]
 
     def _forward(self, rows: dict[Hashable, Any], wanted: dict[Hashable, list[Seen]]) -> None:
         names = list(rows)
@@ -117,11 +125,11 @@ class Engine:
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
             with torch.no_grad():
-                out = self.model.forward([rows[names[b]] for b in batch]).cpu().double().numpy()
+                answers = _home(self.model.forward([rows[names[b]] for b in batch]))
             spent = time.perf_counter() - started
-            for b, answer in zip(batch, out, strict=True):
+            for b, answer in zip(batch, answers, strict=True):
                 for seen in wanted[names[b]]:
-                    seen.outputs[names[b]] = answer
+                    seen.outputs[names[b]] = answer if seen.keep is None else seen.keep(answer)
             self._charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
 
         self._in_batches(sizes, send)
@@ -131,7 +139,7 @@ class Engine:
     def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
         """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
         with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
-            answers = [_blank(posed, q) for posed, q in asked]
+            answers = [blank(q, len(posed.problem.targets)) for posed, q in asked]
         bases = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
         items = [(j, b) for j, (_, q) in enumerate(asked) for b in range(len(q.points))]
 
@@ -140,16 +148,34 @@ class Engine:
             chosen = sorted(items[i] for i in batch)
             with torch.inference_mode(False), torch.enable_grad():
                 points = [asked[j][1].points[b].detach().clone().requires_grad_() for j, b in chosen]
-                outputs = self.model.forward([bases[j] for j, _ in chosen], points)
-                groups = [_Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
-                backwards = _backward(groups, points)
+                outputs = self._answered([bases[j] for j, _ in chosen], points)
+                groups = [Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
+                backwards = backward(groups, points)
             for group in groups:
                 group.keep_values()
+                _finite(group.posed, group.values[group.places])
             paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
             self._charge(paid, time.perf_counter() - started, backwards)
 
         self._in_batches([asked[j][1].points.shape[1] for j, _ in items], send)
         return answers
+
+    def _answered(self, rows: Sequence[Any], points: Sequence[Tensor]) -> list[Tensor]:
+        """The output of each row at its point; a row with parts has its point cut along them, and their outputs stacked."""
+        lengths = [[self.model.size(part) for part in parts(row)] for row in rows]
+        flat = [part for row in rows for part in parts(row)]
+        cut = [p for point, sizes in zip(points, lengths, strict=True) for p in torch.split(point, sizes)]
+        outputs: dict[int, Tensor] = {}
+        sizes = [size for each in lengths for size in each]  # of parts, which not every model may see together
+        for batch in pack(sizes, len(sizes) * max(sizes), self.model.most_rows, self.model.uniform):
+            found = self.model.forward([flat[i] for i in batch], [cut[i] for i in batch])
+            outputs.update(zip(batch, found, strict=True))
+        whole, start = [], 0
+        for row, each in zip(rows, lengths, strict=True):
+            own = [outputs[i] for i in range(start, start + len(each))]
+            whole.append(torch.stack(own) if isinstance(row, tuple) else own[0])
+            start += len(each)
+        return whole
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 
@@ -191,55 +217,13 @@ class Engine:
                 seen.cost = seen.cost.plus(Cost(1, int(backward > 0), int(first), backward if first else 0, share))
 
 
-def _blank(posed: Posed, q: Slopes) -> tuple[Tensor, Tensor]:
-    """Room for the answer: values [B, K] and slopes [K, B, S]."""
-    (many, length), targets = q.points.shape[:2], len(posed.problem.targets)
-    slopes = torch.empty(targets, many, length, dtype=torch.float64)
-    return torch.empty(many, targets, dtype=torch.float64), slopes
-
-
-class _Group:
-    """The rows of one question within a batch: their numbers, and where the answer goes."""
-
-    def __init__(
-        self,
-        posed: Posed,
-        asked: Slopes,
-        rows: slice,
-        places: list[int],
-        outputs: Tensor,
-        answer: tuple[Tensor, Tensor],
-    ):
-        self.posed, self.asked, self.rows, self.places = posed, asked, rows, places
-        self.numbers = posed.score(outputs[rows])  # [b, K]
-        self.values, self.slopes = answer
-
-    def keep_values(self) -> None:
-        self.values[self.places] = self.numbers.detach().cpu().double()
-        _finite(self.posed, self.values[self.places])
-
-    def keep_slopes(self, k: int, gradients: Sequence[Tensor]) -> None:
-        along = self.asked.along
-        gradient = torch.stack(list(gradients[self.rows]))  # [b, S, D]
-        if not isinstance(along, Tensor):
-            folded = gradient.norm(dim=-1)
-        else:
-            folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient))
-        self.slopes[k, self.places] = folded.cpu().double()
-
-
-def _backward(groups: Sequence[_Group], points: Sequence[Tensor]) -> int:
-    """One backward pass a target, for all rows of the batch together; how many there were."""
-    passes = max(group.numbers.shape[1] for group in groups)
-    for k in range(passes):
-        having = [group for group in groups if group.numbers.shape[1] > k]
-        total = torch.stack([group.numbers[:, k].sum() for group in having]).sum()
-        gradients = torch.autograd.grad(
-            total, points, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
-        )
-        for group in having:
-            group.keep_slopes(k, gradients)
-    return passes
+def _home(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The outputs row by row, float64 on the CPU, in one transfer."""
+    if isinstance(outputs, Tensor):
+        return list(outputs.cpu().double())
+    flat = torch.cat([output.reshape(-1) for output in outputs]).cpu().double()
+    cut = torch.split(flat, [output.numel() for output in outputs])
+    return [piece.reshape(output.shape) for piece, output in zip(cut, outputs, strict=True)]
 
 
 def _checked(scores: object, problem: Problem) -> Scores:

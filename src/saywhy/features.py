@@ -12,8 +12,8 @@ from .errors import InputError, OptionError, unknown
 from .types import Feature, Ints
 
 Span: TypeAlias = "tuple[int, int]"
-Granularity: TypeAlias = "str | Sequence[Span]"
-GRANULARITIES = ("word", "token", "sentence")
+Granularity: TypeAlias = "str | Sequence[Span] | Mapping[str, Sequence[Span]]"
+GRANULARITIES = ("word", "token", "sentence", "focus")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.
 _WORD = regex.compile(
@@ -53,12 +53,18 @@ def _trim(text: str, span: Span) -> Span:
     return start, end
 
 
-def segments(text: str, by: Granularity) -> list[Span] | None:
+def segments(text: str, by: Granularity, part: str) -> list[Span] | None:
     """The spans that `by` asks for; None for "token", which only a tokenizer knows. Refuses spans that overlap or lie outside."""
     if isinstance(by, str):
         if by not in GRANULARITIES:
             raise unknown("granularity `by`", by, GRANULARITIES)
-        return {"word": words, "sentence": sentences}[by](text) if by != "token" else None
+        if by == "token":
+            return None
+        return words(text) if by == "word" else sentences(text)  # focus begins with sentences
+    if isinstance(by, Mapping):
+        if part not in by:
+            raise unknown("part in `by`: it names", part, by)
+        by = by[part]
     try:
         spans = sorted((int(start), int(end)) for start, end in by)
     except (TypeError, ValueError):
@@ -80,15 +86,16 @@ def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "
 
     `tokens` holds each token's span, None for one that is not of the text (a special token: it belongs to none, -1).
     A word that shares a token with its neighbour is joined with it, so every token is in exactly one feature; a token of
-    white space goes to the feature after it. With the caller's own spans, text outside them belongs to none.
+    white space goes to the feature after it. With the caller's own list of spans, text outside them belongs to none; spans given
+    by part, as a mapping, are joined like words where they share a token.
     """
     kept = [(i, _trim(text, span)) for i, span in enumerate(tokens) if span is not None]
-    wanted = segments(text, by)
+    wanted = segments(text, by, part)
     owner = np.full(len(tokens), -1, dtype=np.int64)
     if wanted is None:
         owner[[i for i, _ in kept]] = np.arange(len(kept))
         return [Feature(text[a:b], (a, b), part) for _, (a, b) in kept], owner
-    exact = not isinstance(by, str)
+    exact = not isinstance(by, str | Mapping)
     spans = wanted if exact else _joined(wanted + [span for _, span in kept if span[0] < span[1]])
     holders = _assign(spans, [span for _, span in kept], exact)
     used = sorted({h for h in holders if h >= 0})

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
+
+
+def parts(row: Any) -> tuple[Any, ...]:
+    """What of a row the model answers one by one: the rows of a tuple, or the row itself."""
+    return row if isinstance(row, tuple) else (row,)
 
 
 def pack(sizes: Sequence[int], budget: int, most: int | None = None, uniform: bool = False) -> list[list[int]]:

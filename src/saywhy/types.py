@@ -29,6 +29,17 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Token:
+    """What stands at one position of an input, as the tokenizer sees it."""
+
+    label: str
+    span: tuple[int, int] | None = None  # None for a special token
+    part: str = "special"
+    word: int | None = None  # which of the tokenizer's own words it is of
+    inside: bool = False  # does it go on with the word of the token before it?
+
+
+@dataclass(frozen=True)
 class Target:
     """Which number of the model is explained: an output, or one output less another."""
 
@@ -38,15 +49,33 @@ class Target:
     against: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Held:
+    """What of an input is always there: whole parts, and every token of one id. It belongs to no feature."""
+
+    parts: tuple[str, ...] = ()
+    token: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """An input as the model sees it, and how to look at any subset of it."""
+    """An input as the model sees it, and how to look at any subset of it.
+
+    A row that `at` gives may be a tuple of rows (windows of a long text, a text with each of several hypotheses): the
+    model answers its parts one by one, each distinct one once, and the row's output is theirs, stacked.
+    """
 
     texts: Mapping[str, str]  # part -> the text as it was given
     features: tuple[Feature, ...]
     at: Callable[[Bools], Sequence[Any]]  # bool [N, n] -> N rows for the model; True is present
-    owner: Ints | None = None  # [S] feature of each position; -1 belongs to none and is never perturbed
+    owner: Ints | None = (
+        None  # [S] feature of each position of a row, its parts end to end; -1 belongs to none and is never perturbed
+    )
     notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  # what the model may say of this input, where it chooses one label
+    tokens: tuple[Token, ...] = ()  # the token at each position of the whole input, where it has positions
+    about: tuple[int, ...] = ()  # the label that each part of a row is about, where labels have rows of their own
+    each: tuple[Encoding, ...] = ()  # the encodings that this one holds side by side
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import MethodError, ModelError, OptionError
 from ..features import own, words
-from ..types import Bools, Encoding
+from ..types import Bools, Encoding, Held
 from . import Look
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class BlackBox:
     """A callable as a model: its rows are strings, and it has no gradients."""
 
+    head = "labels"
     kind = "score"
+    embeddings: tuple[str, ...] = ()
     differentiable = False
     uniform = False
     batch_tokens = 16_384
@@ -39,8 +41,8 @@ class BlackBox:
         self.absences: tuple[str, ...] = ("drop",) if mask_token is None else ("mask", "drop")
         self.most_rows: int | None = None
 
-    def encode(self, texts: Mapping[str, str], look: Look) -> Encoding:
-        if len(texts) != 1:
+    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
+        if len(texts) != 1 or held is not None:
             raise OptionError("A callable takes one text at a time, not a pair.")
         [(part, text)] = texts.items()
         if look.by == "token":
@@ -52,7 +54,7 @@ class BlackBox:
         def at(coalitions: Bools) -> list[str]:
             return [_present(text, spans, keep, filler) for keep in coalitions]
 
-        return Encoding(texts, tuple(features), at)
+        return Encoding(texts, tuple(features), at, labels=self.labels)
 
     def size(self, row: str) -> int:
         return 1 + len(row) // 4

@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ModelError, OptionError
 from . import Model
 from .black_box import BlackBox
 
-if TYPE_CHECKING:
-    from .text import TextModel
+_GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the caller gave, taken apart: the model (or its name, not loaded yet), its tokenizer, and what both tell."""
+
+    model: Any
+    tokenizer: Any = None
+    task: str | None = None  # of a pipeline
+    architecture: str | None = None  # the name of a transformers class
+    pooling: str | None = None  # of a sentence-transformer
+
+
+def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = False) -> Given:
+    """What was given, looked at but not loaded. Raises OptionError for what cannot be explained, ModelError for a bad name."""
+    if isinstance(model, tuple) and len(model) == 2 and tokenizer is None:
+        model, tokenizer = model
+    if isinstance(model, str | Path):
+        name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
+        return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
+    if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
+        inner = model.model
+        return Given(inner, tokenizer or model.tokenizer, str(model.task), type(inner).__name__)
+    if type(model).__name__ == "SentenceTransformer":
+        return _sentence_transformer(model, tokenizer)
+    if not hasattr(model, "parameters") and not callable(model):
+        raise OptionError(
+            f"Cannot explain a {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
+            "function from a list of strings to an array [B, K] with labels=[...]."
+        )
+    return Given(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
+
+
+def head_of(architecture: str | None) -> str | None:
+    """The row of HEADS that a class name tells of; None where it tells nothing. Refuses classes with no head we read."""
+    from .heads import HEADS
+
+    if architecture is None:
+        return None
+    for name, head in HEADS.items():
+        if name != "vector" and architecture.endswith(head.suffixes):
+            return name
+    if architecture.endswith(_GENERATES):
+        raise ModelError(
+            f"{architecture} generates text and has no classification head over whole texts; load a classifier, for "
+            "example with AutoModelForSequenceClassification."
+        )
+    return "vector" if architecture.endswith(HEADS["vector"].suffixes) else None
 
 
 def adapt(
-    model: Any,
-    tokenizer: Any = None,
+    given: Given,
+    head: str = "labels",
     *,
     labels: Sequence[str] | None = None,
     device: str | None = None,
@@ -27,41 +76,71 @@ def adapt(
     trust_remote_code: bool = False,
 ) -> Model:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
-    if isinstance(model, tuple) and len(model) == 2 and tokenizer is None:
-        model, tokenizer = model
-    if isinstance(model, str | Path):
-        model, loaded = _from_pretrained(str(model), device, trust_remote_code)
+    model, tokenizer = given.model, given.tokenizer
+    pooling = given.pooling
+    if isinstance(model, str):
+        pooling = _pooling(model) if head == "vector" else None
+        model, loaded = _from_pretrained(model, head, device, trust_remote_code)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
-    if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):  # a pipeline
-        model, tokenizer = model.model, model.tokenizer if tokenizer is None else tokenizer
     if not hasattr(model, "parameters"):
-        if not callable(model):
-            raise OptionError(
-                f"Cannot explain a {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
-                "function from a list of strings to an array [B, K] with labels=[...]."
-            )
+        if head != "labels":
+            raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return BlackBox(model, labels, mask_token)
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     if tokenizer is None:
         raise OptionError("A model needs its tokenizer: Explainer(model, tokenizer) or Explainer((model, tokenizer)).")
-    return _text_model(model, tokenizer, labels)
-
-
-def _text_model(model: Any, tokenizer: Any, labels: Sequence[str] | None) -> TextModel:
     from .text import TextModel
 
-    architecture = type(model).__name__
-    if any(
-        head in architecture
-        for head in ("ForCausalLM", "ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering")
-    ):
+    return TextModel(model, tokenizer, labels, head, pooling or "mean")
+
+
+def _architecture(name: str, trust: bool) -> str | None:
+    """The class that a name's config was saved from; None where it does not say. Raises ModelError for a bad name."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unloadable(name, error) from error
+    found = getattr(config, "architectures", None)
+    return str(found[0]) if found else None
+
+
+def _pooling(name: str) -> str | None:
+    """How the sentence-transformer of that name pools, from its own files; None where it is none."""
+    from transformers.utils.hub import cached_file
+
+    path: str | None = str(Path(name) / "1_Pooling" / "config.json")
+    if not Path(name).is_dir():
+        path = cached_file(name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
+    return _mode(Path(path)) if path is not None and Path(path).is_file() else None
+
+
+def _mode(path: Path) -> str:
+    modes = {"mean_tokens": "mean", "cls_token": "first", "lasttoken": "last", "max_tokens": "max"}
+    told = json.loads(path.read_text(encoding="utf-8"))
+    chosen = [ours for theirs, ours in modes.items() if told.get(f"pooling_mode_{theirs}")]
+    if told.get("pooling_mode") in ("mean", "cls", "lasttoken", "max"):
+        chosen = [{"cls": "first", "lasttoken": "last"}.get(told["pooling_mode"], told["pooling_mode"])]
+    if len(chosen) != 1:
+        raise ModelError(f"{path} pools in a way that is not known here; known are mean, cls, last token and max.")
+    return chosen[0]
+
+
+def _sentence_transformer(model: Any, tokenizer: Any) -> Given:
+    """The transformer within a SentenceTransformer, and how it pools."""
+    kinds = [type(module).__name__ for module in model]
+    if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:
         raise ModelError(
-            f"{architecture} has no classification head over whole texts; load it with AutoModelForSequenceClassification."
+            f"A SentenceTransformer of {kinds} is not known here: it must be Transformer, Pooling, Normalize."
         )
-    return TextModel(model, tokenizer, labels)
+    inner = getattr(model[0], "auto_model", None) or model[0].model
+    mode = model[1].get_pooling_mode_str() if hasattr(model[1], "get_pooling_mode_str") else model[1].pooling_mode
+    pooling = {"cls": "first", "lasttoken": "last"}.get(str(mode), str(mode))
+    return Given(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
 
 
 @contextmanager
@@ -80,30 +159,33 @@ def _quiet(wanted: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _from_pretrained(name: str, device: str | None, trust: bool) -> tuple[Any, Any]:
+def _from_pretrained(name: str, head: str, device: str | None, trust: bool) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
 
-    if os.sep in name and Path(name).expanduser().is_dir():
-        name = str(Path(name).expanduser())
+    from .heads import HEADS
+
+    loader = getattr(transformers, HEADS[head].loader)
     try:
         with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                name, trust_remote_code=trust, output_loading_info=True
-            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
+            model, info = loader.from_pretrained(name, trust_remote_code=trust, output_loading_info=True)
     except (OSError, ValueError, KeyError) as error:
-        said = str(error).strip().splitlines()
-        raise ModelError(
-            f"Could not load {name!r} as a text classifier: {said[0] if said else type(error).__name__} "
-            "Give a hub id, or a folder with config.json, the weights and the tokenizer."
-        ) from error
-    missing = sorted(str(key) for key in info.get("missing_keys", ()))
+        raise _unloadable(name, error) from error
+    missing = sorted(str(key) for key in info.get("missing_keys", ()) if HEADS[head].trained)
     if missing:
         raise ModelError(
-            f"{name!r} has no trained classification head: its weights lack {', '.join(missing[:4])}. "
+            f"{name!r} has no trained head for this task: its weights lack {', '.join(missing[:4])}. "
             "An untrained head would be explained as if it meant something; fine-tune the model first."
         )
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     return model.to(device), tokenizer
+
+
+def _unloadable(name: str, error: Exception) -> ModelError:
+    said = str(error).strip().splitlines()
+    return ModelError(
+        f"Could not load {name!r}: {said[0] if said else type(error).__name__} "
+        "Give a hub id, or a folder with config.json, the weights and the tokenizer."
+    )

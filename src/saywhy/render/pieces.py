@@ -20,7 +20,11 @@ _UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud8
 _IN_TEXT = re.compile(f"[{_UNSEEN}]")
 _IN_LABEL = re.compile(f"[\t\n{_UNSEEN}]")
 
-UNSAID = (("overlong", "refuse"),)  # options that change nothing unless they are set otherwise
+UNSAID = (
+    ("overlong", "refuse"),
+    ("embedding", "word"),
+    ("task", "text-classification"),
+)  # options that change nothing unless they are set otherwise
 
 
 class Part(NamedTuple):

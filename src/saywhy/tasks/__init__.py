@@ -3,42 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import torch
+from torch import Tensor
+
+from ..errors import ModelError, unknown
 from ..types import Encoding, Target
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..models import Look, Model
 
-WantedTarget = int | str | None
+WantedTarget: TypeAlias = "int | str | tuple[Any, ...] | None"
+
+
+NOTHING = Encoding({}, (), lambda coalitions: [])
+UNANSWERED = torch.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One input at hand: the model, how the input is encoded, and what the model says with everything present."""
+
+    model: Model
+    encoding: Encoding = NOTHING  # before any input was read
+    output: Tensor = UNANSWERED  # before the first forward
+
+    @property
+    def read(self) -> bool:
+        return self.encoding is not NOTHING
+
+    @property
+    def answered(self) -> bool:
+        return self.output is not UNANSWERED
 
 
 class Task(Protocol):
-    """One kind of question about one kind of model. About 25 lines; a row in TASKS."""
+    """One kind of question about one kind of model. About 25 lines; a row in TASKS.
+
+    Parts of this protocol have a body that most tasks share; a task names itself a `Task` to have them.
+    """
 
     name: str
+    head: str  # the row of models.heads.HEADS that it reads
+    steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
 
     def encode(self, model: Model, given: Any, look: Look) -> Encoding:
         """What was given, as rows and features. Raises InputError before any forward."""
 
     def targets(
-        self, model: Model, output: Tensor, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
+        self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
     ) -> tuple[Target, ...]:
-        """The targets named by `wanted` for an input with this output; None is what the model predicts. Refuses unknown names."""
+        """The targets named by `wanted` for this input; None is what the model predicts. Refuses unknown names and units.
 
-    def score(self, model: Model, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
-        """[B, outputs] -> [B, K]: each target's number for each row."""
+        Asked before the first forward too (no output) and before any input was read (no encoding either): then a target
+        that only the output can tell may be any.
+        """
 
-    def says(self, model: Model, output: Tensor) -> tuple[str, float]:
-        """The label the model gives to an input with this output, and its probability (or score)."""
+    def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        """[B, ...], what is kept of the outputs -> [B, K]: each target's number for each row."""
+
+    def says(self, case: Case) -> tuple[str, float | None]:
+        """The label (or answer) that the model gives to this input, and its probability (or score)."""
+
+    def every(self, case: Case) -> Sequence[WantedTarget]:
+        """What `each_target` explains when nothing is named: every label."""
+        return range(len(case.encoding.labels))
+
+    def narrowed(self, case: Case, targets: Sequence[Target]) -> Encoding:
+        """The encoding with only those rows that these targets need."""
+        return case.encoding
+
+    def keep(self, case: Case, output: Tensor, targets: Sequence[Target]) -> Tensor:
+        """What of one row's output these targets need."""
+        return output
 
 
 def _rows() -> Mapping[str, Task]:
     from .classification import TextClassification
+    from .masked import FillMask
+    from .question import QuestionAnswering
+    from .similarity import SentenceSimilarity
+    from .tokens import TokenClassification
+    from .zero_shot import ZeroShotClassification
 
-    return {task.name: task for task in (TextClassification(),)}
+    rows: tuple[Task, ...] = (
+        TextClassification(),
+        ZeroShotClassification(),
+        TokenClassification(),
+        QuestionAnswering(),
+        FillMask(),
+        SentenceSimilarity(),
+    )
+    return {task.name: task for task in rows}
 
 
 TASKS: Mapping[str, Task] = _rows()
+_ALIASES = {
+    "sentiment-analysis": "text-classification",
+    "ner": "token-classification",
+    "feature-extraction": "sentence-similarity",
+}
+
+
+def task_for(wanted: str | Task | None, hint: str | None, head: str | None, architecture: str | None) -> Task:
+    """The task asked for by name or given as itself; else the one that the pipeline or the model's class tells of.
+
+    Refuses an unknown name, and a task that this class of model cannot do, with those it can.
+    """
+    if wanted is None:
+        name = _ALIASES.get(hint or "", hint or "")
+        fitting = (task for task in TASKS.values() if task.head == head)
+        return TASKS.get(name) or next(fitting, TASKS["text-classification"])
+    if isinstance(wanted, str):
+        name = _ALIASES.get(wanted, wanted)
+        if name not in TASKS:
+            raise unknown("task", wanted, TASKS)
+        wanted = TASKS[name]
+    if head is not None and wanted.head not in (head, "vector"):
+        can = [task.name for task in TASKS.values() if task.head == head]
+        raise ModelError(
+            f"{architecture} cannot do {wanted.name}; it can do {', '.join(can) or 'none of the tasks here'}."
+        )
+    return wanted

@@ -1,97 +1,85 @@
-"""Text classification: one label of several, several labels at once, or a single number."""
+"""Text classification: one label of several, several labels at once, or a single number; of one text or of a pair."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ..errors import OptionError, unknown
+from ..errors import InputError, OptionError
 from ..features import checked
 from ..types import Encoding, Target
+from . import Case, Task
+from .units import UNITS, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
     from ..models import Look, Model
     from . import WantedTarget
 
-UNITS = {
-    "softmax": ("logit", "log-prob", "prob", "log-odds"),
-    "sigmoid": ("logit", "log-prob", "prob", "log-odds"),
-    "regression": ("score",),
-    "score": ("score",),
-}
 
+@dataclass(frozen=True)
+class TextClassification(Task):
+    """Which words push a label's logit, probability or log-odds up or down.
 
-class TextClassification:
-    """Which words push a label's logit, probability or log-odds up or down."""
+    Given: a text; a pair of texts as a tuple, whose parts are then called "first" and "second"; or a mapping that names the
+    parts itself, for example {"premise": "…", "hypothesis": "…"}. A long text's windows answer by their mean.
+    """
 
     name = "text-classification"
+    head = "labels"
 
     def encode(self, model: Model, given: Any, look: Look) -> Encoding:
-        return model.encode({"text": checked(given)}, look)
+        return model.encode(parts(given), look)
 
     def targets(
-        self, model: Model, output: Tensor, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
+        self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
     ) -> tuple[Target, ...]:
-        unit = UNITS[model.kind][0] if unit is None else unit
-        if unit not in UNITS[model.kind]:
-            raise unknown(f"unit for {model.kind} outputs", unit, UNITS[model.kind])
-        other = None if against is None else label_index(model.labels, against)
+        labels, kind = case.model.labels, case.model.kind
+        unit = checked_unit(unit, UNITS[kind], f"{kind} outputs")
+        other = None if against is None else label_index(labels, against)
         out = []
         for want in wanted:
-            i = int(output.argmax()) if want is None else label_index(model.labels, want)
+            if want is None and not case.answered:
+                i = -1  # only the output can tell
+            else:
+                i = int(_whole(case.output).argmax()) if want is None else label_index(labels, want)
             if i == other:
-                raise OptionError(f"The target and `against` are both {model.labels[i]!r}: name two different labels.")
-            label = model.labels[i] if other is None else f"{model.labels[i]} rather than {model.labels[other]}"
+                raise OptionError(f"The target and `against` are both {labels[i]!r}: name two different labels.")
+            label = labels[i] if other is None else f"{labels[i]} rather than {labels[other]}"
             out.append(Target(label, (i,), unit, None if other is None else (other,)))
         return tuple(out)
 
-    def score(self, model: Model, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
-        units = {unit: _in_unit(outputs, unit, model.kind) for unit in {t.unit for t in targets}}
+    def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        units = {unit: in_unit(outputs, unit, case.model.kind) for unit in {t.unit for t in targets}}
         columns = []
         for target in targets:
-            column = units[target.unit][:, target.index[0]]
-            columns.append(column if target.against is None else column - units[target.unit][:, target.against[0]])
-        return torch.stack(columns, dim=1)
+            column = units[target.unit][..., target.index[0]]
+            columns.append(column if target.against is None else column - units[target.unit][..., target.against[0]])
+        numbers = torch.stack(columns, dim=-1)  # [B, K], of windows [B, W, K]
+        return numbers if numbers.dim() == 2 else numbers.mean(1)
 
-    def says(self, model: Model, output: Tensor) -> tuple[str, float]:
-        unit = "score" if model.kind in ("regression", "score") else "prob"
-        values = _in_unit(output[None], unit, model.kind)[0]
-        i = int(values.argmax())
-        return model.labels[i], float(values[i])
-
-
-def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
-    """The index of a label given by name or by index; an unknown one is refused with the nearest name."""
-    if isinstance(wanted, str):
-        exact = [i for i, label in enumerate(labels) if label == wanted]
-        folded = [i for i, label in enumerate(labels) if label.casefold() == wanted.casefold()]
-        found = exact or folded
-        if len(found) != 1:
-            raise unknown("label", wanted, labels)
-        return found[0]
-    if isinstance(wanted, bool) or not isinstance(wanted, int):
-        raise OptionError(f"A target is a label's name or its index, not {wanted!r}.")
-    if not 0 <= wanted < len(labels):
-        raise OptionError(
-            f"The label index {wanted} is out of range: the model has {len(labels)} labels, 0 to {len(labels) - 1}."
-        )
-    return wanted
+    def says(self, case: Case) -> tuple[str, float | None]:
+        unit = "score" if case.model.kind in ("regression", "score") else "prob"
+        i = int(_whole(case.output).argmax())
+        return case.model.labels[i], float(_whole(in_unit(case.output, unit, case.model.kind))[i])
 
 
-def _in_unit(logits: Tensor, unit: str, kind: str) -> Tensor:
-    """[B, C] logits in another unit."""
-    if unit in ("logit", "score"):
-        return logits
-    if kind == "sigmoid":
-        return logits if unit == "log-odds" else logits.sigmoid() if unit == "prob" else -(-logits).exp().log1p()
-    logp = logits.log_softmax(-1)
-    if unit == "log-prob":
-        return logp
-    if unit == "prob":
-        return logp.exp()
-    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-    others = logits[:, None, :].masked_fill(itself, float("-inf"))  # [B, C, C]: for each label, the other ones
-    return logits - others.logsumexp(-1)
+def _whole(output: Tensor) -> Tensor:
+    """[C], or the mean over windows [W, C]."""
+    return output if output.dim() == 1 else output.mean(0)
+
+
+def parts(given: Any) -> Mapping[str, str]:
+    """part -> text: of a text, of a pair, or of a mapping that names its one or two parts."""
+    if isinstance(given, tuple):
+        if len(given) != 2:
+            raise InputError(f"A pair is two texts; {len(given)} were given: {given!r:.80}")
+        given = {"first": given[0], "second": given[1]}
+    if isinstance(given, Mapping):
+        if not 1 <= len(given) <= 2:
+            raise InputError(f"An input has one part or two; {len(given)} were given: {', '.join(map(str, given))}.")
+        return {str(part): checked(text, f"{part} text") for part, text in given.items()}
+    return {"text": checked(given)}

@@ -1,0 +1,179 @@
+"""The line: given -> encoding -> problem -> method asks, engine answers -> scores -> explanation, for a window of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from .engine import Engine, Posed, Seen
+from .explanation import Explanation
+from .features import Granularity, Span, words
+from .methods import Method
+from .models import Look, Model
+from .packing import parts
+from .tasks import Case, Task, WantedTarget
+from .types import Encoding, Problem, Scores, Smooth, Target
+
+FOCUS = 64  # with by="focus": how many words get a score of their own
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """Everything that was asked of a call, checked before any input is read."""
+
+    method: Method
+    options: Mapping[str, Any]
+    look: Look
+    target: WantedTarget
+    against: WantedTarget
+    unit: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A model and a task at one call's work."""
+
+    model: Model
+    task: Task
+    ask: Ask
+    engine: Engine
+
+    def explain(self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
+        """For each input an explanation of each target wanted; None wants all that the task says of an input."""
+        if self.ask.look.by != "focus":
+            return self._explain(window, wanted, [self.ask.look] * len(window))
+        coarse = self._explain(window, wanted, [replace(self.ask.look, by="sentence")] * len(window))
+        looks = [replace(self.ask.look, by=_focused(found)) for found in coarse]
+        fine = self._explain(window, wanted, looks)
+        return [_both(before, after) for before, after in zip(coarse, fine, strict=True)]
+
+    def _explain(
+        self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None, looks: Sequence[Look]
+    ) -> list[list[Explanation]]:
+        encodings = [self.task.encode(self.model, given, look) for given, look in zip(window, looks, strict=True)]
+        seen = [Seen() for _ in encodings]
+        present = [ends(len(e.features))[:1] for e in encodings]
+        outputs = self.engine.outputs(list(zip(encodings, seen, present, strict=True)))
+        cases = [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
+        chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
+        posed = [self._posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
+        asked = [p for p, named in zip(posed, chosen, strict=True) if named]
+        scores = iter(self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked]))
+        values = iter(self.engine.values([(p, ends(p.problem.n)) for p in asked]))
+        return [
+            self._explanations(case, p, next(scores), next(values), len(named)) if named else []
+            for case, p, named in zip(cases, posed, chosen, strict=True)
+        ]
+
+    def _posed(self, case: Case, wanted: Sequence[WantedTarget], seen: Seen) -> Posed:
+        """The problem of one input, once it is known what the model says of it."""
+        targets = self.task.targets(case, wanted, self.ask.against, self.ask.unit)
+        targets += self._watched(case)
+        encoding = self.task.narrowed(case, targets)
+        narrow = replace(case, encoding=encoding)
+        if targets:
+            seen.hold(lambda output: self.task.keep(case, output, targets))
+        problem = Problem(encoding.features, targets, self._smooth(encoding))
+        return Posed(problem, encoding, lambda outputs: self.task.score(narrow, outputs, targets), seen)
+
+    def _watched(self, case: Case) -> tuple[Target, ...]:
+        """All labels, for a method that can tell what the model says without each feature."""
+        many = len(case.encoding.labels)
+        if not self.ask.method.leaves_one_out or many < 2 or case.encoding.about:
+            return ()
+        return self.task.targets(case, range(many), None, None)
+
+    def _smooth(self, encoding: Encoding) -> Smooth | None:
+        look = self.ask.look
+        if (
+            not self.model.differentiable
+            or look.absent == "drop"
+            or encoding.owner is None
+            or self.ask.method.family == "coalition"
+        ):
+            return None
+        rows = encoding.at(ends(len(encoding.features)).numpy())
+        with self.model.still(), torch.no_grad():
+            point, origin = (torch.cat([self.model.embed(part) for part in parts(row)]) for row in rows)
+        return Smooth(point, origin, encoding.owner, len(encoding.features))
+
+    def _explanations(
+        self, case: Case, posed: Posed, scores: Scores, values: torch.Tensor, wanted: int
+    ) -> list[Explanation]:
+        ask, encoding = self.ask, posed.encoding
+        says = self.task.says(case)
+        without = None
+        if scores.without is not None and len(posed.problem.targets) > wanted:
+            without = tuple(encoding.labels[int(i)] for i in scores.without[wanted:].argmax(0))
+        return [
+            Explanation(
+                features=posed.problem.features,
+                scores=scores.values[k].numpy(),
+                target=posed.problem.targets[k],
+                method=ask.method.name,
+                value=float(values[0, k]),
+                base=float(values[1, k]),
+                stderr=None if scores.stderr is None else scores.stderr[k].numpy(),
+                texts=encoding.texts,
+                options={**self._looked(), **ask.method.options, **ask.options},
+                prediction=says[0],
+                probability=says[1],
+                without=without,
+                notes=encoding.notes + scores.notes,
+                complete=ask.method.complete,
+                cost=posed.seen.cost,
+            )
+            for k in range(wanted)
+        ]
+
+    def _looked(self) -> dict[str, Any]:
+        """Model, task and how the input was looked at, with what of the task is not as usual."""
+        look = self.ask.look
+        settings: tuple[Field[Any], ...] = fields(self.task) if is_dataclass(self.task) else ()
+        return {
+            "model": self.model.name,
+            "task": self.task.name,
+            **{s.name: getattr(self.task, s.name) for s in settings if getattr(self.task, s.name) != s.default},
+            "by": look.by,
+            "absent": look.absent,
+            "overlong": look.overlong,
+            "embedding": look.embedding,
+        }
+
+
+def ends(n: int) -> torch.Tensor:
+    """bool [2, n]: everything present, everything absent."""
+    return torch.tensor([[True] * n, [False] * n])
+
+
+def _focused(coarse: Sequence[Explanation]) -> Granularity:
+    """The words of the sentences that matter most, up to FOCUS of them, and the other sentences whole; for each part."""
+    if not coarse:
+        return "sentence"
+    weight = np.abs([e.scores for e in coarse]).max(0)
+    features, texts = coarse[0].features, coarse[0].texts
+    room = FOCUS
+    spans: dict[str, list[Span]] = {part: [] for part in texts}
+    for i in np.argsort(-weight, kind="stable"):
+        span = features[i].span
+        if span is None:
+            continue
+        inside = [(span[0] + a, span[0] + b) for a, b in words(texts[features[i].part][slice(*span)])]
+        spans[features[i].part] += inside if len(inside) <= room else [span]
+        room -= len(inside) if len(inside) <= room else 0
+    return {part: sorted(found) for part, found in spans.items()}
+
+
+def _both(coarse: Sequence[Explanation], fine: Sequence[Explanation]) -> list[Explanation]:
+    """The finer explanations, with the cost of both passes and a note on what was looked at by word."""
+    out = []
+    for before, after in zip(coarse, fine, strict=True):
+        alone = [f for f in after.features if f not in before.features]
+        note = f"focus: {len(alone)} words of the sentences that matter most by word, the other sentences whole"
+        cost = before.cost.plus(after.cost)
+        out.append(replace(after, options={**after.options, "by": "focus"}, notes=(*after.notes, note), cost=cost))
+    return out

@@ -1,0 +1,66 @@
+"""How the engine answers a question about slopes: the rows of each question in a batch, and one backward pass a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .types import Slopes
+
+if TYPE_CHECKING:
+    from .engine import Posed
+
+
+def blank(asked: Slopes, targets: int) -> tuple[Tensor, Tensor]:
+    """Room for the answer: values [B, K] and slopes [K, B, S]."""
+    many, length = asked.points.shape[:2]
+    slopes = torch.empty(targets, many, length, dtype=torch.float64)
+    return torch.empty(many, targets, dtype=torch.float64), slopes
+
+
+class Group:
+    """The rows of one question within a batch: their numbers, and where the answer goes."""
+
+    def __init__(
+        self,
+        posed: Posed,
+        asked: Slopes,
+        rows: slice,
+        places: list[int],
+        outputs: Sequence[Tensor],
+        answer: tuple[Tensor, Tensor],
+    ):
+        self.posed, self.asked, self.rows, self.places = posed, asked, rows, places
+        keep = posed.seen.keep
+        mine = outputs[rows]
+        self.numbers = posed.score(torch.stack([output if keep is None else keep(output) for output in mine]))  # [b, K]
+        self.values, self.slopes = answer
+
+    def keep_values(self) -> None:
+        self.values[self.places] = self.numbers.detach().cpu().double()
+
+    def keep_slopes(self, k: int, gradients: Sequence[Tensor]) -> None:
+        along = self.asked.along
+        gradient = torch.stack(list(gradients[self.rows]))  # [b, S, D]
+        if not isinstance(along, Tensor):
+            folded = gradient.norm(dim=-1)
+        else:
+            folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient))
+        self.slopes[k, self.places] = folded.cpu().double()
+
+
+def backward(groups: Sequence[Group], points: Sequence[Tensor]) -> int:
+    """One backward pass a target, for all rows of the batch together; how many there were."""
+    passes = max(group.numbers.shape[1] for group in groups)
+    for k in range(passes):
+        having = [group for group in groups if group.numbers.shape[1] > k]
+        total = torch.stack([group.numbers[:, k].sum() for group in having]).sum()
+        gradients = torch.autograd.grad(
+            total, points, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
+        )
+        for group in having:
+            group.keep_slopes(k, gradients)
+    return passes

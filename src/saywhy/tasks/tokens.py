@@ -1,0 +1,175 @@
+"""Token classification: why a token, or an entity of several, has the label it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError, OptionError, unknown
+from ..features import checked
+from ..types import Encoding, Target
+from . import Case, Task
+from .entities import GROUPS, Entity, entities
+from .units import UNITS, checked_unit, in_unit, label_index
+
+if TYPE_CHECKING:
+    from ..models import Look, Model
+    from . import WantedTarget
+
+
+@dataclass(frozen=True)
+class TokenClassification(Task):
+    """Which words make a tagger give a token its label. All tokens share their forwards.
+
+    Given: a text. A target is a token's position (specials count) or `(position, label)`, or the text of a token or an
+    entity; None is the likeliest token and label of those that are not ignored. `each_target` explains all tokens whose
+    label is not ignored, or with `group` ("simple", "first", "average", "max", as the pipeline groups) all entities; an
+    entity's number is the mean over its tokens.
+    """
+
+    ignored_labels: tuple[str, ...] = ("O",)
+    ignored_indexes: tuple[int, ...] = ()
+    group: str = "none"
+    name = "token-classification"
+    head = "tokens"
+    steady = True
+
+    def __post_init__(self) -> None:
+        if self.group not in GROUPS:
+            raise unknown("value of `group`", self.group, GROUPS)
+
+    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+        if set(model.labels) <= set(self.ignored_labels):
+            raise OptionError(
+                f"Every label of the model is ignored ({list(model.labels)!r}): nothing is left to explain."
+            )
+        return model.encode({"text": checked(given)}, look)
+
+    def entities(self, case: Case) -> list[Entity]:
+        """What the model finds in the text, without what is ignored."""
+        found = entities(_whole(case).softmax(-1), case.encoding.tokens, case.model.labels, self.group)
+        out = {i for i, _ in enumerate(case.encoding.tokens)} - set(self.ignored_indexes)
+        return [e for e in found if e.label not in self.ignored_labels and any(i in out for i, _ in e.read)]
+
+    def every(self, case: Case) -> Sequence[WantedTarget]:
+        return self.entities(case)
+
+    def targets(
+        self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
+    ) -> tuple[Target, ...]:
+        labels = case.model.labels
+        unit = checked_unit(unit, UNITS["softmax"], "a token's label")
+        other = None if against is None else label_index(labels, against)
+        out = []
+        for want in wanted:
+            found = self._found(case, want)
+            name = f"{found.label}: {_text(case, found)}" if found.read else found.label
+            held = None if other is None else tuple(n for i, _ in found.read for n in (i, other))
+            name += "" if other is None else f" rather than {labels[other]}"
+            out.append(Target(name, tuple(n for pair in found.read for n in pair), unit, held))
+        return tuple(_numbered(out))
+
+    def _found(self, case: Case, want: WantedTarget) -> Entity:
+        """The entity or the token that a target means; one that is read nowhere, where only the output can tell."""
+        if isinstance(want, Entity):
+            return want
+        if isinstance(want, tuple):
+            if len(want) != 2:
+                raise OptionError(f"A token's target is its position, or (position, label); not {want!r}.")
+            return self._at(case, want[0], label_index(case.model.labels, want[1]))
+        if isinstance(want, int) and not isinstance(want, bool):
+            return self._at(case, want, int(_whole(case)[want].argmax()) if case.answered else 0)
+        if want is not None and not isinstance(want, str):
+            raise OptionError(f"A token's target is its position, (position, label) or its text; not {want!r}.")
+        if not case.answered:
+            return Entity("", 0, 0, 0.0, ())
+        return self._likeliest(case) if want is None else self._named(case, want)
+
+    def _at(self, case: Case, position: Any, label: int) -> Entity:
+        if not isinstance(position, int) or isinstance(position, bool):
+            raise OptionError(f"A token's position is a whole number, not {position!r}.")
+        tokens = case.encoding.tokens
+        if case.read and not 0 <= position < len(tokens):
+            raise OptionError(f"There is no token at position {position}: the text has {len(tokens)}.")
+        start, end = (tokens[position].span if case.read else None) or (0, 0)
+        return Entity(case.model.labels[label], start, end, 0.0, ((position, label),))
+
+    def _likeliest(self, case: Case) -> Entity:
+        if self.group != "none" and (found := self.entities(case)):
+            return max(found, key=lambda e: e.score)
+        probs = _whole(case).softmax(-1)
+        ignored = [i for i, t in enumerate(case.encoding.tokens) if t.span is None or i in self.ignored_indexes]
+        probs[ignored] = -1
+        probs[:, [j for j, label in enumerate(case.model.labels) if label in self.ignored_labels]] = -1
+        place, label = divmod(int(probs.argmax()), probs.shape[1])
+        if float(probs[place, label]) < 0:
+            raise InputError("Every token of the text is ignored: nothing is left to explain.")
+        return self._at(case, place, label)
+
+    def _named(self, case: Case, want: str) -> Entity:
+        found = entities(_whole(case).softmax(-1), case.encoding.tokens, case.model.labels, self.group)
+        for e in found:
+            if _text(case, e).casefold() == want.strip().casefold():
+                return e
+        raise unknown("token or entity", want, dict.fromkeys(_text(case, e) for e in found))
+
+    def keep(self, case: Case, output: Tensor, targets: Sequence[Target]) -> Tensor:
+        return output[_positions(targets)]
+
+    def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        positions = _positions(targets)
+        if outputs.dim() == 4:  # [B, windows, positions, C]
+            outputs = outputs[:, _windows(case)[positions], torch.arange(len(positions))]
+        units = {unit: in_unit(outputs, unit, "softmax") for unit in {t.unit for t in targets}}  # [B, positions, C]
+        row = {position: r for r, position in enumerate(positions)}
+
+        def mean(unit: str, index: tuple[int, ...]) -> Tensor:
+            pairs = list(zip(index[::2], index[1::2], strict=True))
+            return torch.stack([units[unit][:, row[i], label] for i, label in pairs]).mean(0)
+
+        columns = [mean(t.unit, t.index) - (mean(t.unit, t.against) if t.against else 0.0) for t in targets]
+        return torch.stack(columns, dim=1)
+
+    def says(self, case: Case) -> tuple[str, float | None]:
+        found = [f"{_text(case, e)} ({e.label})" for e in self.entities(case)]
+        return (", ".join(found) or "nothing but ignored labels"), None
+
+
+def _text(case: Case, e: Entity) -> str:
+    """An entity as it stands in the text, a special token by its name."""
+    if e.start == e.end:
+        return case.encoding.tokens[e.read[0][0]].label if case.read else ""
+    return case.encoding.texts["text"][e.start : e.end].strip()
+
+
+def _positions(targets: Sequence[Target]) -> list[int]:
+    return sorted({i for t in targets for i in t.index[::2]})
+
+
+def _windows(case: Case) -> Tensor:
+    """[S]: of the windows that saw a position, the one in which it stands furthest from an end."""
+    saw = case.output.isfinite().all(-1)  # [W, S]
+    before = saw.cumsum(1)
+    return torch.where(saw, torch.minimum(before, saw.sum(1, keepdim=True) - before), -1).argmax(0)
+
+
+def _whole(case: Case) -> Tensor:
+    """[S, C] logits: of a long text, each position's from the window that saw most around it."""
+    if case.output.dim() == 2:
+        return case.output
+    return case.output[_windows(case), torch.arange(case.output.shape[1])]
+
+
+def _numbered(targets: Sequence[Target]) -> list[Target]:
+    """The targets with names that differ: the second "LOC: Paris" is "LOC: Paris (2)"."""
+    seen: dict[str, int] = {}
+    out = []
+    for t in targets:
+        seen[t.label] = seen.get(t.label, 0) + 1
+        again = seen[t.label] > 1
+        out.append(Target(f"{t.label} ({seen[t.label]})" if again else t.label, t.index, t.unit, t.against))
+    return out
