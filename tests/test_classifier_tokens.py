@@ -136,3 +136,9 @@ def test_refusals():
         hugging_face(object())
     with pytest.raises(FileError, match="abacus"):
         restored({"kind": "abacus"})
+
+
+def test_the_same_corpus_gives_the_same_ids():
+    made = [word_piece(CORPUS * 3, size=size).to_json() for size in (60, 90, 60, 90, 60, 90)]
+    assert all(made[i] == made[i % 2] for i in range(6))
+    assert made[0] != made[1]

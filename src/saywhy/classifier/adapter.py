@@ -16,7 +16,7 @@ from ..features import Span, own
 from ..models import Look
 from ..types import Bools, Encoding, Feature, Ints
 from .batches import padded
-from .network import attended, side_by_side
+from .network import attended, has_attention, side_by_side
 from .ngrams import NGrams
 from .parts import Variables
 from .prediction import device_of, rows_at_once
@@ -51,6 +51,8 @@ class ClassifierModel:
         self.tokenizer = classifier.tokenizer
         self.name = type(classifier).__name__
         self.labels = classifier.levels[0].names
+        self.columns = tuple(variable.column for variable in classifier.variables)  # parts that hold a value
+        self.attends = has_attention(classifier.network)
         self.kind = "sigmoid" if classifier.problem == "multi-label" else "softmax"
         self.most_rows: int | None = rows_at_once(classifier)
         self.batch_tokens = 4_096 if self.device.type == "cpu" else 32_768
@@ -69,8 +71,8 @@ class ClassifierModel:
 
     def encode(self, texts: Mapping[str, str], look: Look, held: Any = None) -> Encoding:
         """The text and its categorical values as rows and features; a value is a feature whose part is its column."""
-        if held is not None:
-            raise OptionError("A text classifier has no parts that are always there.")
+        if held is not None or look.overlong == "window":
+            raise OptionError("A text classifier reads a text whole: it has no windows, and no parts that always stay.")
         wanted = ["text", *(variable.column for variable in self.classifier.variables)]
         if set(texts) != set(wanted):
             raise InputError(f"This classifier reads {wanted}, given as a mapping; here are {list(texts)}.")
@@ -90,7 +92,7 @@ class ClassifierModel:
         read = max((end for _, end in tokens.spans), default=0)
         cut = texts["text"][read:].strip()
         notes = (f"the tokenizer cuts this text after {read} characters",) if cut else ()
-        return _encoding(texts, tuple(features), at, holders, notes, self.labels)
+        return Encoding(texts, tuple(features), at, holders, notes, labels=self.labels)
 
     def _without(self, row: Row, gone: Bools, absent: str) -> Row:
         words, values = gone[: len(row.ids)], gone[len(row.ids) :]
@@ -223,9 +225,3 @@ def _same(given: Any, ids: Tensor) -> bool:
 
 def _answering(vectors: Tensor) -> Any:
     return lambda module, args, output: vectors[:, : output.shape[-1]].to(output.dtype)
-
-
-def _encoding(
-    texts: Mapping[str, str], features: tuple[Feature, ...], at: Any, owner: Ints, notes: tuple[str, ...], labels: Any
-) -> Encoding:
-    return Encoding(texts, features, at, owner, notes)

@@ -149,3 +149,13 @@ def attended(network: nn.Module, ids: Tensor, mask: Tensor, codes: Tensor | None
         raise ModelError(f"{type(network).__name__} has no label attention: it lacks `attended(ids, mask, codes)`.")
     logits, attention = ask(ids, mask, codes)
     return side_by_side(logits), attention
+
+
+def has_attention(network: nn.Module) -> bool:
+    """Does the network have label attention to tell of?"""
+    if isinstance(network, Part):
+        return has_attention(network.whole)
+    if isinstance(network, Network):
+        return network.label_attention is not None
+    own = getattr(network, "attends", None)
+    return hasattr(network, "attended") if own is None else bool(own)

@@ -95,8 +95,9 @@ def word_piece(
 ) -> Subwords:
     """A WordPiece tokenizer trained on the corpus: [CLS] text [SEP], at most `size` ids and `longest` tokens a text.
 
-    `lowercase` also strips accents; spans still index the text as given. Cost: one pass over the corpus. Raises OptionError
-    for a size that cannot hold the special tokens and InputError for an empty corpus. Source: Schuster & Nakajima 2012.
+    `lowercase` also strips accents; spans still index the text as given. Cost: two passes over the corpus, which is
+    kept in memory. The same corpus gives the same ids. Raises OptionError for a size that cannot hold the special tokens
+    and InputError for an empty corpus. Source: Schuster & Nakajima 2012.
     """
     from tokenizers import Tokenizer as Inner
     from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
@@ -104,23 +105,25 @@ def word_piece(
     special = [PAD, UNKNOWN, FIRST, LAST, MASK]
     if size <= len(special):
         raise OptionError(f"A WordPiece vocabulary needs more than {len(special)} ids, not {size}.")
-    inner: Any = Inner(models.WordPiece(unk_token=UNKNOWN))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=lowercase)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size, min_frequency=min_count, special_tokens=special, show_progress=False
-    )
-    seen = 0
-
-    def counted() -> Iterable[str]:
-        nonlocal seen
-        for text in corpus:
-            seen += 1
-            yield checked_texts([text], seen - 1)[0]
-
-    inner.train_from_iterator(counted(), trainer)
-    if not seen:
+    texts = checked_texts(corpus)
+    if not texts:
         raise InputError("The corpus is empty: there is nothing to train a tokenizer on.")
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=lowercase)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    learner: Any = Inner(models.WordPiece(unk_token=UNKNOWN))
+    learner.normalizer, learner.pre_tokenizer = normalizer, splitter
+    # named beforehand, the inner letters get the same ids in every run; the trainer's own order is random
+    inside = {
+        c for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)) for c in word[1:]
+    }
+    letters = [f"##{c}" for c in sorted(inside)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, min_frequency=min_count, special_tokens=special + letters, show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    inner: Any = Inner(models.WordPiece(vocab=learner.get_vocab(), unk_token=UNKNOWN))
+    inner.normalizer, inner.pre_tokenizer = normalizer, splitter
+    inner.add_special_tokens(special)
     ends = [(name, inner.token_to_id(name)) for name in (FIRST, LAST)]
     inner.post_processor = processors.TemplateProcessing(single=f"{FIRST} $A {LAST}", special_tokens=ends)
     _shortened(inner, longest)

@@ -15,7 +15,7 @@ from ...classifier.values import plain
 from ...errors import InputError, OptionError
 from . import explain
 from .config import TrainingConfig
-from .tokenizers import batched
+from .tokens import batched
 
 if TYPE_CHECKING:
     from .wrapper import torchTextClassifiers

@@ -12,6 +12,7 @@ from torch import nn
 
 from ...classifier import TextClassifier, Values
 from ...classifier.adapter import ClassifierModel
+from ...classifier.network import has_attention
 from ...errors import FileError, InputError, ModelError, OptionError
 from .building import built
 from .config import ModelConfig, TrainingConfig
@@ -63,7 +64,7 @@ class torchTextClassifiers:  # noqa: N801
         and `categorical_variable_net` (or None).
         """
         made = cls.__new__(cls)
-        made.model_config, made.enable_label_attention = None, hasattr(pytorch_model, "attended")
+        made.model_config, made.enable_label_attention = None, has_attention(pytorch_model)
         net: Any = getattr(pytorch_model, "categorical_variable_net", None)
         sizes = None if net is None else list(net.categorical_vocabulary_sizes)
         classes: Any = getattr(pytorch_model, "num_classes", None)

@@ -53,6 +53,12 @@ class TextClassificationModel(nn.Module):
             raise OptionError("A model needs a TokenEmbedder and a SentenceEmbedder.")
         self.token_embedder, self.sentence_embedder = token_embedder, sentence_embedder
         self.categorical_variable_net, self.classification_head = categorical_variable_net, classification_head
+        last: Any = (
+            classification_head.net[-1]
+            if isinstance(classification_head.net, nn.Sequential)
+            else classification_head.net
+        )
+        nn.init.zeros_(last.weight)  # a fresh model gives every class the same
         label = sentence_embedder.label_attention_config
         self.num_classes = classification_head.num_classes if label is None else label.num_classes
         net = categorical_variable_net
@@ -87,6 +93,10 @@ class TextClassificationModel(nn.Module):
         if return_label_attention_matrix:
             return {"logits": logits, "label_attention_matrix": found["label_attention_matrix"]}
         return logits
+
+    @property
+    def attends(self) -> bool:
+        return self.sentence_embedder.label_attention is not None
 
     def attended(self, ids: Tensor, mask: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(logits [B, C], label attention [B, H, C, T]); ModelError where there is none."""
