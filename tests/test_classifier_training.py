@@ -15,7 +15,7 @@ from saywhy.classifier import Architecture, TextClassifier, Training, Values, ng
 from saywhy.classifier.lesson import Lesson
 from saywhy.classifier.training import prepared, weights
 from saywhy.classifier.values import Targets, named_levels, targets
-from saywhy.errors import InputError, OptionError
+from saywhy.errors import InputError, ModelError, OptionError
 
 TEXTS, LABELS, COUNTRIES = opinions()
 PIECES = word_piece(TEXTS)
@@ -188,6 +188,12 @@ def test_class_weights():
         fitted(labels=rare, training=Training(epochs=1, validation=0, class_weights=w)) for w in (None, {"good": 1e3})
     )
     assert heavy.predict_proba(TEXTS)[:, 1].mean() > plain.predict_proba(TEXTS)[:, 1].mean()
+
+
+def test_a_loss_that_is_no_number_ends_the_run():
+    loss = lambda logits, wanted: logits.sum() * float("nan")  # noqa: E731
+    with pytest.raises(ModelError, match="train_loss of epoch 0 is not a number"):
+        fitted(training=Training(epochs=3, loss=loss, validation=0))
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

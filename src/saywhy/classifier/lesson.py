@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..errors import ModelError
 from .batches import Order, Rows
 from .training import History, Training
 
@@ -34,16 +35,16 @@ class Lesson(pl.LightningModule):
         self.loss = loss
         self.problem, self.mask_id = classifier.problem, classifier.tokenizer.mask
         self.draw = torch.Generator().manual_seed(training.seed)
-        self.sums: dict[str, list[float]] = {}
+        self.sums: dict[str, list[Any]] = {}  # name -> the sum over rows (on the device) and the rows
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         loss = self.loss(answered(self.network, self._hidden(batch)), self._wanted(batch))
-        self._note("train_loss", float(loss.detach()), len(batch["ids"]))
+        self._note("train_loss", loss.detach(), len(batch["ids"]))
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         logits = answered(self.network, batch)
-        self._note("val_loss", float(self.loss(logits, self._wanted(batch))), len(batch["ids"]))
+        self._note("val_loss", self.loss(logits, self._wanted(batch)), len(batch["ids"]))
         if isinstance(logits, Tensor):
             right = correct(logits, batch["targets"], self.problem)
             self._note("val_accuracy", right, len(batch["ids"]))
@@ -67,9 +68,9 @@ class Lesson(pl.LightningModule):
             out["codes"] = batch["codes"].masked_fill(gone, -1)
         return out
 
-    def _note(self, name: str, value: float, rows: int) -> None:
+    def _note(self, name: str, value: Tensor | float, rows: int) -> None:
         held = self.sums.setdefault(name, [0.0, 0.0])
-        held[0] += value * rows
+        held[0] = held[0] + value * rows
         held[1] += rows
         self.log(name, held[0] / held[1], prog_bar=True, on_step=True, on_epoch=False, batch_size=rows)
 
@@ -127,11 +128,13 @@ class Best(pl.Callback):
         self.weights: dict[str, Tensor] = {}
 
     def on_train_epoch_end(self, trainer: Any, lesson: Any) -> None:
-        numbers = {name: total / rows for name, (total, rows) in lesson.sums.items() if rows}
+        numbers = {name: float(total) / rows for name, (total, rows) in lesson.sums.items() if rows}
         lesson.sums.clear()
         self.epochs.append(numbers)
         watched = "val_loss" if "val_loss" in numbers else "train_loss"
-        if self.best < 0 or not numbers[watched] >= self.epochs[self.best][watched]:
+        if math.isnan(numbers[watched]):
+            raise ModelError(f"The {watched} of epoch {len(self.epochs) - 1} is not a number: lower the learning rate.")
+        if self.best < 0 or numbers[watched] < self.epochs[self.best][watched]:
             self.best = len(self.epochs) - 1
             self.weights = {name: w.detach().cpu().clone() for name, w in lesson.network.state_dict().items()}
         elif self.patience is not None and len(self.epochs) - 1 - self.best >= self.patience:

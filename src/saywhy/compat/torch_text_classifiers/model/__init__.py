@@ -53,12 +53,6 @@ class TextClassificationModel(nn.Module):
             raise OptionError("A model needs a TokenEmbedder and a SentenceEmbedder.")
         self.token_embedder, self.sentence_embedder = token_embedder, sentence_embedder
         self.categorical_variable_net, self.classification_head = categorical_variable_net, classification_head
-        last: Any = (
-            classification_head.net[-1]
-            if isinstance(classification_head.net, nn.Sequential)
-            else classification_head.net
-        )
-        nn.init.zeros_(last.weight)  # a fresh model gives every class the same
         label = sentence_embedder.label_attention_config
         self.num_classes = classification_head.num_classes if label is None else label.num_classes
         net = categorical_variable_net

@@ -72,9 +72,9 @@ class TokenEmbedder(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Random vectors, zero for padding."""
+        """Small random vectors, zero for padding."""
         with torch.no_grad():
-            self.embedding_layer.weight.normal_()
+            self.embedding_layer.weight.normal_(std=0.1)
             self.embedding_layer.weight[self.padding_idx] = 0
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
