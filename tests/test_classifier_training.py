@@ -20,7 +20,7 @@ from saywhy.errors import InputError, ModelError, OptionError
 TEXTS, LABELS, COUNTRIES = opinions()
 PIECES = word_piece(TEXTS)
 SMALL = Architecture(width=16, label_heads=2)
-QUICK = Training(epochs=4, lr=2e-2, batch_size=32)
+QUICK = Training(epochs=8, lr=2e-2, batch_size=32)
 
 
 @pytest.fixture(autouse=True, scope="module")
