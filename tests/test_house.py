@@ -45,8 +45,22 @@ ALLOWED = {
         "progress",
         "demo",
     },
-    "compat": {"errors", "types", "explanation", "engine", "explain", "methods", "models", "tasks", "io", "render"},
-    "cli": {"__init__"},
+    "classifier": {"errors", "types", "features", "packing", "models"},
+    "compat": {
+        "errors",
+        "types",
+        "explanation",
+        "engine",
+        "explain",
+        "methods",
+        "models",
+        "tasks",
+        "io",
+        "render",
+        "classifier",
+    },
+    "cli": {"__init__", "cli_train"},
+    "cli_train": set(),
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -56,7 +70,9 @@ DEFERRED = {
     "types": set(),
     "io": {"render"},
     "cli": {"errors", "explain", "io", "methods", "render", "tasks"},
+    "cli_train": {"classifier"},
     "tasks": set(),
+    "models": {"classifier"},  # a saved classifier's folder
 }
 
 

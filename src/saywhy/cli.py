@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__
+from .cli_train import train
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +32,8 @@ EXAMPLES = """Examples:
   saywhy explain "The match was long" --labels sports,politics --model my-nli-folder
 
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
+
+  saywhy train reviews.csv --text review --label stars -o my-folder
 
   saywhy methods
 """
@@ -58,6 +61,9 @@ def _version(shown: bool) -> None:
     if shown:
         typer.echo(f"saywhy {__version__}")
         raise typer.Exit
+
+
+app.command()(train)
 
 
 @app.callback()

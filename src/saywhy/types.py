@@ -130,7 +130,15 @@ class Slopes:
     only: tuple[int, ...] | None = None
 
 
-Question: TypeAlias = "Values | Slopes"
+@dataclass(frozen=True, eq=False)
+class Attentions:
+    """A question: with everything present, how much does each target's label look at each feature?
+
+    The answer is float64 [H, K, n]: of each head, a label's attention summed over a feature's positions.
+    """
+
+
+Question: TypeAlias = "Values | Slopes | Attentions"
 Asking: TypeAlias = "Generator[Question, Any, Scores]"
 
 
