@@ -80,7 +80,7 @@ class Explainer:
         target: WantedTarget = None,
         against: WantedTarget = None,
         unit: str | None = None,
-        by: Granularity = "word",
+        by: Granularity | None = None,
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
@@ -98,7 +98,7 @@ class Explainer:
         "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.
         """
-        look = Look(by, absent or "", overlong, embedding)
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         ask = self.ask(method, look, target, against, unit, options)
         many = isinstance(given, list)
         inputs = list(given) if many else [given]
@@ -117,7 +117,7 @@ class Explainer:
         *,
         method: MethodLike | None = None,
         unit: str | None = None,
-        by: Granularity = "word",
+        by: Granularity | None = None,
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
@@ -131,7 +131,7 @@ class Explainer:
         """
         if targets is not None and not targets:
             raise OptionError("`targets` is empty: name at least one, or leave it out for all of them.")
-        look = Look(by, absent or "", overlong, embedding)
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         ask = self.ask(method, look, None if targets is None else targets[0], None, unit, options)
         many = isinstance(given, list)
         inputs = list(given) if many else [given]
@@ -148,20 +148,20 @@ class Explainer:
         target: WantedTarget = None,
         against: WantedTarget = None,
         unit: str | None = None,
-        by: Granularity = "word",
+        by: Granularity | None = None,
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
         **options: Any,
     ) -> Iterator[Explanation]:
         """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like."""
-        look = Look(by, absent or "", overlong, embedding)
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         ask = self.ask(method, look, target, against, unit, options)
         return (each[0] for each in self._explained(inputs, ask, [target], None, False))
 
     def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str, float | None]]:
         """What the model says of each input, and its probability (or score), as the model itself gives them."""
-        look = Look(absent=self.model.absences[0], overlong=overlong)
+        look = Look(self.task.grain, self.model.absences[0], overlong)
         engine, out = Engine(self.model, self.batch_tokens), []
         for start in range(0, len(inputs), WINDOW):
             encodings = [self.task.encode(self.model, given, look) for given in inputs[start : start + WINDOW]]

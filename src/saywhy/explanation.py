@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from .errors import MethodError
-from .types import Cost, Feature, Floats, Target
+from .types import Cost, Feature, Floats, Picture, Target
 
 if TYPE_CHECKING:
     import pandas
@@ -53,6 +53,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     complete: bool = False  # does the method promise scores that add up to value - base?
     cost: Cost = field(default_factory=Cost)
+    image: Picture | None = None  # where the input is one
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", _frozen(self.scores))

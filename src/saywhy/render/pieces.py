@@ -24,6 +24,7 @@ UNSAID = (
     ("overlong", "refuse"),
     ("embedding", "word"),
     ("task", "text-classification"),
+    ("task", "image-classification"),
 )  # options that change nothing unless they are set otherwise
 
 
