@@ -13,7 +13,7 @@ import numpy as np
 
 from ..explanation import Explanation, Explanations
 from . import colors, pieces, style
-from .html_picture import pictures
+from .html_picture import pictures, several
 
 _SHORT = 12  # a table of so many features is shown whole, a longer one begins with its first ten
 _TALL = 2500  # characters of a text that are shown at once, a longer one scrolls
@@ -68,7 +68,7 @@ def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fo
     )
     each = f"<details><summary>Each of the {len(group)} in its {_kind(items[0])}</summary>\n{blocks}</details>"
     about = [phrase for phrase in shared if phrase not in common]
-    return _head(f"{len(group)} explanations of one input", about) + _heat(group) + each
+    return _head(f"{len(group)} explanations of one input", about) + _heat(group, view) + each
 
 
 def _head(title: str, about: Sequence[str], level: int = 3) -> str:
@@ -201,7 +201,7 @@ def _row(e: Explanation, i: int, limit: float, several: bool, falls: bool) -> st
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _heat(group: Sequence[tuple[Explanation, float]]) -> str:
+def _heat(group: Sequence[tuple[Explanation, float]], view: str) -> str:
     """Features in the order of the text by targets, and how each target adds up."""
     items = [e for e, _ in group]
     head = '<th scope="col">feature</th>' + "".join(
@@ -224,8 +224,9 @@ def _heat(group: Sequence[tuple[Explanation, float]]) -> str:
         )
         foot.append(f'<tr><th scope="row" class="saywhy-quiet">{name}</th>{cells}</tr>')
     scales = list(dict.fromkeys((limit, pieces.spec(limit)) for _, limit in group))
-    key = _key(*scales[0]) if len(scales) == 1 else ""
-    return _input(_plain(items[0]), 0.0) + key + _scrolling("Scores for each target", head, rows, foot)
+    key = _key(*scales[0], items[0].image is not None) if len(scales) == 1 else ""
+    given = _input(_plain(items[0]), 0.0) if items[0].image is None else several(group, view)
+    return given + key + _scrolling("Scores for each target", head, rows, foot)
 
 
 def _plain(e: Explanation) -> Explanation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Sequence
 
 from ..explanation import Explanation
 from . import pieces
@@ -25,6 +26,15 @@ def pictures(e: Explanation, limit: float, stops: set[int], view: str) -> str:
         said = caption(e, view)
         out.append(_figure(data(drawn(e, view, limit)), f"Why {label}: {said}", said, _cells(e, stops)))
     return f'<div class="saywhy-pictures">{"".join(out)}</div>'
+
+
+def several(group: Sequence[tuple[Explanation, float]], view: str) -> str:
+    """The image once, and the view of each target next to it."""
+    items = [e for e, _ in group]
+    out = [_figure(data(ground(items[0])), "The image", "the image")]
+    for (e, limit), name in zip(group, pieces.names(items), strict=True):
+        out.append(_figure(data(drawn(e, view, limit)), f"Why {name}: {caption(e, view)}", name))
+    return f'<div class="saywhy-pictures saywhy-many">{"".join(out)}</div>'
 
 
 def _figure(png: bytes, alt: str, said: str, over: str = "") -> str:

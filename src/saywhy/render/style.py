@@ -65,6 +65,7 @@ _WORDS = """
 _PICTURES = """
 .saywhy-box .saywhy-pictures { display: flex; flex-wrap: wrap; gap: 1.2em; margin: 1.2em 0 1.4em; }
 .saywhy-box .saywhy-picture { flex: 0 1 23em; min-width: 12em; margin: 0; padding: 0; }
+.saywhy-box .saywhy-many .saywhy-picture { flex-basis: 13.5em; }
 .saywhy-box .saywhy-stage { position: relative; line-height: 0; }
 .saywhy-box .saywhy-stage img { display: block; width: 100%; height: auto; margin: 0; border-radius: 3px; }
 .saywhy-box .saywhy-picture figcaption { margin: .4em 0 0; color: var(--saywhy-muted); font-size: .85em; }
