@@ -10,7 +10,9 @@ import sys
 import pytest
 
 import saywhy
+from conftest import headed
 from saywhy.methods import METHODS
+from saywhy.tasks import TASKS
 
 TEXT = "The movie was absolutely fantastic and inspiring"
 
@@ -92,7 +94,9 @@ def test_methods_lists_the_whole_table():
         (["explain", "good", "--option", "by=token"], None, "write --by instead"),
         (["explain", "good", "--by", "letter"], None, "word"),
         (["explain", "good", "--nonsense"], None, "No such option"),
-        (["explain", "good", "--all-labels", "--target", "0"], None, "--all-labels"),
+        (["explain", "good", "--all-labels", "--target", "0"], None, "--all"),
+        (["explain", "good", "--question", "why"], None, "belong together"),
+        (["explain", "good", "--task", "fill-masks"], None, "Did you mean 'fill-mask'"),
     ],
 )
 def test_bad_use_exits_2_with_one_message_on_stderr(args, given, said):
@@ -116,3 +120,34 @@ def test_colour_only_where_it_is_wanted():
     plain = saywhy_("explain", TEXT, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")
     assert b"\x1b[3" not in plain.stdout
     assert b"\x1b[4" not in plain.stdout
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Tiny models in folders, by the head they have."""
+    where = tmp_path_factory.mktemp("models")
+    for head in ("labels", "tokens", "span"):
+        for part in headed("bert", head):
+            part.save_pretrained(where / head)
+    return where
+
+
+@pytest.mark.parametrize(
+    ("head", "args", "said"),
+    [
+        ("labels", ["a lovely match", "--labels", "love, sports", "--target", "sports"], "zero-shot-classification"),
+        ("tokens", ["you , you", "--all", "--unit", "prob"], "3 explanations"),
+        ("span", ["--question", "what is it ?", "--context", "-"], "answer: "),
+    ],
+)
+def test_other_tasks(folders, head, args, said):
+    done = saywhy_("explain", *args, "--model", str(folders / head), "--method", "occlusion", given="it is a movie .\n")
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout.decode()
+
+
+def test_a_pair_and_tasks():
+    done = saywhy_("explain", "a good film", "--pair", "a bad film", "--method", "occlusion", "--format", "json")
+    assert list(json.loads(done.stdout)["explanations"][0]["texts"]) == ["first", "second"]
+    listed = saywhy_("tasks").stdout.decode()
+    assert all(name in listed for name in TASKS)

@@ -15,6 +15,7 @@ from . import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .explain import Explainer
     from .explanation import Explanation, Explanations
 
 EXAMPLES = """Examples:
@@ -25,7 +26,11 @@ EXAMPLES = """Examples:
 
   saywhy explain "..." --model my-folder --target NEGATIVE -o why.html
 
-  cat review.txt | saywhy explain --format json > why.json
+  saywhy explain --question "Who wrote it?" --context "Ada wrote it." --model my-qa-folder --all
+
+  saywhy explain "The match was long" --labels sports,politics --model my-nli-folder
+
+  cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
 
   saywhy methods
 """
@@ -68,16 +73,27 @@ Text = Annotated[str | None, typer.Argument(help="The text to explain; without i
 Model = Annotated[
     str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
 ]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="One of `saywhy tasks`; by default what the model is for.")
+]
+Pair = Annotated[str | None, typer.Option(help="The second text of a pair.")]
+Question = Annotated[str | None, typer.Option(help="A question, to be answered from --context.")]
+Context = Annotated[str | None, typer.Option(help="The text that answers --question; '-' reads standard input.")]
+Labels = Annotated[str | None, typer.Option(help="What zero-shot classification chooses from: a,b,c.")]
 Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")]
 Target = Annotated[
-    str | None, typer.Option(help="The label to explain, by name or index; by default the predicted one.")
+    str | None,
+    typer.Option(help="What to explain: a label by name or index, a token, a word; by default the prediction."),
 ]
 Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
-Every = Annotated[bool, typer.Option("--all-labels", help="Explain every label, from the same model calls.")]
+Every = Annotated[
+    bool, typer.Option("--all", "--all-labels", help="Explain every label, token or end, from the same model calls.")
+]
 Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="word, token or sentence.")]
+By = Annotated[str, typer.Option(help="word, token, sentence or focus.")]
 Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero or drop.")]
-Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse or truncate.")]
+Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
+Embedding = Annotated[str, typer.Option(help="The embeddings that gradients follow: word, position or token_type.")]
 Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
 Style = Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")]
@@ -89,14 +105,20 @@ Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model fo
 def explain(
     text: Text = None,
     model: Model = None,
+    task: TaskName = None,
+    pair: Pair = None,
+    question: Question = None,
+    context: Context = None,
+    labels: Labels = None,
     method: Name = None,
     target: Target = None,
     against: Against = None,
-    all_labels: Every = False,
+    all_targets: Every = False,
     unit: Unit = None,
     by: By = "word",
     absent: Absent = None,
     overlong: Overlong = "refuse",
+    embedding: Embedding = "word",
     option: Pairs = None,
     format: Style = None,
     output: Output = None,
@@ -104,24 +126,45 @@ def explain(
     trust_remote_code: Trust = False,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
-    given = _text(text)
-    style = _format(format, output)
-    options = _options(option or [])
-    if all_labels and (target is not None or against is not None):
-        raise typer.BadParameter("--all-labels explains every label; leave out --target and --against.")
+    given, style = _given(text, pair, question, context), _format(format, output)
+    settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent}
+    settings |= {"overlong": overlong, "embedding": embedding}
+    settings |= _options(option or [], {*settings, "target", "against", "progress"})
+    if all_targets and (target is not None or against is not None):
+        raise typer.BadParameter("--all explains every one; leave out --target and --against.")
+    guessed = "question-answering" if question else "zero-shot-classification" if labels else None
+    explainer = _explainer(model, task or guessed, labels, trust_remote_code)
+    if not all_targets:
+        known = explainer.model.labels
+        settings |= {"target": _label(target, known), "against": _label(against, known)}
+    _put((explainer.each_target if all_targets else explainer)(given, **settings), style, output, top)
+
+
+def _explainer(model: str | None, task: str | None, labels: str | None, trust: bool) -> Explainer:
     from .explain import Explainer
 
-    explainer = Explainer(model, trust_remote_code=trust_remote_code)
-    labels = explainer.model.labels
-    settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent, "overlong": overlong}
-    if taken := sorted({*settings, "target", "against", "progress"} & options.keys()):
-        raise typer.BadParameter(
-            f"--option {taken[0]}=…: write --{taken[0]} instead; --option is for the method's own."
-        )
-    settings |= options
-    if not all_labels:
-        settings |= {"target": _label(target, labels), "against": _label(against, labels)}
-    _put((explainer.each_target if all_labels else explainer)(given, **settings), style, output, top)
+    choices = None if labels is None else [label.strip() for label in labels.split(",")]
+    return Explainer(model, task=task, labels=choices, trust_remote_code=trust)
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks: what is given, and what can be explained."""
+    import inspect
+
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text as Plain
+
+    from .tasks import TASKS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", no_wrap=True)
+    table.add_column("what it tells")
+    for name, task in TASKS.items():
+        told = (inspect.getdoc(type(task)) or "").split("\n\n")
+        table.add_row(name, Plain(" ".join("\n".join(told[:2]).split())))
+    _console().print(table)
 
 
 @app.command()
@@ -138,6 +181,15 @@ def methods() -> None:
     for row in METHODS.values():
         table.add_row(row.name, row.family, row.cost, "yes" if row.complete else "", row.summary, row.source)
     _console().print(table)
+
+
+def _given(text: str | None, pair: str | None, question: str | None, context: str | None) -> Any:
+    """The input: a text, a pair, or a question with its context."""
+    if question is None and context is None:
+        return _text(text) if pair is None else (_text(text), pair)
+    if question is None or context is None or text is not None or pair is not None:
+        raise typer.BadParameter("--question and --context belong together, without TEXT or --pair.")
+    return {"question": question, "context": _text(context)}
 
 
 def _text(text: str | None) -> str:
@@ -171,7 +223,8 @@ def _format(wanted: Format | None, output: Path | None) -> Format:
     return wanted or Format.terminal
 
 
-def _options(pairs: list[str]) -> dict[str, Any]:
+def _options(pairs: list[str], taken: set[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs for the method; a name that has an option of its own is refused."""
     import ast
 
     options: dict[str, Any] = {}
@@ -179,6 +232,8 @@ def _options(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise typer.BadParameter(f"--option {pair!r}: write NAME=VALUE, for example steps=50.")
+        if name in taken:
+            raise typer.BadParameter(f"--option {name}=…: write --{name} instead; --option is for the method's own.")
         try:
             options[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

@@ -1,0 +1,27 @@
+"""transformers-interpret's names over saywhy: change the import, and the code runs on today's transformers.
+
+>>> from saywhy.compat.transformers_interpret import SequenceClassificationExplainer
+"""
+
+from .attributions import Attributions, LIGAttributions
+from .explainer import BaseExplainer
+from .question import QuestionAnsweringExplainer
+from .sequence import (
+    MultiLabelClassificationExplainer,
+    PairwiseSequenceClassificationExplainer,
+    SequenceClassificationExplainer,
+)
+from .tokens import TokenClassificationExplainer
+from .zero_shot import ZeroShotClassificationExplainer
+
+__all__ = [
+    "Attributions",
+    "BaseExplainer",
+    "LIGAttributions",
+    "MultiLabelClassificationExplainer",
+    "PairwiseSequenceClassificationExplainer",
+    "QuestionAnsweringExplainer",
+    "SequenceClassificationExplainer",
+    "TokenClassificationExplainer",
+    "ZeroShotClassificationExplainer",
+]

@@ -1,0 +1,1 @@
+"""The explainers by the places that transformers-interpret keeps them in."""

@@ -1,0 +1,267 @@
+"""Explainers of classifiers over whole texts: one class, a pair of texts, every label."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...explanation import Explanation
+from ...tasks.classification import TextClassification, parts
+from .attributions import LIGAttributions, Record
+from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
+from .explainer import TextExplainer
+from .page import Page
+
+
+class SequenceClassificationExplainer(TextExplainer):
+    """Why a classifier gives a text its class: `explainer(text)` -> [(token, score), …].
+
+    Scores are integrated gradients of the class's probability (sigmoid for one output) from a padded text, divided by their
+    L2 norm. Raw scores, spans and gap are on `explainer.attributions.explanation`. A list of texts gives a list of results.
+    """
+
+    task = TextClassification()
+
+    def __init__(
+        self, model: Any, tokenizer: Any, attribution_type: str = "lig", custom_labels: Sequence[str] | None = None
+    ):
+        super().__init__(model, tokenizer, attribution_type)
+        config = model.config
+        self.id2label = {int(i): str(label) for i, label in config.id2label.items()}
+        self.label2id = {label: i for i, label in self.id2label.items()}
+        if custom_labels is not None:
+            if len(custom_labels) != len(self.id2label):
+                raise ValueError(
+                    f"{len(custom_labels)} custom labels were given and the model has {len(self.id2label)} labels: "
+                    f"{list(self.id2label.values())}."
+                )
+            self.id2label = dict(enumerate(map(str, custom_labels)))
+            self.label2id = {label: i for i, label in self.id2label.items()}
+        self.custom_labels = custom_labels
+        self.attributions: Any = None  # LIGAttributions after a call
+        self.input_ids: Tensor = torch.empty(0)
+        self.selected_index: int | None = None
+
+    def __call__(
+        self,
+        text: str | list[str],
+        index: int | None = None,
+        class_name: str | None = None,
+        embedding_type: int = 0,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> Any:
+        """[(token, score), …] of a text; for a list of texts a list of those, with the members telling of the last."""
+        return self._run(text, index, class_name, embedding_type, internal_batch_size, n_steps)
+
+    def _run(
+        self,
+        given: Any,
+        index: int | None,
+        class_name: str | None,
+        embedding_type: int,
+        internal_batch_size: int | None,
+        n_steps: int | None,
+        flip_sign: bool = False,
+    ) -> Any:
+        inputs = given if isinstance(given, list) else [given]
+        target = self._selected(index, class_name)
+        full = [one for one in inputs if any(text.strip() for text in self._texts(one))]
+        found = iter(
+            self._explained(
+                full,
+                unit="score" if self.why.model.kind == "regression" else "prob",
+                embedding_type=embedding_type,
+                n_steps=n_steps,
+                internal_batch_size=internal_batch_size,
+                target=target,
+            )
+            if full
+            else []
+        )
+        out = [self._calculate_attributions(one, next(found)[0] if one in full else None, flip_sign) for one in inputs]
+        return out if isinstance(given, list) else out[0]
+
+    def _texts(self, given: Any) -> tuple[str, ...]:
+        return given if isinstance(given, tuple) else (given,)
+
+    def _selected(self, index: int | None, class_name: str | None) -> int | None:
+        if class_name is not None:
+            if class_name in self.label2id:
+                return self.label2id[class_name]
+            warnings.warn(
+                f"'{class_name}' is not found in self.label2id keys.Defaulting to predicted index instead.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return None
+        if index is None:
+            return None
+        if not -len(self.id2label) <= int(index) < len(self.id2label):
+            raise IndexError(f"The index {index} is out of range: the model has {len(self.id2label)} labels.")
+        return int(index) % len(self.id2label)
+
+    def _calculate_attributions(self, given: Any, explanation: Explanation | None, flip: bool = False) -> Any:
+        """The attributions of one input; None is a blank one, where there is nothing to give a score to."""
+        self._predict(given)
+        if explanation is None:
+            tokens = self.decode(self.input_ids)
+            self.selected_index = int(self._logits.argmax())
+            self.attributions = LIGAttributions.of(None, tokens, np.zeros(len(tokens)))
+        else:
+            self.selected_index = explanation.target.index[0]
+            self.attributions = self._laid_out(given, explanation)
+        if flip:
+            self.attributions.summarize(flip_sign=True)
+        self.pred_probs = self._probabilities(self._logits)[self.selected_index]
+        return self.word_attributions
+
+    def _predict(self, given: Any) -> None:
+        """What the model says of one input, by itself."""
+        texts = self._texts(given)
+        self._keep_inputs(*texts)
+        self.text = texts[0]
+        self._logits = self._forward(**{name: value for name, value in self._inputs().items() if value is not None})[0]
+
+    def _inputs(self) -> dict[str, Any]:
+        named = {
+            "input_ids": self.input_ids,
+            "attention_mask": self.attention_mask,
+            "token_type_ids": self.token_type_ids,
+        }
+        return {name: named[name] for name in self.tokenizer.model_input_names if name in named}
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        if self.why.model.kind == "regression":
+            return logits
+        return logits.sigmoid() if self.why.model.kind == "sigmoid" else logits.softmax(-1)
+
+    @property
+    def word_attributions(self) -> list[tuple[str, float]]:
+        """[(token, score), …] of the last call."""
+        if self.attributions is None:
+            raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
+        found: list[tuple[str, float]] = self.attributions.word_attributions
+        return found
+
+    @property
+    def predicted_class_index(self) -> np.ndarray[Any, Any]:
+        """The index of the class that the model predicts for the last text."""
+        if self.attributions is None:
+            raise InputIdsNotCalculatedError("input_ids have not been created yet. Please call the explainer on text.")
+        return np.array(int(self._logits.argmax()))
+
+    @property
+    def predicted_class_name(self) -> str | int:
+        """The name of the class that the model predicts for the last text."""
+        index = int(self.predicted_class_index)
+        return self.id2label.get(index, index)
+
+    def visualize(self, html_filepath: str | Path | None = None, true_class: object = None) -> Page:
+        """The last call as a page, written to a path if one is given."""
+        if self.attributions is None:
+            raise AttributionsNotCalculatedError(
+                "There is nothing to draw yet. Please call the explainer on text first."
+            )
+        single = len(self.id2label) == 1
+        said: object = round(float(self.pred_probs)) if single else self.predicted_class_name
+        explained: object = said if single else self.id2label.get(int(self.selected_index or 0), self.selected_index)
+        record = self._record(self.attributions, float(self.pred_probs), said, true_class, explained)
+        return Page.of([record], html_filepath)
+
+    def _record(
+        self, attributions: LIGAttributions, prob: float, predicted: object, true: object, explained: object
+    ) -> Record:
+        known = "n/a" if true is None else self.id2label.get(true, true) if isinstance(true, int) else true
+        return attributions.visualize_attributions(prob, predicted, known, explained, attributions.tokens)
+
+    def __str__(self) -> str:
+        return super().__str__()[:-1] + f"\tattribution_type='{self.attribution_type}',\n)"
+
+
+class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
+    """Why a classifier of two texts says what it says: `explainer(text1, text2)` -> [(token, score), …]."""
+
+    def __call__(  # type: ignore[override]
+        self,
+        text1: str,
+        text2: str,
+        index: int | None = None,
+        class_name: str | None = None,
+        embedding_type: int = 0,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+        flip_sign: bool = False,
+    ) -> list[tuple[str, float]]:
+        """[(token, score), …] of both texts; `flip_sign` tells what speaks against, for models with one output."""
+        self.text1, self.text2 = text1, text2
+        parts((text1, text2))
+        found: list[tuple[str, float]] = self._run(
+            (text1, text2), index, class_name, embedding_type, internal_batch_size, n_steps, flip_sign
+        )
+        return found
+
+
+class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
+    """Why each of several labels has its probability: `explainer(text)` -> {label: [(token, score), …]}, in label order."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, attribution_type: str = "lig", custom_labels: Sequence[str] | None = None
+    ):
+        super().__init__(model, tokenizer, attribution_type, custom_labels)
+        model_of_ours: Any = self.why.model
+        model_of_ours.kind = "sigmoid"  # every label for itself, whatever the config says
+        self.labels: list[str] = []
+        self.attributions: Any = None  # a list after a call
+
+    def __call__(  # type: ignore[override]
+        self,
+        text: str | list[str],
+        embedding_type: int = 0,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> Any:
+        """{label: [(token, score), …]} of a text; for a list of texts a list of those."""
+        inputs = text if isinstance(text, list) else [text]
+        found = self._explained(
+            inputs,
+            unit="prob",
+            embedding_type=embedding_type,
+            n_steps=n_steps,
+            internal_batch_size=internal_batch_size,
+            every=True,
+        )
+        out = []
+        for one, explanations in zip(inputs, found, strict=True):
+            self._predict(one)
+            self.labels = [self.id2label[i] for i in range(len(explanations))]
+            self.attributions = [self._laid_out(one, e) for e in explanations]
+            self.pred_probs_list = list(self._probabilities(self._logits))
+            self.label_probs_dict = dict(zip(self.labels, self.pred_probs_list, strict=True))
+            out.append(self.word_attributions)
+        return out if isinstance(text, list) else out[0]
+
+    @property
+    def word_attributions(self) -> dict[str, list[tuple[str, float]]]:  # type: ignore[override]
+        """{label: [(token, score), …]} of the last call."""
+        if not self.attributions:
+            raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
+        return dict(zip(self.labels, (a.word_attributions for a in self.attributions), strict=True))
+
+    def visualize(self, html_filepath: str | Path | None = None, true_class: object = None) -> Page:
+        """The last call as a page with a row for each label."""
+        if not self.attributions:
+            raise AttributionsNotCalculatedError(
+                "There is nothing to draw yet. Please call the explainer on text first."
+            )
+        records = [
+            self._record(a, float(p), "n/a", true_class, label)
+            for a, p, label in zip(self.attributions, self.pred_probs_list, self.labels, strict=True)
+        ]
+        return Page.of(records, html_filepath, predicted="Prediction Score")

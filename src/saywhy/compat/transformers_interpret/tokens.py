@@ -1,0 +1,108 @@
+"""The explainer of token classification (named entities)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...tasks.tokens import TokenClassification
+from .attributions import LIGAttributions
+from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
+from .explainer import TextExplainer
+from .page import Page
+
+
+class TokenClassificationExplainer(TextExplainer):
+    """Why each token has its label: `explainer(text)` -> {token: {"label": …, "attribution_scores": [(token, score), …]}}.
+
+    A token that comes again is kept under its name and its number, "paris (2)"; `attributions` has all by their index.
+    Special tokens are not explained.
+    """
+
+    task = TokenClassification(ignored_labels=())
+
+    def __init__(self, model: Any, tokenizer: Any, attribution_type: str = "lig"):
+        super().__init__(model, tokenizer, attribution_type)
+        self.id2label = {int(i): str(label) for i, label in model.config.id2label.items()}
+        self.label2id = {label: i for i, label in self.id2label.items()}
+        self.ignored_indexes: list[int] = []
+        self.ignored_labels: list[str] = []
+        self.attributions: dict[int, LIGAttributions] | None = None
+
+    def __call__(
+        self,
+        text: str,
+        embedding_type: int = 0,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+        ignored_indexes: Sequence[int] | None = None,
+        ignored_labels: Sequence[str] | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """Each token's label and scores, but for the indexes and labels to be ignored; {} where all are."""
+        self.ignored_indexes, self.ignored_labels = list(ignored_indexes or ()), list(ignored_labels or ())
+        settings = {"internal_batch_size": internal_batch_size, "n_steps": n_steps, "embedding_type": embedding_type}
+        return self._run(text, settings)
+
+    def _run(self, text: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        self.text = text
+        self._keep_inputs(text)
+        names = [n for n in self.tokenizer.model_input_names if getattr(self, n, None) is not None]
+        self.pred_probs = self._forward(**{name: getattr(self, name) for name in names})[0].softmax(-1)
+        self.predicted_class_indexes_ = self.pred_probs.argmax(-1).cpu().numpy()
+        self._calculate_attributions(text, settings)
+        return self.word_attributions
+
+    def _calculate_attributions(self, text: str, settings: dict[str, Any]) -> None:
+        self.attributions = {}
+        self._selected_indexes: list[int] = []
+        if set(self.id2label.values()) <= set(self.ignored_labels):
+            return
+        self.why.task = TokenClassification(tuple(self.ignored_labels), tuple(self.ignored_indexes))
+        [found] = self._explained([text], unit="prob", every=True, **settings)
+        for e in found:
+            self.attributions[e.target.index[0]] = self._laid_out(text, e)
+        self._selected_indexes = list(self.attributions)
+
+    @property
+    def predicted_class_indexes(self) -> np.ndarray[Any, Any]:
+        """[T]: the index of each token's label, special tokens too."""
+        if self.attributions is None:
+            raise InputIdsNotCalculatedError("input_ids have not been created yet. Please call the explainer on text.")
+        return self.predicted_class_indexes_
+
+    @property
+    def predicted_class_names(self) -> list[str]:
+        """The name of each token's label, special tokens too."""
+        return [self.id2label[int(i)] for i in self.predicted_class_indexes]
+
+    @property
+    def word_attributions(self) -> dict[str, dict[str, Any]]:
+        """{token: {"label": …, "attribution_scores": …}} of the last call, in the order of the text."""
+        if self.attributions is None:
+            raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
+        out: dict[str, dict[str, Any]] = {}
+        for index, a in self.attributions.items():
+            token, times = a.tokens[index], 2
+            while token in out:
+                token, times = f"{a.tokens[index]} ({times})", times + 1
+            out[token] = {"label": self.predicted_class_names[index], "attribution_scores": a.word_attributions}
+        return out
+
+    def visualize(self, html_filepath: str | Path | None = None, true_classes: Sequence[str] | None = None) -> Page:
+        """The last call as a page with a row for each explained token; `true_classes` has one entry for every token."""
+        if self.attributions is None:
+            raise AttributionsNotCalculatedError(
+                "There is nothing to draw yet. Please call the explainer on text first."
+            )
+        names = self.predicted_class_names
+        if true_classes is not None and len(true_classes) != len(names):
+            raise ValueError(f"{len(true_classes)} true classes were given for {len(names)} tokens; give one for each.")
+        records = []
+        for index, a in self.attributions.items():
+            true = "n/a" if true_classes is None else true_classes[index]
+            prob = float(self.pred_probs[index].max())
+            records.append(a.visualize_attributions(prob, names[index], true, f"{a.tokens[index]} ({index})", a.tokens))
+        return Page.of(records, html_filepath)
