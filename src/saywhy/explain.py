@@ -23,6 +23,8 @@ from .types import Asking, Problem, Target
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
 
+MOST_FEATURES = 5_000  # that a method may ask about one by one: more coalitions than that fit no memory
+
 MethodLike = str | Callable[..., Asking]
 
 
@@ -218,6 +220,7 @@ class Explainer:
                 encoding = self.task.encode(self.model, given, ask.look)
                 self.task.targets(Case(self.model, encoding), [ask.target], ask.against, ask.unit)
                 if ask.method.family == "coalition":
+                    _few_enough(len(encoding.features), ask.method)
                     dry = ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **ask.options)
                     next(dry)
                     dry.close()
@@ -240,3 +243,12 @@ class Explainer:
             while window := list(islice(source, WINDOW)):
                 yield from line.explain(window, wanted)
                 tick(len(window), 0)
+
+
+def _few_enough(n: int, method: Method) -> None:
+    if n > MOST_FEATURES:
+        gradient = ", ".join(name for name, m in METHODS.items() if m.gradients)
+        raise MethodError(
+            f"{method.name} asks about each of {n:,} features; the limit is {MOST_FEATURES:,}. Take coarser features (`by`), "
+            f"or a method that follows gradients: {gradient}."
+        )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SIGNS = ("all", "positive", "negative", "absolute")
 ONE_SIDED = ("masked_image", "alpha_scaling")  # they show how much, so they need one sign
 GROUNDS = ("original", "input")
-_SIZE = "#7a3fc4"  # the hue of sizes without a sign
+MAGNITUDE = "#7a3fc4"  # the hue of sizes without a sign
 _LEAST, _MOST = 320, 512  # pixels of a drawing's long side
 _VEIL = 0.78  # how far the strongest colour hides the image under it
 
@@ -146,16 +146,26 @@ def _strengths(
     if not 0 <= outlier < 1:
         raise OptionError(f"`outlier` is a share of the scores, 0 <= outlier < 1, not {outlier}.")
     width, height = ground(e, on).size
-    cells = places(e, on)
-    sums = np.nan_to_num(np.array([e.scores[mine].sum() for mine in cells.values()]))
-    kept = {"positive": sums.clip(min=0), "negative": sums.clip(max=0), "absolute": np.abs(sums)}.get(sign, sums)
-    limit = pieces.end_of_scale(kept, outlier) if limit is None else limit
+    cells, kept = places(e, on), _kept(e, sign)
+    limit = end(e, sign, outlier) if limit is None else limit
     strengths, seen = np.zeros((height, width)), np.zeros((height, width), dtype=bool)
     for box, score in zip(cells, kept, strict=True):
         across, down = _span(box[0], box[2], width), _span(box[1], box[3], height)
         strengths[down, across] = colors.strength(float(score), limit)
         seen[down, across] = True
     return strengths, seen
+
+
+def _kept(e: Explanation, sign: str) -> Floats:
+    """The score at each place, as far as it has that sign."""
+    sums = np.array(list(pieces.by_place(e).values()))
+    signed: dict[str, Floats] = {"positive": sums.clip(min=0), "negative": sums.clip(max=0), "absolute": np.abs(sums)}
+    return signed.get(sign, sums)
+
+
+def end(e: Explanation, sign: str = "all", outlier: float = pieces.OUTLIER) -> float:
+    """Where the scale of a view ends: at most the share `outlier` of the scores of that sign lies beyond."""
+    return pieces.end_of_scale(_kept(e, sign), outlier)
 
 
 def _span(start: float, end: float, length: int) -> slice:
@@ -170,7 +180,7 @@ def _rgb(color: str) -> Floats:
 def _hues(strengths: Floats, sign: str) -> Floats:
     """[H, W, 3]: the full colour of each sign."""
     if sign == "absolute":
-        return np.broadcast_to(_rgb(_SIZE), (*strengths.shape, 3))
+        return np.broadcast_to(_rgb(MAGNITUDE), (*strengths.shape, 3))
     return np.where(strengths[..., None] > 0, _rgb(LIGHT.strong_up), _rgb(LIGHT.strong_down))
 
 
