@@ -16,7 +16,11 @@ from ..types import Box
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SMALL, _LARGE = 32, 1024  # pixels of a side: a smaller picture is measured enlarged, a larger one reduced
+_SMALL, _MIDDLING, _LARGE = (
+    32,
+    256,
+    1024,
+)  # pixels of a side: a smaller picture is measured enlarged, a larger one reduced
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +57,10 @@ def framed(processor: Any, size: tuple[int, int], shape: tuple[int, ...]) -> Fra
 
 
 def _handy(size: tuple[int, int]) -> tuple[int, int]:
-    """A size of the same shape that is quick to process and has pixels enough to measure."""
-    if max(size) > _LARGE:
-        return max(1, round(size[0] * _LARGE / max(size))), max(1, round(size[1] * _LARGE / max(size)))
+    """A size of exactly the same shape that is quick to process and has pixels enough to measure; else the size itself."""
+    for share in range(math.ceil(max(size) / _LARGE), max(size) // _MIDDLING + 1):
+        if size[0] % share == size[1] % share == 0 and share > 1:
+            return size[0] // share, size[1] // share
     times = math.ceil(_SMALL / min(size))
     return (size[0] * times, size[1] * times) if times * max(size) <= 2 * _LARGE else size
 

@@ -39,7 +39,7 @@ def _opened(given: Any) -> Image:
             raise InputError(f"{str(given)!r:.80} is an address; nothing is fetched here. Load it and give the image.")
         if not Path(given).is_file():
             raise FileError(f"There is no image file {str(given)!r:.200}.")
-        return _loaded(Path(given), f"The file {str(given)!r}")
+        return _loaded(BytesIO(Path(given).read_bytes()), f"The file {str(given)!r}")
     if isinstance(given, bytes | bytearray):
         return _loaded(BytesIO(given), f"What was given ({len(given)} bytes)")
     if hasattr(given, "detach"):
