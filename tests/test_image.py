@@ -15,7 +15,7 @@ from PIL import Image
 
 import saywhy
 from pictures import LABELS, NAMES, logits, photo, tiny
-from saywhy.errors import FileError, InputError, MethodError, ModelError, OptionError
+from saywhy.errors import FileError, InputError, MethodError, MissingError, ModelError, OptionError
 from saywhy.methods import METHODS
 from saywhy.models import Look
 from saywhy.models.framing import framed, processed
@@ -189,6 +189,16 @@ def test_what_is_no_image_model_is_refused():
         saywhy.Explainer((model, processor), task="fill-mask")
 
 
+def test_without_pillow_the_extra_is_named(monkeypatch):
+    e = explainer()(photo(), method="random", by=(2, 2))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingError, match=r"saywhy\[image\]"):
+        explainer()(np.zeros((8, 8)))
+    assert "row 1, column 1" in str(e)
+    with pytest.raises(MissingError, match=r"saywhy\[image\]"):
+        e._repr_html_()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_tiny_images_work(name):
     for size in ((1, 1), (2, 3), (3, 1)):
@@ -286,6 +296,33 @@ def test_padding_shows_nothing_of_the_image():
 
     framing = framed(Padded(size={"height": 32, "width": 32}), (90, 60), (3, 32, 64))
     np.testing.assert_allclose(framing.view, (0, 0, 180, 60), atol=0.5)
+
+
+class QuartersForImageClassification(torch.nn.Module):
+    """Says how bright each quarter of its input is."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = transformers.PretrainedConfig(id2label=dict(enumerate(("nw", "ne", "sw", "se"))))
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, pixel_values):
+        quarters = torch.nn.functional.adaptive_avg_pool2d(pixel_values.mean(1, keepdim=True), 2).flatten(1)
+        return transformers.modeling_outputs.ImageClassifierOutput(logits=quarters * self.scale)
+
+
+@pytest.mark.parametrize("method", ["occlusion", "kernel_shap", "integrated_gradients", "input_x_gradient"])
+@pytest.mark.parametrize("by", [(2, 2), "patch", (4, 6)])
+def test_the_scores_lie_where_the_model_looks(method, by):
+    why = saywhy.Explainer((QuartersForImageClassification(), tiny("deit")[1]))
+    for label, right, low in (("nw", False, False), ("ne", True, False), ("se", True, True)):
+        e = why(photo(), target=label, method=method, by=by, absent="black")
+        assert abs(e.gap) < 1e-5
+        assert e.value - e.base > 0.1
+        for f, score in zip(e.features, e.scores, strict=True):
+            inside = ((f.box[0] + f.box[2]) / 2 > 45) == right and ((f.box[1] + f.box[3]) / 2 > 30) == low
+            assert score > 1e-4 if inside else abs(score) < 1e-6
+    assert len(e.features) == {(2, 2): 4, (4, 6): 24}.get(by, 196)
 
 
 # ---- methods -----------------------------------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from .tasks.zero_shot import ZeroShotClassification
 from .types import Asking, Problem, Target
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
-
 MOST_FEATURES = 5_000  # that a method may ask about one by one: more coalitions than that fit no memory
 
 MethodLike = str | Callable[..., Asking]
@@ -31,12 +30,12 @@ MethodLike = str | Callable[..., Asking]
 class Explainer:
     """Says why a model predicted what it predicted.
 
-    `model` is a hub id, a folder, `(model, tokenizer)`, a transformers pipeline, or any function from a list of strings to an
-    array [B, K] (then with `labels`); None is the small sentiment model in the package. Your model, tokenizer and text stay
-    as they were. `task` is a name in TASKS or a task with its own settings; by default the pipeline or the model's class
-    tells it. `labels` name a model's outputs, or for zero-shot classification what to choose from. `batch_tokens` bounds a
-    batch (rows x longest); where memory runs out it is halved. `trust_remote_code` is passed to transformers, False by
-    default.
+    `model` is a hub id, a folder, `(model, tokenizer)`, `(model, image_processor)`, a transformers pipeline, or any function
+    from a list of strings to an array [B, K] (then with `labels`); None is the small sentiment model in the package. Your
+    model, tokenizer and text stay as they were. `task` is a name in TASKS or a task with its own settings; by default the
+    pipeline or the model's class tells it. `labels` name a model's outputs, or for zero-shot classification what to choose
+    from. `batch_tokens` bounds a batch (rows x longest); where memory runs out it is halved. `trust_remote_code` is passed
+    to transformers, False by default.
     """
 
     def __init__(
@@ -95,7 +94,8 @@ class Explainer:
         no gradients. `target`: a label by name or index, or what else the task can explain; by default what the model
         predicts; with `against`, why the target rather than that. `unit`: "logit" (default), "log-prob", "prob" or
         "log-odds". `by`: "word", "token", "sentence", "focus" (sentences, then the words of those that matter) or spans
-        [(start, end), …]. `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop".
+        [(start, end), …]; for an image "patch", "pixel", "channel" or (rows, columns). `absent`: what takes a missing
+        feature's place: "mask", "pad", "unk", "zero" or "drop"; in an image "mean", "black", "white" or "blur".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
         "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.

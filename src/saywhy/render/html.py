@@ -14,6 +14,7 @@ import numpy as np
 from ..explanation import Explanation, Explanations
 from . import colors, pieces, style
 from .html_picture import pictures, several
+from .picture import ONE_SIDED
 
 _SHORT = 12  # a table of so many features is shown whole, a longer one begins with its first ten
 _TALL = 2500  # characters of a text that are shown at once, a longer one scrolls
@@ -79,14 +80,8 @@ def _head(title: str, about: Sequence[str], level: int = 3) -> str:
 def _block(e: Explanation, limit: float, fold: bool, view: str) -> str:
     """The input, the key to its colours, how it adds up, the notes and the table (folded away where asked)."""
     table = _table(e, limit, pieces.ranked(e), fold)
-    return "\n".join(
-        [
-            _input(e, limit, view),
-            _key(limit, pieces.spec(limit), e.image is not None),
-            _sums(e, pieces.spec(limit)),
-            table,
-        ]
-    )
+    key = "" if e.image is not None and view in ONE_SIDED else _key(limit, pieces.spec(limit), e.image is not None)
+    return "\n".join([_input(e, limit, view), key, _sums(e, pieces.spec(limit)), table])
 
 
 def _kind(e: Explanation) -> str:
