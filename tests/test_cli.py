@@ -136,7 +136,7 @@ def folders(tmp_path_factory):
     ("head", "args", "said"),
     [
         ("labels", ["a lovely match", "--labels", "love, sports", "--target", "sports"], "zero-shot-classification"),
-        ("tokens", ["you , you", "--all", "--unit", "prob"], "3 explanations"),
+        ("tokens", ["you , you", "--all", "--unit", "prob"], "task=token-classification"),
         ("span", ["--question", "what is it ?", "--context", "-"], "answer: "),
     ],
 )

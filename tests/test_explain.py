@@ -113,7 +113,7 @@ def test_bad_use_is_refused_before_the_model_is_called(bert, options, error, sai
 
 def test_the_same_call_gives_the_same_numbers(bert):
     explainer = saywhy.Explainer(*bert)
-    for name in METHODS:
+    for name in (row.name for row in METHODS.values() if row.family != "attention"):
         options = {"max_features": 14} if name == "shapley_values" else {}
         first, second = (explainer("a dull film, not good", method=name, **options) for _ in range(2))
         np.testing.assert_array_equal(first.scores, second.scores)

@@ -45,9 +45,23 @@ ALLOWED = {
         "progress",
         "demo",
     },
-    "compat": {"errors", "types", "explanation", "engine", "explain", "methods", "models", "tasks", "io", "render"},
-    "cli": {"__init__", "cli_image"},
+    "classifier": {"errors", "types", "features", "packing", "models"},
+    "compat": {
+        "errors",
+        "types",
+        "explanation",
+        "engine",
+        "explain",
+        "methods",
+        "models",
+        "tasks",
+        "io",
+        "render",
+        "classifier",
+    },
+    "cli": {"__init__", "cli_image", "cli_train"},
     "cli_image": set(),
+    "cli_train": set(),
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -58,7 +72,9 @@ DEFERRED = {
     "io": {"render"},
     "cli": {"errors", "explain", "io", "methods", "render", "tasks"},
     "cli_image": {"cli", "explain"},
+    "cli_train": {"classifier"},
     "tasks": set(),
+    "models": {"classifier"},  # a saved classifier's folder
 }
 
 

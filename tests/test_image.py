@@ -311,24 +311,29 @@ class QuartersForImageClassification(torch.nn.Module):
         return transformers.modeling_outputs.ImageClassifierOutput(logits=quarters * self.scale)
 
 
-@pytest.mark.parametrize("method", ["occlusion", "kernel_shap", "integrated_gradients", "input_x_gradient"])
-@pytest.mark.parametrize("by", [(2, 2), "patch", (4, 6)])
+@pytest.mark.parametrize(
+    ("method", "by"),
+    [
+        *((method, by) for method in ("occlusion", "input_x_gradient") for by in ((2, 2), "patch", (4, 6))),
+        *(("kernel_shap", (4, 6)), ("shapley_values", (2, 2)), ("integrated_gradients", "patch"), ("lime", (2, 2))),
+    ],
+)
 def test_the_scores_lie_where_the_model_looks(method, by):
     why = saywhy.Explainer((QuartersForImageClassification(), tiny("deit")[1]))
     for label, right, low in (("nw", False, False), ("ne", True, False), ("se", True, True)):
         e = why(photo(), target=label, method=method, by=by, absent="black")
-        assert abs(e.gap) < 1e-5
+        assert abs(e.gap) < (1e-5 if method != "lime" else 1e-2)
         assert e.value - e.base > 0.1
         for f, score in zip(e.features, e.scores, strict=True):
             inside = ((f.box[0] + f.box[2]) / 2 > 45) == right and ((f.box[1] + f.box[3]) / 2 > 30) == low
-            assert score > 1e-4 if inside else abs(score) < 1e-6
+            assert score > 1e-4 if inside else abs(score) < (1e-6 if method != "lime" else 1e-2)
     assert len(e.features) == {(2, 2): 4, (4, 6): 24}.get(by, 196)
 
 
 # ---- methods -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.family != "attention"])
 def test_every_method_explains_images(method):
     options = {"steps": 40} if method == "integrated_gradients" else {}
     e = explainer()(photo(), method=method, by=(3, 3), target="dog", **options)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saywhy.types import Asking, Feature, Problem, Scores, Slopes, Smooth, Target, Values
+from saywhy.types import Asking, Attentions, Feature, Problem, Scores, Slopes, Smooth, Target, Values
 
 WIDTH = 3
 
@@ -43,6 +43,11 @@ class Game:
             if isinstance(question, Values):
                 self.evaluations += len(question.coalitions)
                 answer = self.play(question.coalitions.double())
+            elif isinstance(question, Attentions):
+                answer = torch.rand(
+                    2, len(self.problem.targets), self.n + 1, generator=torch.Generator().manual_seed(0)
+                )
+                answer = answer.double().softmax(-1)[..., :-1]
             else:
                 assert isinstance(question, Slopes)
                 self.bends += len(question.points)
@@ -52,7 +57,7 @@ class Game:
         points = question.points.detach().double().requires_grad_(True)
         values = self.play(self._presence(points))
         slopes = []
-        for k in range(values.shape[1]):
+        for k in range(values.shape[1]) if question.only is None else question.only:
             (gradient,) = torch.autograd.grad(
                 values[:, k].sum(), points, retain_graph=True, allow_unused=True, materialize_grads=True
             )

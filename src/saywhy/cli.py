@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__, cli_image
+from .cli_train import train
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,8 @@ EXAMPLES = """Examples:
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
 
   saywhy image cat.jpg --model my-image-folder -o why.png
+
+  saywhy train reviews.csv --text review --label stars -o my-folder
 
   saywhy methods
 """
@@ -63,6 +66,9 @@ def _version(shown: bool) -> None:
     if shown:
         typer.echo(f"saywhy {__version__}")
         raise typer.Exit
+
+
+app.command()(train)
 
 
 @app.callback()

@@ -30,12 +30,12 @@ MethodLike = str | Callable[..., Asking]
 class Explainer:
     """Says why a model predicted what it predicted.
 
-    `model` is a hub id, a folder, `(model, tokenizer)`, `(model, image_processor)`, a transformers pipeline, or any function
-    from a list of strings to an array [B, K] (then with `labels`); None is the small sentiment model in the package. Your
-    model, tokenizer and text stay as they were. `task` is a name in TASKS or a task with its own settings; by default the
-    pipeline or the model's class tells it. `labels` name a model's outputs, or for zero-shot classification what to choose
-    from. `batch_tokens` bounds a batch (rows x longest); where memory runs out it is halved. `trust_remote_code` is passed
-    to transformers, False by default.
+    `model` is a hub id, a folder, `(model, tokenizer)`, `(model, image_processor)`, a transformers pipeline, a saywhy
+    classifier, or any function from a list of strings to an array [B, K] (then with `labels`); None is the small sentiment
+    model in the package. Your model, tokenizer and text stay as they were. `task` is a name in TASKS or a task with its own
+    settings; by default the pipeline or the model's class tells it. `labels` name a model's outputs, or for zero-shot
+    classification what to choose from. `batch_tokens` bounds a batch (rows x longest); where memory runs out it is halved.
+    `trust_remote_code` is passed to transformers, False by default.
     """
 
     def __init__(
@@ -188,6 +188,8 @@ class Explainer:
         checked_options(row, options)
         if look.overlong not in OVERLONG:
             raise unknown("value of `overlong`", look.overlong, OVERLONG)
+        if row.family == "attention" and not getattr(self.model, "attends", False):
+            raise MethodError(f"{row.name} needs a model with label attention, and {self.model.name} has none.")
         look = replace(look, absent=self._absence(look, row))
         named, held = ([target], against) if target is not None else ([against], None)
         self.task.targets(Case(self.model), named, held, unit)  # refuses unknown labels and units now

@@ -93,7 +93,7 @@ class Line:
             not self.model.differentiable
             or look.absent == "drop"
             or encoding.owner is None
-            or self.ask.method.family == "coalition"
+            or self.ask.method.family in ("coalition", "attention")
         ):
             return None
         rows = encoding.at(ends(len(encoding.features)).numpy())

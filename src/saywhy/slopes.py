@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def blank(asked: Slopes, targets: int) -> tuple[Tensor, Tensor]:
-    """Room for the answer: values [B, K] and slopes [K, B, S]."""
+    """Room for the answer: values [B, K] and slopes [K or those wanted, B, S]."""
     many, length = asked.points.shape[:2]
-    slopes = torch.empty(targets, many, length, dtype=torch.float64)
+    wanted = targets if asked.only is None else len(asked.only)
+    slopes = torch.empty(wanted, many, length, dtype=torch.float64)
     return torch.empty(many, targets, dtype=torch.float64), slopes
 
 
@@ -37,6 +38,7 @@ class Group:
         keep = posed.seen.keep
         mine = outputs[rows]
         self.numbers = posed.score(torch.stack([output if keep is None else keep(output) for output in mine]))  # [b, K]
+        self.wanted = range(self.numbers.shape[1]) if asked.only is None else asked.only
         self.values, self.slopes = answer
 
     def keep_values(self) -> None:
@@ -55,10 +57,10 @@ class Group:
 
 def backward(groups: Sequence[Group], points: Sequence[Tensor]) -> int:
     """One backward pass a target, for all rows of the batch together; how many there were."""
-    passes = max(group.numbers.shape[1] for group in groups)
+    passes = max(len(group.wanted) for group in groups)
     for k in range(passes):
-        having = [group for group in groups if group.numbers.shape[1] > k]
-        total = torch.stack([group.numbers[:, k].sum() for group in having]).sum()
+        having = [group for group in groups if len(group.wanted) > k]
+        total = torch.stack([group.numbers[:, group.wanted[k]].sum() for group in having]).sum()
         gradients = torch.autograd.grad(
             total, points, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
         )

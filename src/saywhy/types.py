@@ -135,14 +135,24 @@ class Slopes:
     """A question: how do the targets change with the embeddings at these points [B, S, D]?
 
     The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along`, one direction
-    [S, D] or one for each point [B, S, D]; or its L2 norm for `along="norm"`.
+    [S, D] or one for each point [B, S, D]; or its L2 norm for `along="norm"`. `only` names the targets whose
+    slopes are wanted; each is a backward pass.
     """
 
     points: Tensor
     along: Tensor | str
+    only: tuple[int, ...] | None = None
 
 
-Question: TypeAlias = "Values | Slopes"
+@dataclass(frozen=True, eq=False)
+class Attentions:
+    """A question: with everything present, how much does each target's label look at each feature?
+
+    The answer is float64 [H, K, n]: of each head, a label's attention summed over a feature's positions.
+    """
+
+
+Question: TypeAlias = "Values | Slopes | Attentions"
 Asking: TypeAlias = "Generator[Question, Any, Scores]"
 
 

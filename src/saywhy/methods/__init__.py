@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import OptionError, unknown
 from ..types import Asking
+from .attention import label_attention
 from .coalitions import occlusion, random, shapley_sampling, shapley_values
 from .gradients import (
     gradient_shap,
@@ -26,7 +27,7 @@ class Method:
     """One row: what a user and a contract test must know of a method."""
 
     function: Callable[..., Asking]
-    family: str  # "coalition", "gradient" or "control"
+    family: str  # "coalition", "gradient", "attention" or "control"
     cost: str  # evaluations a text, in F (forwards) and B (backwards); n features
     source: str
     complete: bool = False  # do the scores add up to value - base?
@@ -64,6 +65,7 @@ _ROWS = (
     Method(smoothgrad, "gradient", "16 (F + B)", "Smilkov et al. 2017"),
     Method(noisy_integrated_gradients, "gradient", "50 (F + B)", "Smilkov et al. 2017; Sundararajan et al. 2017"),
     Method(gradient_shap, "gradient", "16 (F + B)", "Lundberg & Lee 2017; Erion et al. 2021"),
+    Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018"),
     Method(random, "control", "none", "control"),
 )
 METHODS: Mapping[str, Method] = {row.name: row for row in _ROWS}

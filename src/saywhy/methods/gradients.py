@@ -162,32 +162,45 @@ def integrated_gradients(
         raise OptionError(
             f"integrated_gradients needs 0 < tolerance < 1 and a budget of at least 9, not {tolerance} and {budget}."
         )
-    path = _Path(face)
+    path = _Path(face, len(problem.targets))
     yield from path.ask([0, 0.25, 0.5, 0.75, 1])
     pieces = [(0.0, 0.5), (0.5, 1.0)]
+    done = torch.zeros(len(problem.targets), face.n, dtype=torch.float64)
     while True:
-        integrals, errors = path.simpson(pieces)  # [P, K, S], [P, K]
-        allowed = tolerance * face.fold(integrals.sum(0)).abs().sum(-1)  # [K]
-        off = errors.sum(0) - allowed
-        if (off <= 0).all() or len(path.places) + 2 > budget:
+        integrals, errors = path.simpson(pieces)  # [P, K, S], [P, K], of the targets still open
+        found = face.fold(integrals.sum(0))
+        allowed = tolerance * found.abs().sum(-1)  # [K]
+        off = errors.sum(0) > allowed
+        done[list(path.open)] = found
+        if not off.any() or len(path.places) + 2 > budget:
             break
-        pieces = yield from path.cut(pieces, errors, allowed, budget)
-    notes = () if (off <= 0).all() else (_unconverged(errors, allowed, tolerance, len(path.places)),)
-    return Scores(face.fold(integrals.sum(0)), notes=notes)
+        path.close(off)
+        pieces = yield from path.cut(pieces, errors[:, off], allowed[off], budget)
+    notes = () if not off.any() else (_unconverged(errors, allowed, tolerance, len(path.places)),)
+    return Scores(done, notes=notes)
 
 
 class _Path:
-    """The straight path from origin (0) to point (1), and what is known at each place on it: values [K], slopes [K, S]."""
+    """The straight path from origin (0) to point (1), and what is known at each place on it: values [K], slopes [K, S].
 
-    def __init__(self, face: Smooth):
+    Of the open targets: one that is exact enough is closed, and costs no further backward pass.
+    """
+
+    def __init__(self, face: Smooth, targets: int):
         self.face = face
+        self.open = tuple(range(targets))
         self.places: dict[float, tuple[Tensor, Tensor]] = {}
+
+    def close(self, off: Tensor) -> None:
+        """Keep only the targets that are still off, bool [open targets]."""
+        self.open = tuple(k for k, still in zip(self.open, off.tolist(), strict=True) if still)
+        self.places = {p: (values[off], slopes[off]) for p, (values, slopes) in self.places.items()}
 
     def ask(self, places: Sequence[float]) -> Generator[Slopes, Any, None]:
         new = sorted({float(p) for p in places} - self.places.keys())
         points = _on_path(self.face, torch.tensor(new, dtype=torch.float64))
-        values, slopes = yield Slopes(points, along=self.face.point - self.face.origin)
-        self.places.update((p, (values[b], slopes[:, b])) for b, p in enumerate(new))
+        values, slopes = yield Slopes(points, along=self.face.point - self.face.origin, only=self.open)
+        self.places.update((p, (values[b, list(self.open)], slopes[:, b])) for b, p in enumerate(new))
 
     def simpson(self, pieces: Sequence[tuple[float, float]]) -> tuple[Tensor, Tensor]:
         """Each piece's integral [P, K, S] by Simpson's rule, and how far its sum is off the rise of the target [P, K]."""

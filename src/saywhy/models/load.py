@@ -15,6 +15,7 @@ from ..errors import ModelError, OptionError
 from . import Model
 from .black_box import BlackBox
 
+_CLASSIFIER = "saywhy.json"  # the card of a saved saywhy classifier
 _GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
@@ -35,11 +36,15 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
         model, tokenizer = model
     if isinstance(model, str | Path):
         name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
+        if (Path(name) / _CLASSIFIER).is_file():
+            return Given(Path(name), tokenizer)
         return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = model.model
         reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
         return Given(inner, tokenizer or reader, str(model.task), type(inner).__name__)
+    if hasattr(model, "adapter"):  # a classifier of saywhy's own
+        return Given(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
     if not hasattr(model, "parameters") and not callable(model):
@@ -79,28 +84,43 @@ def adapt(
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
     pooling = given.pooling
+    if isinstance(model, Path):
+        from ..classifier.files import load
+
+        model = load(model, device=device or _device())
+        device = None
     if isinstance(model, str):
         pooling = _pooling(model) if head == "vector" else None
         model, loaded = _from_pretrained(model, head, device, trust_remote_code)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
+    if hasattr(model, "adapter"):
+        if head != "labels" or not (tokenizer is labels is mask_token is None):
+            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
+        made: Model = model.adapter()
+        return made
     if not hasattr(model, "parameters"):
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return BlackBox(model, labels, mask_token)
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    if tokenizer is None:
-        reader = "image_processor" if head == "image" else "tokenizer"
-        raise OptionError(f"A model needs its {reader}: Explainer(model, {reader}) or Explainer((model, {reader})).")
+    return _wrapped(model, tokenizer, labels, head, pooling or "mean")
+
+
+def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model:
+    """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
+    if reader is None:
+        name = "image_processor" if head == "image" else "tokenizer"
+        raise OptionError(f"A model needs its {name}: Explainer(model, {name}) or Explainer((model, {name})).")
     if head == "image":
         from .image import ImageModel
 
-        return ImageModel(model, tokenizer, labels)
+        return ImageModel(model, reader, labels)
     from .text import TextModel
 
-    return TextModel(model, tokenizer, labels, head, pooling or "mean")
+    return TextModel(model, reader, labels, head, pooling)
 
 
 def _architecture(name: str, trust: bool) -> str | None:
@@ -166,7 +186,6 @@ def _quiet(wanted: bool) -> Iterator[None]:
 
 
 def _from_pretrained(name: str, head: str, device: str | None, trust: bool) -> tuple[Any, Any]:
-    import torch
     import transformers
 
     from .heads import HEADS
@@ -185,9 +204,13 @@ def _from_pretrained(name: str, head: str, device: str | None, trust: bool) -> t
             f"{name!r} has no trained head for this task: its weights lack {', '.join(missing[:4])}. "
             "An untrained head would be explained as if it meant something; fine-tune the model first."
         )
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return model.to(device), tokenizer
+    return model.to(device or _device()), tokenizer
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _unloadable(name: str, error: Exception) -> ModelError:

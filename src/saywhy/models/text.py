@@ -55,7 +55,7 @@ class TextModel:
         self.pad = padding_id(model, tokenizer)
         self.most_rows = 1 if self.pad is None else None
         self.limit = length_limit(model, tokenizer)
-        self.batch_tokens = 4_096 if self.device.type == "cpu" else 32_768
+        self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
         with self.still(), torch.no_grad():
             self.tables = self._probe_embeddings()
             self.embeddings = tuple(self.tables)

@@ -32,7 +32,7 @@ class TextClassification(Task):
     head = "labels"
 
     def encode(self, model: Model, given: Any, look: Look) -> Encoding:
-        return model.encode(parts(given), look)
+        return model.encode(parts(given, getattr(model, "columns", ())), look)
 
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
@@ -72,14 +72,19 @@ def _whole(output: Tensor) -> Tensor:
     return output if output.dim() == 1 else output.mean(0)
 
 
-def parts(given: Any) -> Mapping[str, str]:
-    """part -> text: of a text, of a pair, or of a mapping that names its one or two parts."""
+def parts(given: Any, columns: Sequence[str] = ()) -> Mapping[str, str]:
+    """part -> text: of a text, of a pair, or of a mapping that names its one or two parts.
+
+    `columns` are parts that hold a value in place of a text.
+    """
     if isinstance(given, tuple):
         if len(given) != 2:
             raise InputError(f"A pair is two texts; {len(given)} were given: {given!r:.80}")
         given = {"first": given[0], "second": given[1]}
     if isinstance(given, Mapping):
+        values = {name: str(given[name]) for name in columns if name in given}
+        given = {part: text for part, text in given.items() if part not in values}
         if not 1 <= len(given) <= 2:
             raise InputError(f"An input has one part or two; {len(given)} were given: {', '.join(map(str, given))}.")
-        return {str(part): checked(text, f"{part} text") for part, text in given.items()}
+        return {str(part): checked(text, f"{part} text") for part, text in given.items()} | values
     return {"text": checked(given)}

@@ -18,8 +18,6 @@ from ...tasks import Task
 from .attributions import LIGAttributions
 from .errors import AttributionTypeNotSupportedError
 
-TOLERANCE = 0.005  # of sum |scores|: what may be left unexplained where no number of steps is given
-
 
 class BaseExplainer(ABC):
     """A model and its tokenizer, with what transformers-interpret tells of them."""
@@ -115,7 +113,7 @@ class TextExplainer(BaseExplainer):
         absent = (
             "zero" if embedding != "word" else next((a for a in ("pad", "unk", "zero") if a in model.absences), None)
         )
-        steps = {"tolerance": TOLERANCE} if n_steps is None else {"steps": n_steps}
+        steps = {} if n_steps is None else {"steps": n_steps}
         usual, model.most_rows = model.most_rows, internal_batch_size or model.most_rows
         settings: dict[str, Any] = {
             "by": "token",

@@ -1,0 +1,172 @@
+"""A classifier's folder: JSON for what it is, safetensors for its weights. Nothing is ever pickled or unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import FileError, ModelError, OptionError
+from .classifier import TextClassifier
+from .network import Network, Part
+from .tokens import restored
+from .values import Values
+
+FORMAT, VERSION = "saywhy.classifier", 1
+CARD, WEIGHTS = "saywhy.json", "weights.safetensors"
+OWN = "saywhy.compat.torch_text_classifiers."  # networks that come with the package
+
+
+def save(classifier: TextClassifier, folder: Path) -> Path:
+    """Write the folder: weights first, then the card with their digest, so that half a save is told from a whole one."""
+    from safetensors.torch import save as packed
+
+    if isinstance(classifier.network, Part):
+        raise OptionError("This is one level of a classifier: save the whole classifier.")
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{str(folder)!r} is a file: give a folder.")
+    weights = packed(
+        {name: w.detach().cpu().contiguous().clone() for name, w in classifier.network.state_dict().items()}
+    )
+    card = {
+        "format": FORMAT,
+        "version": VERSION,
+        "problem": classifier.problem,
+        "levels": [{"column": level.column, "known": list(level.known)} for level in classifier.levels],
+        "variables": [{"column": v.column, "known": list(v.known)} for v in classifier.variables],
+        "network": _described(classifier.network),
+        "tokenizer": classifier.tokenizer.to_json(),
+        "weights": hashlib.sha256(weights).hexdigest(),
+    }
+    text = json.dumps(card, ensure_ascii=False, indent=1).encode("utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / WEIGHTS, weights)
+    _write(folder / CARD, text)
+    return folder
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A file that appears whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _described(network: nn.Module) -> dict[str, Any]:
+    if isinstance(network, Network):
+        return {"kind": "network", "settings": network.settings()}
+    path = f"{type(network).__module__}:{type(network).__qualname__}"
+    ask = getattr(network, "settings", None)
+    settings = ask() if callable(ask) else None
+    try:
+        json.dumps(settings)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}.settings() must be plain data that JSON can hold: {error}") from error
+    return {"kind": "code", "path": path, "settings": settings}
+
+
+def is_classifier(folder: Path) -> bool:
+    """Does the folder hold a classifier of ours?"""
+    return (folder / CARD).is_file()
+
+
+def load(
+    folder: Path, *, allow_code: bool = False, network: nn.Module | None = None, device: str = "cpu"
+) -> TextClassifier:
+    """The classifier in the folder; see `TextClassifier.load`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as unpacked
+
+    card = _card(folder)
+    try:
+        weights = (folder / WEIGHTS).read_bytes()
+    except FileNotFoundError:
+        raise FileError(f"{str(folder)!r} has no {WEIGHTS}.") from None
+    if hashlib.sha256(weights).hexdigest() != card["weights"]:
+        raise FileError(
+            f"{str(folder / WEIGHTS)!r} is not the file that {CARD} was written with: damaged or half saved."
+        )
+    try:
+        levels = tuple(Values(level["column"], tuple(level["known"])) for level in card["levels"])
+        variables = tuple(Values(v["column"], tuple(v["known"])) for v in card["variables"])
+        tokenizer = restored(card["tokenizer"])
+        made = _network(card["network"], allow_code) if network is None else network
+        made.load_state_dict(unpacked(weights))
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        if isinstance(error, OptionError):
+            raise
+        raise FileError(f"{str(folder)!r} is damaged: {type(error).__name__} {error}") from error
+    except RuntimeError as error:
+        if isinstance(error, ModelError):
+            raise
+        raise FileError(f"The weights in {str(folder)!r} do not fit the network: {error}") from error
+    made.eval()
+    return TextClassifier(tokenizer, made.to(torch.device(device)), levels, variables, card["problem"])
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileError(f"{str(folder)!r} holds no classifier: there is no {CARD} in it.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{str(path)!r} is damaged or only half written: {error}") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise FileError(f'{str(path)!r} was not written by saywhy: it lacks "format": "{FORMAT}".')
+    if not isinstance(card.get("version"), int) or card["version"] > VERSION:
+        raise FileError(
+            f"{str(path)!r} has format version {card.get('version')!r}; this saywhy reads up to {VERSION}. "
+            "Update it: pip install -U saywhy"
+        )
+    if lost := {"problem", "levels", "variables", "network", "tokenizer", "weights"} - card.keys():
+        raise FileError(f"{str(path)!r} is damaged: it lacks {', '.join(sorted(lost))}.")
+    return card
+
+
+def _network(described: Mapping[str, Any], allow_code: bool) -> nn.Module:
+    """A network of the described shape. Code that is not of this package is imported only when that is allowed."""
+    if described["kind"] == "network":
+        return Network.from_settings(described["settings"])
+    path, settings = str(described["path"]), described["settings"]
+    module, _, name = path.partition(":")
+    if not allow_code and not module.startswith(OWN):
+        raise OptionError(
+            f"The network is {path!r}, code from outside saywhy. If you trust it, load with allow_code=True; or give a fresh "
+            "one as network=…, and the weights are put into it."
+        )
+    from importlib import import_module
+
+    try:
+        found: Any = import_module(module)
+        for step in name.split("."):
+            found = getattr(found, step)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"The network {path!r} cannot be imported here ({error}): give a fresh one as network=…."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ModelError(f"{path!r} is no network: it must be a class of torch.nn.Module.")
+    try:
+        made: nn.Module = (
+            found.from_settings(settings) if hasattr(found, "from_settings") else found(**(settings or {}))
+        )
+    except TypeError as error:
+        raise ModelError(
+            f"{path!r} cannot be made again from its settings ({error}): give it a method settings() that returns its "
+            "arguments, or load with network=…"
+        ) from error
+    return made

@@ -1,0 +1,192 @@
+"""Training: what is asked for, checked, and the run itself, which PyTorch Lightning carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import InputError, OptionError, missing, unknown
+from .batches import Rows
+from .network import side_by_side
+from .tokens import checked_texts
+from .values import Targets, coded, targets
+
+if TYPE_CHECKING:
+    from .classifier import TextClassifier
+
+SCHEDULES = ("constant", "linear", "cosine", "plateau")
+DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+
+
+@dataclass(frozen=True)
+class Training:
+    """The choices of a training run.
+
+    `hidden` is the share of tokens (and of categorical values) that are hidden at random in each batch, so that an absent
+    feature is nothing unusual when the classifier is explained. `patience` epochs without a better validation loss end the
+    run (None never does); the best weights are kept in memory and put back. `optimizer` takes (parameters, lr) and `schedule`
+    may be a function of the optimizer; `loss` takes (logits [B, C], targets) and returns a number.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    schedule: str | Callable[[Any], Any] = "constant"
+    warmup: float = 0.0  # share of the steps
+    patience: int | None = 3
+    hidden: float = 0.1
+    class_weights: str | Mapping[Any, float] | None = None  # "balanced", or {label: weight}
+    validation: float = 0.1  # share held out where no validation data is given; 0 is none
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 0  # the data is in memory: more processes only cost
+    progress: bool | None = None  # None: on a terminal
+    optimizer: Callable[..., Any] | None = None
+    loss: Callable[[Any, Tensor], Tensor] | None = None
+    trainer: Mapping[str, Any] = field(default_factory=dict)  # more settings of lightning's Trainer
+    loader: Mapping[str, Any] = field(default_factory=dict)  # more settings of torch's DataLoader
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0:
+            given = f"{self.epochs}, {self.batch_size} and {self.lr}"
+            raise OptionError(f"Training needs epochs >= 1, batch_size >= 1 and lr > 0, not {given}.")
+        if not 0 <= self.hidden < 1 or not 0 <= self.validation < 1 or not 0 <= self.warmup < 1:
+            given = f"{self.hidden}, {self.validation} and {self.warmup}"
+            raise OptionError(f"`hidden`, `validation` and `warmup` are shares from 0 to below 1, not {given}.")
+        if isinstance(self.schedule, str) and self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        if self.device not in DEVICES:
+            raise unknown("device", self.device, DEVICES)
+        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
+            raise unknown("`class_weights`", self.class_weights, ("balanced",))
+
+
+@dataclass(frozen=True)
+class History:
+    """How a run went: a dict a trained epoch, and the epoch (from 0) whose weights were kept."""
+
+    epochs: tuple[Mapping[str, float], ...]
+    best: int
+
+
+Labelled = tuple[Any, ...]  # (texts, labels) or (texts, labels, categories)
+
+
+def train(
+    classifier: TextClassifier,
+    texts: Iterable[str],
+    labels: Any,
+    categories: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    validation: Labelled | None = None,
+    training: Training | None = None,
+) -> History:
+    """How the run went; the classifier's own network is trained, and ends with its best weights.
+
+    Everything is checked before the first step. Nothing is written. The caller's random state stays as it was.
+    """
+    training = training or Training()
+    try:
+        import lightning  # noqa: F401
+    except ImportError:
+        raise missing("lightning", "Training a classifier", "train") from None
+    from .lesson import run
+
+    rows = prepared(classifier, texts, labels, categories)
+    held: Rows | None
+    if validation is not None:
+        held = prepared(classifier, *validation)
+    else:
+        rows, held = split(rows, training)
+    balance = weights(classifier, rows.targets, training.class_weights)
+    return run(
+        classifier,
+        rows,
+        held if held is not None and len(held) else None,
+        training,
+        criterion(classifier, training, balance),
+    )
+
+
+def prepared(
+    classifier: TextClassifier, texts: Iterable[str], labels: Any, categories: Mapping[str, Sequence[Any]] | None = None
+) -> Rows:
+    """Labelled texts as rows; what does not fit is refused with its row."""
+    given = checked_texts(texts)
+    if not given:
+        raise InputError("There are no texts to learn from.")
+    wanted = targets(labels, classifier.problem, classifier.levels, len(given))
+    codes = coded(classifier.variables, categories, len(given))
+    return Rows(classifier.tokenizer.ids(given), codes, wanted, classifier.tokenizer.padding)
+
+
+def split(rows: Rows, training: Training) -> tuple[Rows, Rows | None]:
+    """The rows to learn from and those held out, at random by the seed; few rows are not split."""
+    count = int(len(rows) * training.validation)
+    if count < 10:
+        return rows, None
+    order = np.random.default_rng(training.seed).permutation(len(rows))
+    return chosen(rows, order[count:]), chosen(rows, order[:count])
+
+
+def chosen(rows: Rows, which: Any) -> Rows:
+    """Some of the rows."""
+    held = rows.targets.rows
+    kept = [held[i] for i in which] if isinstance(held, list) else held[which]
+    return Rows(
+        [rows.ids[i] for i in which],
+        None if rows.codes is None else rows.codes[which],
+        Targets(rows.targets.problem, rows.targets.classes, kept),
+        rows.padding,
+    )
+
+
+def weights(classifier: TextClassifier, wanted: Targets, asked: str | Mapping[Any, float] | None) -> Tensor | None:
+    """float [C]: a weight for each class; "balanced" is inversely proportional to how often it occurs."""
+    if asked is None:
+        return None
+    total = sum(wanted.classes)
+    if not isinstance(asked, str):
+        out = torch.ones(total)
+        for label, weight in asked.items():
+            out[classifier.levels[0].code(label)] = weight
+        return out
+    counts = torch.zeros(total)
+    starts = np.cumsum((0, *wanted.classes[:-1]))
+    for a in range(0, len(wanted), 4096):
+        batch = wanted.batch(range(a, min(len(wanted), a + 4096)))
+        if wanted.problem == "multi-class":
+            counts += torch.bincount((batch + torch.as_tensor(starts)).flatten(), minlength=total)
+        else:
+            counts += batch.sum(0)
+    sizes = torch.tensor([size for size in wanted.classes for _ in range(size)])
+    return torch.where(counts > 0, len(wanted) / (sizes * counts.clamp(min=1)), torch.ones(total))
+
+
+def criterion(
+    classifier: TextClassifier, training: Training, balance: Tensor | None
+) -> Callable[[Any, Tensor], Tensor]:
+    """The loss of a batch: the caller's, or cross-entropy (the mean over levels), or a sigmoid's for several labels."""
+    if training.loss is not None:
+        return training.loss
+    if classifier.problem != "multi-class":
+        whole = F.binary_cross_entropy_with_logits if classifier.problem == "multi-label" else F.cross_entropy
+        return lambda logits, wanted: whole(
+            side_by_side(logits), wanted, weight=None if balance is None else balance.to(wanted)
+        )
+    classes = [len(level) for level in classifier.levels]
+    parts = [None] * len(classes) if balance is None else torch.split(balance, classes)
+
+    def over_levels(logits: Any, wanted: Tensor) -> Tensor:
+        each = zip(torch.split(side_by_side(logits), classes, dim=1), wanted.unbind(1), parts, strict=True)
+        losses = [F.cross_entropy(z, t, weight=None if w is None else w.to(z)) for z, t, w in each]
+        return torch.stack(losses).mean()
+
+    return over_levels

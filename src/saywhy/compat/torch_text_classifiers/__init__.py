@@ -1,0 +1,12 @@
+"""torchTextClassifiers' names over `saywhy.classifier`: change the imports, keep the code.
+
+What differs: nothing is written unless `save_path` is given, no worker processes are started, models stay on their device,
+confidences are unrounded, several labels a text are answered by independent probabilities, folders hold JSON and safetensors.
+"""
+
+from __future__ import annotations
+
+from .config import ModelConfig, TrainingConfig
+from .wrapper import torchTextClassifiers
+
+__all__ = ["ModelConfig", "TrainingConfig", "torchTextClassifiers"]

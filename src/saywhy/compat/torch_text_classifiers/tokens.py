@@ -1,0 +1,132 @@
+"""What every tokenizer by their names answers, and how a classifier reads one of the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...classifier.batches import padded
+from ...classifier.tokens import Tokenizer, Tokens
+from ...errors import ModelError, OptionError
+
+
+@dataclass
+class TokenizerOutput:
+    """A batch: ids and mask [B, T], offsets [B, T, 2] and word ids [B, T] where they were asked for."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    offset_mapping: Tensor | None = None
+    word_ids: np.ndarray[Any, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_ids", "attention_mask"):
+            if not isinstance(getattr(self, name), Tensor):
+                raise TypeError(f"{name} must be a torch.Tensor, not {type(getattr(self, name)).__name__}.")
+        shape = tuple(self.input_ids.shape)
+        wanted = {"attention_mask": shape, "offset_mapping": (*shape, 2), "word_ids": shape}
+        for name, expected in wanted.items():
+            given = getattr(self, name)
+            if given is not None and tuple(given.shape) != expected:
+                raise OptionError(f"{name} must have the shape {expected}, not {tuple(given.shape)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The four fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TokenizerOutput:
+        """The batch that `to_dict` gave."""
+        return cls(**data)
+
+
+class BaseTokenizer:
+    """A tokenizer by their names. A caller's own has `tokenize(text, return_offsets_mapping, return_word_ids)`."""
+
+    def __init__(
+        self, vocab_size: int, padding_idx: int | None, output_vectorized: bool = False, output_dim: int | None = None
+    ):
+        if output_vectorized:
+            raise ModelError("Tokenizers that answer vectors are not supported: a classifier here reads token ids.")
+        self.vocab_size, self.padding_idx = vocab_size, padding_idx
+        self.output_vectorized, self.output_dim = output_vectorized, output_dim
+        self.trained = True
+
+    def tokenize(
+        self, text: Any, return_offsets_mapping: bool = False, return_word_ids: bool = False
+    ) -> TokenizerOutput:
+        """The texts as a batch: padded to `output_dim`, or to the longest where that is None."""
+        given = [text] if isinstance(text, str) else list(text)
+        return batched(
+            self.inner.encode(given), self.inner.padding, self.output_dim, return_offsets_mapping, return_word_ids
+        )
+
+    @property
+    def inner(self) -> Tokenizer:
+        """The tokenizer that a classifier reads with."""
+        return Foreign(self)
+
+    def __call__(self, text: Any, **settings: Any) -> TokenizerOutput:
+        return self.tokenize(text, **settings)
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.vocab_size} ids>"
+
+
+def batched(rows: Sequence[Tokens], padding: int, length: int | None, offsets: bool, words: bool) -> TokenizerOutput:
+    """Tokens as a padded batch of one length."""
+    ids, mask = padded([row.ids for row in rows] or [[padding]], padding)
+    wide = 0 if length is None else max(0, length - ids.shape[1])
+    ids = torch.nn.functional.pad(ids, (0, wide), value=padding)[: len(rows)]
+    mask = torch.nn.functional.pad(mask.long(), (0, wide))[: len(rows)]
+    spans = torch.zeros(*ids.shape, 2, dtype=torch.long)
+    names = np.full(tuple(ids.shape), None, dtype=object)
+    for b, row in enumerate(rows):
+        spans[b, : len(row.ids)] = torch.tensor(row.spans)
+        names[b, : len(row.ids)] = row.words
+    return TokenizerOutput(ids, mask, spans if offsets else None, names if words else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """A caller's own tokenizer, read through its `tokenize`. It cannot be saved as plain data."""
+
+    theirs: BaseTokenizer
+    unknown: int | None = None
+    mask: int | None = None
+
+    @property
+    def size(self) -> int:
+        return self.theirs.vocab_size
+
+    @property
+    def padding(self) -> int:
+        return self.theirs.padding_idx or 0
+
+    def encode(self, texts: Sequence[str]) -> list[Tokens]:
+        out = self.theirs.tokenize(list(texts), return_offsets_mapping=True, return_word_ids=True)
+        if out.offset_mapping is None or out.word_ids is None:
+            raise ModelError(f"{type(self.theirs).__name__} gives no offsets and word ids: it cannot be explained.")
+        found = []
+        for b, real in enumerate(out.attention_mask.bool()):
+            words = [None if word is None else int(word) for word in out.word_ids[b][real.numpy()]]
+            spans = [(int(s), int(e)) for s, e in out.offset_mapping[b][real]]
+            found.append(Tokens(out.input_ids[b][real].tolist(), spans, words))
+        return found
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        out = self.theirs.tokenize(list(texts))
+        return [row[real].tolist() for row, real in zip(out.input_ids, out.attention_mask.bool(), strict=True)]
+
+    def to_json(self) -> dict[str, Any]:
+        raise ModelError(
+            f"{type(self.theirs).__name__} is the caller's own tokenizer: it cannot be saved as plain data."
+        )
