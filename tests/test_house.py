@@ -59,7 +59,8 @@ ALLOWED = {
         "render",
         "classifier",
     },
-    "cli": {"__init__", "cli_train"},
+    "cli": {"__init__", "cli_image", "cli_train"},
+    "cli_image": set(),
     "cli_train": set(),
     "__init__": set(),
     "__main__": {"cli"},
@@ -70,6 +71,7 @@ DEFERRED = {
     "types": set(),
     "io": {"render"},
     "cli": {"errors", "explain", "io", "methods", "render", "tasks"},
+    "cli_image": {"cli", "explain"},
     "cli_train": {"classifier"},
     "tasks": set(),
     "models": {"classifier"},  # a saved classifier's folder

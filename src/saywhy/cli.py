@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import __version__
+from . import __version__, cli_image
 from .cli_train import train
 
 if TYPE_CHECKING:
@@ -33,13 +33,15 @@ EXAMPLES = """Examples:
 
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
 
+  saywhy image cat.jpg --model my-image-folder -o why.png
+
   saywhy train reviews.csv --text review --label stars -o my-folder
 
   saywhy methods
 """
 
 app = typer.Typer(
-    help="Why did the model say that? Scores for every word of a text.",
+    help="Why did the model say that? Scores for every word of a text, and every part of an image.",
     epilog=EXAMPLES,
     no_args_is_help=True,
     add_completion=False,
@@ -47,6 +49,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.command(epilog=cli_image.EXAMPLES)(cli_image.image)
 
 
 class Format(str, Enum):
@@ -258,19 +263,19 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-def _put(what: Explanation | Explanations, style: Format, output: Path | None, top: int) -> None:
+def _put(what: Explanation | Explanations, style: Format, output: Path | None, top: int, view: str = "overlay") -> None:
     from . import io
 
     if output is not None:
         ending = "txt" if style is Format.terminal else style.value
-        io.write(output, io.content(what, f".{ending}"))
+        io.write(output, io.content(what, f".{ending}", view))
         typer.echo(f"wrote {output}", err=True)
     elif style is Format.terminal:
         from .render.terminal import show
 
         show(what, _console(), top)
     else:
-        sys.stdout.buffer.write(io.content(what, f".{style.value}"))
+        sys.stdout.buffer.write(io.content(what, f".{style.value}", view))
         sys.stdout.buffer.flush()
 
 

@@ -21,7 +21,7 @@ class Wanted:
     pooling: str = "mean"
 
 
-Read = Callable[[Any, Sequence[Row], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
+Read = Callable[[Any, Sequence[Any], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
 POOLINGS = ("mean", "first", "last", "max")
 
 
@@ -39,6 +39,11 @@ def _labels(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) 
     """[B, labels]"""
     logits = out.logits if hasattr(out, "logits") else out if isinstance(out, Tensor) else out[0]
     return _shaped(logits, (len(rows), wanted.labels), "AutoModelForSequenceClassification").float()
+
+
+def _image(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> Tensor:
+    """[B, labels]"""
+    return _shaped(_member(out, "logits"), (len(rows), wanted.labels), "AutoModelForImageClassification").float()
 
 
 def _tokens(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
@@ -99,10 +104,12 @@ def _shaped(output: Any, shape: tuple[int | None, ...], loader: str) -> Tensor:
     return output
 
 
+_IMAGE = ("ForImageClassification", "ForImageClassificationWithTeacher")
 HEADS: Mapping[str, Head] = {
     "labels": Head("AutoModelForSequenceClassification", ("ForSequenceClassification",), _labels),
     "tokens": Head("AutoModelForTokenClassification", ("ForTokenClassification",), _tokens),
     "span": Head("AutoModelForQuestionAnswering", ("ForQuestionAnswering", "ForQuestionAnsweringSimple"), _span),
     "blanks": Head("AutoModelForMaskedLM", ("ForMaskedLM", "WithLMHeadModel"), _blanks),
+    "image": Head("AutoModelForImageClassification", _IMAGE, _image),
     "vector": Head("AutoModel", ("Model",), _vector, trained=False),
 }

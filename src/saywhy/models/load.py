@@ -41,7 +41,8 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
         return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = model.model
-        return Given(inner, tokenizer or model.tokenizer, str(model.task), type(inner).__name__)
+        reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
+        return Given(inner, tokenizer or reader, str(model.task), type(inner).__name__)
     if hasattr(model, "adapter"):  # a classifier of saywhy's own
         return Given(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
@@ -105,11 +106,21 @@ def adapt(
         return BlackBox(model, labels, mask_token)
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    if tokenizer is None:
-        raise OptionError("A model needs its tokenizer: Explainer(model, tokenizer) or Explainer((model, tokenizer)).")
+    return _wrapped(model, tokenizer, labels, head, pooling or "mean")
+
+
+def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model:
+    """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
+    if reader is None:
+        name = "image_processor" if head == "image" else "tokenizer"
+        raise OptionError(f"A model needs its {name}: Explainer(model, {name}) or Explainer((model, {name})).")
+    if head == "image":
+        from .image import ImageModel
+
+        return ImageModel(model, reader, labels)
     from .text import TextModel
 
-    return TextModel(model, tokenizer, labels, head, pooling or "mean")
+    return TextModel(model, reader, labels, head, pooling)
 
 
 def _architecture(name: str, trust: bool) -> str | None:
@@ -180,9 +191,10 @@ def _from_pretrained(name: str, head: str, device: str | None, trust: bool) -> t
     from .heads import HEADS
 
     loader = getattr(transformers, HEADS[head].loader)
+    reader = transformers.AutoImageProcessor if head == "image" else transformers.AutoTokenizer
     try:
         with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
+            tokenizer = reader.from_pretrained(name, trust_remote_code=trust)
             model, info = loader.from_pretrained(name, trust_remote_code=trust, output_loading_info=True)
     except (OSError, ValueError, KeyError) as error:
         raise _unloadable(name, error) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .embedding import embedded, find_embeddings, looked_up
 from .facts import label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
 from .rows import Row, padded
+from .still import held_still
 from .tokens import Tokens, tokenised
 
 if TYPE_CHECKING:
@@ -184,20 +185,8 @@ class TextModel:
             vectors = torch.where(absent[..., None], fill, vectors)
         return vectors
 
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        training = [(module, module.training) for module in self.model.modules()]
-        asking = [p for p in self.model.parameters() if p.requires_grad]
-        try:
-            self.model.train(False)
-            for p in asking:
-                p.requires_grad_(False)
-            yield
-        finally:
-            for p in asking:
-                p.requires_grad_(True)
-            for module, flag in training:
-                module.training = flag
+    def still(self) -> AbstractContextManager[None]:
+        return held_still(self.model)
 
     # ---- what is found out once, at construction --------------------------------------------------------------------
 

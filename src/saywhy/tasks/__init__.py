@@ -47,6 +47,7 @@ class Task(Protocol):
 
     name: str
     head: str  # the row of models.heads.HEADS that it reads
+    grain: str = "word"  # the features where `by` does not say
     steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
 
     def encode(self, model: Model, given: Any, look: Look) -> Encoding:
@@ -82,6 +83,7 @@ class Task(Protocol):
 
 def _rows() -> Mapping[str, Task]:
     from .classification import TextClassification
+    from .image import ImageClassification
     from .masked import FillMask
     from .question import QuestionAnswering
     from .similarity import SentenceSimilarity
@@ -95,6 +97,7 @@ def _rows() -> Mapping[str, Task]:
         QuestionAnswering(),
         FillMask(),
         SentenceSimilarity(),
+        ImageClassification(),
     )
     return {task.name: task for task in rows}
 

@@ -1,0 +1,25 @@
+"""A model held still while it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def held_still(model: nn.Module) -> Iterator[None]:
+    """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""
+    training = [(module, module.training) for module in model.modules()]
+    asking = [p for p in model.parameters() if p.requires_grad]
+    try:
+        model.train(False)
+        for p in asking:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for p in asking:
+            p.requires_grad_(True)
+        for module, flag in training:
+            module.training = flag
