@@ -26,6 +26,9 @@ from transformers import (
     BertForSequenceClassification,
     BertForTokenClassification,
     PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
 )
 
 import saywhy
@@ -71,14 +74,19 @@ def trained(kind: Any, labels: list[str], lesson: Callable[[], tuple[tuple[str, 
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(VOCABULARY), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=64, id2label=dict(enumerate(labels)), hidden_dropout_prob=0.0,
+        max_position_embeddings=64, id2label=dict(enumerate(labels)), hidden_dropout_prob=0.0, initializer_range=0.1,
     )  # fmt: skip
     model = kind(config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for _ in range(steps):
         texts, answers = zip(*(lesson() for _ in range(32)), strict=True)
         batch = TOKENIZER(*map(list, zip(*texts, strict=True)), padding=True, return_tensors="pt")
-        loss = model(**batch, **targets(kind, batch, answers)).loss
+        wanted = targets(kind, batch, answers)
+        hide = (torch.rand(batch["input_ids"].shape) < 0.15) & (
+            batch["input_ids"] > 4
+        )  # an absent word is nothing unusual
+        batch["input_ids"] = batch["input_ids"].masked_fill(hide, TOKENIZER.mask_token_id)
+        loss = model(**batch, **wanted).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -122,7 +130,7 @@ def question() -> tuple[tuple[str, ...], Any]:
 
 def gap() -> tuple[tuple[str, ...], Any]:
     many = DRAW.random() < 0.5
-    noun, other = DRAW.choice(MANY if many else ONE), DRAW.choice(ONE if many else MANY)
+    noun, other = DRAW.choice(MANY if many else ONE), DRAW.choice([*ONE, *MANY])
     text = f"the {noun} near the {other} [MASK] {DRAW.choice(['loud', 'old', 'new', 'tall'])} ."
     ids = TOKENIZER(text)["input_ids"]
     verb = VOCABULARY.index("are" if many else "is")
@@ -135,6 +143,37 @@ def inference() -> tuple[tuple[str, ...], Any]:
     return (text, f"this example is about {label} ."), 2 if topic == label else 0
 
 
+def spot(color: int) -> torch.Tensor:
+    """[3, 64, 64]: grey noise, a grey square, and a coloured one."""
+    picture = 0.5 + 0.1 * torch.randn(3, 64, 64)
+    for channel in (None, color):
+        x, y = DRAW.randrange(48), DRAW.randrange(48)
+        picture[:, y : y + 16, x : x + 16] = 0.2
+        if channel is not None:
+            picture[channel, y : y + 16, x : x + 16] = 0.9
+    return picture.clamp(0, 1)
+
+
+def watcher() -> Any:
+    """A vision transformer that tells the colour of the coloured square."""
+    torch.manual_seed(0)
+    config = ViTConfig(
+        image_size=64, patch_size=8, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+        id2label={0: "red", 1: "green", 2: "blue"}, hidden_dropout_prob=0.0,
+    )  # fmt: skip
+    model = ViTForImageClassification(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(150):
+        colors = [DRAW.randrange(3) for _ in range(32)]
+        pixels = torch.stack([spot(color) for color in colors]) * 2 - 1
+        loss = model(pixel_values=pixels, labels=torch.tensor(colors)).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    print(f"{type(model).__name__}: loss {float(loss.detach()):.4f}")
+    return model.eval()
+
+
 def pictures(cache: Path | None) -> Iterator[tuple[str, Any]]:
     tagger = trained(BertForTokenClassification, ["O", "PERSON", "PLACE"], names)
     yield "tokens", saywhy.Explainer(tagger, TOKENIZER)("yesterday emma visited oslo with alan .", target="oslo")
@@ -144,14 +183,17 @@ def pictures(cache: Path | None) -> Iterator[tuple[str, Any]]:
     filler = trained(BertForMaskedLM, [], gap)
     text = "the dogs near the house [MASK] loud ."
     yield "gap", saywhy.Explainer(filler, TOKENIZER)(text, target="are", against="is")
-    judge = trained(BertForSequenceClassification, ["contradiction", "neutral", "entailment"], inference, 1_000)
+    judge = trained(BertForSequenceClassification, ["contradiction", "neutral", "entailment"], inference, 2_500)
     task = ZeroShotClassification(labels=tuple(TOPICS), template="this example is about {} .")
     told = saywhy.Explainer(judge, TOKENIZER, task=task)
     yield "zero_shot", told("we talked about the violin all evening with noah .", unit="log-odds")
     yield "pair", saywhy.Explainer()(("A dull start", "but a wonderful, inspiring end"), target="POSITIVE")
+    processor = ViTImageProcessor(size={"height": 64, "width": 64})
+    yield "image", saywhy.Explainer((watcher(), processor))(spot(0).numpy())
     if cache is not None:
         folder = cache / "all-MiniLM-L6-v2"
         real = saywhy.Explainer(AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder))
+        real.model.name = folder.name
         yield "similarity", real(("How do I get my money back?", "Refunds take five days to reach your account"))
 
 
