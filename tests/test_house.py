@@ -30,7 +30,9 @@ ALLOWED = {
     "models": {"errors", "types", "features"},
     "tasks": {"errors", "types", "features"},
     "slopes": {"types"},
-    "engine": {"errors", "types", "packing", "slopes"},
+    "pathways": set(),
+    "backward": {"errors", "pathways"},
+    "engine": {"errors", "types", "backward", "packing", "slopes"},
     "line": {"types", "explanation", "features", "methods", "models", "packing", "tasks", "engine"},
     "explain": {
         "errors",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .backward import under
 from .errors import MethodError, ModelError
 from .packing import grouped, pack, parts, pieces
 from .slopes import Group, backward, blank
@@ -143,14 +144,27 @@ class Engine:
         with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
             answers = [blank(q, len(posed.problem.targets)) for posed, q in asked]
         bases = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
-        items = [(j, b) for j, (_, q) in enumerate(asked) for b in range(len(q.points))]
+        for rules in dict.fromkeys(q.rules for _, q in asked):
+            self._slopes_under(rules, asked, bases, answers)
+        return answers
+
+    def _slopes_under(
+        self,
+        rules: str | None,
+        asked: Sequence[tuple[Posed, Slopes]],
+        bases: Sequence[Any],
+        answers: Sequence[tuple[Tensor, Tensor]],
+    ) -> None:
+        """Fill in the answers to the questions with these backward rules."""
+        items = [(j, b) for j, (_, q) in enumerate(asked) if q.rules == rules for b in range(len(q.points))]
 
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
             chosen = sorted(items[i] for i in batch)
             with torch.inference_mode(False), torch.enable_grad():
                 points = [asked[j][1].points[b].detach().clone().requires_grad_() for j, b in chosen]
-                outputs = self._answered([bases[j] for j, _ in chosen], points)
+                with under(rules):
+                    outputs = self._answered([bases[j] for j, _ in chosen], points)
                 groups = [Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
                 backwards = backward(groups, points)
             for group in groups:
@@ -160,7 +174,6 @@ class Engine:
             self._charge(paid, time.perf_counter() - started, backwards)
 
         self._in_batches([asked[j][1].points.shape[1] for j, _ in items], send)
-        return answers
 
     def _answered(self, rows: Sequence[Any], points: Sequence[Tensor]) -> list[Tensor]:
         """The output of each row at its point; a row with parts has its point cut along them, and their outputs stacked."""

@@ -136,12 +136,13 @@ class Slopes:
 
     The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along`, one direction
     [S, D] or one for each point [B, S, D]; or its L2 norm for `along="norm"`. `only` names the targets whose
-    slopes are wanted; each is a backward pass.
+    slopes are wanted; each is a backward pass. `rules` names other backward rules, of `backward.RULES`.
     """
 
     points: Tensor
     along: Tensor | str
     only: tuple[int, ...] | None = None
+    rules: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

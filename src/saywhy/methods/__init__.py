@@ -19,6 +19,7 @@ from .gradients import (
     saliency,
     smoothgrad,
 )
+from .rules import attn_lrp, detach_attention, libra
 from .surrogates import kernel_shap, lime
 
 
@@ -65,6 +66,9 @@ _ROWS = (
     Method(smoothgrad, "gradient", "16 (F + B)", "Smilkov et al. 2017"),
     Method(noisy_integrated_gradients, "gradient", "50 (F + B)", "Smilkov et al. 2017; Sundararajan et al. 2017"),
     Method(gradient_shap, "gradient", "16 (F + B)", "Lundberg & Lee 2017; Erion et al. 2021"),
+    Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025"),
+    Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024"),
+    Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022"),
     Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018"),
     Method(random, "control", "none", "control"),
 )
