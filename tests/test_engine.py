@@ -150,7 +150,7 @@ def test_an_asking_method_that_misbehaves_is_told_so():
         yield Values(torch.ones(1, problem.n).bool())
         return Scores(torch.zeros(1, 99))
 
-    with pytest.raises(MethodError, match="Values, Slopes or Attentions, not str"):
+    with pytest.raises(MethodError, match="Values, Slopes, Attentions or Heads, not str"):
         Engine(model).run([(p, wrong_question(p.problem))])
     with pytest.raises(MethodError, match=r"\(2, 2\).*\(1, 99\)"):
         Engine(model).run([(p, wrong_shape(p.problem))])

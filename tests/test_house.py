@@ -32,7 +32,8 @@ ALLOWED = {
     "slopes": {"types"},
     "pathways": set(),
     "backward": {"errors", "pathways"},
-    "engine": {"errors", "types", "backward", "packing", "slopes"},
+    "looks": {"errors", "types"},
+    "engine": {"errors", "types", "backward", "looks", "packing", "slopes"},
     "line": {"types", "explanation", "features", "methods", "models", "packing", "tasks", "engine"},
     "explain": {
         "errors",

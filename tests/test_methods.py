@@ -80,6 +80,9 @@ def test_the_same_seed_gives_the_same_scores_and_another_does_not(row):
         ("attn_lrp", {}, 0, 1),
         ("detach_attention", {}, 0, 1),
         ("label_attention", {}, 0, 0),
+        ("raw_attention", {}, 0, 0),
+        ("attention_rollout", {}, 0, 0),
+        ("gradient_rollout", {}, 0, 0),
         ("random", {}, 0, 0),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saywhy.types import Asking, Attentions, Feature, Problem, Scores, Slopes, Smooth, Target, Values
+from saywhy.types import Asking, Attentions, Feature, Gaze, Heads, Problem, Scores, Slopes, Smooth, Target, Values
 
 WIDTH = 3
 
@@ -48,10 +48,20 @@ class Game:
                     2, len(self.problem.targets), self.n + 1, generator=torch.Generator().manual_seed(0)
                 )
                 answer = answer.double().softmax(-1)[..., :-1]
+            elif isinstance(question, Heads):
+                answer = self._gaze()
             else:
                 assert isinstance(question, Slopes)
                 self.bends += len(question.points)
                 answer = self._bend(question)
+
+    def _gaze(self) -> Gaze:
+        """Two layers of three heads over the features, and a special position before them that all targets are read off."""
+        draw, s, k = torch.Generator().manual_seed(0), self.n + 1, len(self.problem.targets)
+        weights = torch.rand(2, 3, s, s, generator=draw, dtype=torch.float64).softmax(-1)
+        slopes = torch.randn(k, 2, 3, s, s, generator=draw, dtype=torch.float64)
+        reads = torch.eye(s, dtype=torch.float64)[:1].expand(k, s)
+        return Gaze(weights, reads, np.arange(-1, self.n), slopes)
 
     def _bend(self, question: Slopes) -> tuple[Tensor, Tensor]:
         points = question.points.detach().double().requires_grad_(True)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from .backward import under
 from .errors import MethodError, ModelError
+from .looks import LOOKS
 from .packing import grouped, pack, parts, pieces
 from .slopes import Group, backward, blank
-from .types import Asking, Attentions, Cost, Encoding, Problem, Question, Scores, Slopes, Values
+from .types import Asking, Attentions, Cost, Encoding, Heads, Problem, Question, Scores, Slopes, Values
 
 if TYPE_CHECKING:
     from .models import Model
@@ -80,12 +81,16 @@ class Engine:
     def _answers(self, asked: Mapping[int, tuple[Posed, Question]]) -> Iterator[tuple[int, Any]]:
         values = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Values)}
         slopes = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Slopes)}
-        looks = {i: posed for i, (posed, q) in asked.items() if isinstance(q, Attentions)}
-        for _, question in (pair for i, pair in asked.items() if i not in {**values, **slopes, **looks}):
-            raise MethodError(f"A method yields Values, Slopes or Attentions, not {type(question).__name__}.")
+        for _, question in asked.values():
+            if not isinstance(question, Values | Slopes | Attentions | Heads):
+                raise MethodError(
+                    f"A method yields Values, Slopes, Attentions or Heads, not {type(question).__name__}."
+                )
         yield from zip(values, self.values([(posed, q.coalitions) for posed, q in values.values()]), strict=True)
         yield from zip(slopes, self.slopes(list(slopes.values())), strict=True)
-        yield from zip(looks, self.attentions(list(looks.values())), strict=True)
+        for kind in LOOKS:
+            looks = {i: pair for i, pair in asked.items() if isinstance(pair[1], kind)}
+            yield from zip(looks, self.looks(kind, list(looks.values())) if looks else [], strict=True)
 
     # ---- values: what the model says about subsets ------------------------------------------------------------------
 
@@ -194,27 +199,19 @@ class Engine:
 
     # ---- attention: where the model looks ----------------------------------------------------------------------------
 
-    def attentions(self, asked: Sequence[Posed]) -> list[Tensor]:
-        """For each: float64 [H, K, n] on the CPU, from one forward."""
-        look: Any = getattr(self.model, "attention", None)
-        if look is None and asked:
-            raise MethodError(f"{self.model.name} has no label attention.")
-        rows = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed in asked]
-        answers: dict[int, Tensor] = {}
+    def looks(self, kind: type, asked: Sequence[tuple[Posed, Question]]) -> list[Any]:
+        """The answers to questions of one kind, Attentions or Heads, from one forward."""
+        rows = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
+        answers: dict[int, Any] = {}
 
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
-            with torch.no_grad():
-                found = look([rows[i] for i in batch])
-            for i, weights in zip(batch, found, strict=True):  # [H, labels, S]
-                posed = asked[i]
-                mine = weights[:, [target.index[0] for target in posed.problem.targets]].cpu().double()
-                owner = torch.as_tensor(posed.encoding.owner)
-                folded = torch.zeros(*mine.shape[:2], posed.problem.n, dtype=torch.float64)
-                answers[i] = folded.index_add_(-1, owner[owner >= 0], mine[..., owner >= 0])
-            self._charge([([asked[i].seen], self.model.size(rows[i])) for i in batch], time.perf_counter() - started, 0)
+            found, backwards = LOOKS[kind](self.model, [asked[i] for i in batch], [rows[i] for i in batch])
+            answers.update(zip(batch, found, strict=True))
+            paid = [([asked[i][0].seen], self.model.size(rows[i])) for i in batch]
+            self._charge(paid, time.perf_counter() - started, backwards)
 
-        self._in_batches([self.model.size(row) for row in rows], send)
+        self._in_batches([sum(self.model.size(part) for part in parts(row)) for row in rows], send)
         return [answers[i] for i in range(len(asked))]
 
     # ---- batches -----------------------------------------------------------------------------------------------------

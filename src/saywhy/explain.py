@@ -188,12 +188,23 @@ class Explainer:
         checked_options(row, options)
         if look.overlong not in OVERLONG:
             raise unknown("value of `overlong`", look.overlong, OVERLONG)
-        if row.family == "attention" and not getattr(self.model, "attends", False):
-            raise MethodError(f"{row.name} needs a model with label attention, and {self.model.name} has none.")
+        self._sees(row)
         look = replace(look, absent=self._absence(look, row))
         named, held = ([target], against) if target is not None else ([against], None)
         self.task.targets(Case(self.model), named, held, unit)  # refuses unknown labels and units now
         return Ask(row, dict(options), look, target, against, unit)
+
+    def _sees(self, method: Method) -> None:
+        """Refuses a method that asks where a model looks, for a model that cannot say."""
+        if method.needs == "label attention" and not getattr(self.model, "attends", False):
+            raise MethodError(f"{method.name} needs a model with label attention, and {self.model.name} has none.")
+        if method.needs != "attention heads":
+            return
+        why: str | None = getattr(
+            self.model, "blind", f"{self.model.name} does not say what its attention heads look at"
+        )
+        if why is not None:
+            raise MethodError(f"{method.name} needs attention weights, and {why}. Use 'kernel_shap' or 'occlusion'.")
 
     def _absence(self, look: Look, method: Method) -> str:
         """What takes a missing feature's place, checked; the model's own choice where nothing was asked for."""

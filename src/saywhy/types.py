@@ -153,7 +153,27 @@ class Attentions:
     """
 
 
-Question: TypeAlias = "Values | Slopes | Attentions"
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """A question: with everything present, how much does each position look at each other, in each head of each layer?
+
+    The answer is a `Gaze`, with the targets' slopes along the weights where `slopes` asks for them.
+    """
+
+    slopes: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Gaze:
+    """What the heads of a model look at, float64 on the CPU. Only self-attention over the input's own positions."""
+
+    weights: Tensor  # [L, H, S, S]: from (a row, sums to 1) and to; the first layer first
+    reads: Tensor  # [K, S]: each position's share of the last layer's gradient: where a target is read off; sums to 1
+    owner: Ints  # [S]
+    slopes: Tensor | None = None  # [K, L, H, S, S]
+
+
+Question: TypeAlias = "Values | Slopes | Attentions | Heads"
 Asking: TypeAlias = "Generator[Question, Any, Scores]"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import OptionError, unknown
 from ..types import Asking
-from .attention import label_attention
+from .attention import attention_rollout, gradient_rollout, label_attention, raw_attention
 from .coalitions import occlusion, random, shapley_sampling, shapley_values
 from .gradients import (
     gradient_shap,
@@ -32,6 +32,7 @@ class Method:
     cost: str  # evaluations a text, in F (forwards) and B (backwards); n features
     source: str
     complete: bool = False  # do the scores add up to value - base?
+    needs: str = ""  # what of the model, if not all have it: "label attention" or "attention heads"
     leaves_one_out: bool = False  # does it look at each feature alone absent?
 
     @property
@@ -69,7 +70,10 @@ _ROWS = (
     Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025"),
     Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024"),
     Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022"),
-    Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018"),
+    Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018", needs="label attention"),
+    Method(raw_attention, "attention", "1 F", "Jain & Wallace 2019", needs="attention heads"),
+    Method(attention_rollout, "attention", "1 F", "Abnar & Zuidema 2020", needs="attention heads"),
+    Method(gradient_rollout, "attention", "1 (F + B)", "Chefer et al. 2021", needs="attention heads"),
     Method(random, "control", "none", "control"),
 )
 METHODS: Mapping[str, Method] = {row.name: row for row in _ROWS}

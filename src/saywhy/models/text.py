@@ -18,6 +18,7 @@ from .embedding import embedded, find_embeddings, looked_up
 from .facts import label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
 from .rows import Row, padded
+from .sight import Sight, eager, sight, why_blind
 from .still import held_still
 from .tokens import Tokens, tokenised
 
@@ -135,6 +136,24 @@ class TextModel:
         return row.ids.tobytes(), extras, marks, row.filler, row.face
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor | list[Tensor]:
+        out, at = self._called(rows, points)
+        return HEADS[self.head].read(out, rows, at, self.wanted)
+
+    def heads(self, rows: Sequence[Row], points: Sequence[Tensor]) -> Sight:
+        """The outputs at these embeddings, and what every head looked at. MethodError where the model does not say."""
+        with eager(self.model):
+            out, at = self._called(rows, points, output_attentions=True, output_hidden_states=True)
+            return sight(out, at, HEADS[self.head].read(out, rows, at, self.wanted), type(self.model).__name__)
+
+    @property
+    def blind(self) -> str | None:
+        """Why this model cannot say what its heads look at, as far as is known before it is called."""
+        return why_blind(self.model, self.differentiable)
+
+    def _called(
+        self, rows: Sequence[Row], points: Sequence[Tensor] | None, **more: bool
+    ) -> tuple[Any, Sequence[slice]]:
+        """The model's answer, and where each row's positions are in it."""
         batch = self._collated(rows)
         vectors: Tensor | None = None
         if points is not None:
@@ -145,10 +164,9 @@ class TextModel:
             vectors = self._filled(batch, rows)
         face = rows[0].face
         with embedded(face, self.tables.get(face, ()), batch["input_ids"], vectors):
-            out = self.model(**batch)
+            out = self.model(**batch, **more)
         longest = batch["input_ids"].shape[1]
-        at = [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
-        return HEADS[self.head].read(out, rows, at, self.wanted)
+        return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
 
     @property
     def _left(self) -> bool:
