@@ -144,9 +144,9 @@ def inference() -> tuple[tuple[str, ...], Any]:
 
 
 def spot(color: int) -> torch.Tensor:
-    """[3, 64, 64]: grey noise, a grey square, and a coloured one."""
+    """[3, 64, 64]: grey noise, a grey square, and a coloured one; 3 is none."""
     picture = 0.5 + 0.1 * torch.randn(3, 64, 64)
-    for channel in (None, color):
+    for channel in (None, color)[: 1 if color == 3 else 2]:
         x, y = DRAW.randrange(48), DRAW.randrange(48)
         picture[:, y : y + 16, x : x + 16] = 0.2
         if channel is not None:
@@ -159,12 +159,12 @@ def watcher() -> Any:
     torch.manual_seed(0)
     config = ViTConfig(
         image_size=64, patch_size=8, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        id2label={0: "red", 1: "green", 2: "blue"}, hidden_dropout_prob=0.0,
+        id2label={0: "red", 1: "green", 2: "blue", 3: "none"}, hidden_dropout_prob=0.0,
     )  # fmt: skip
     model = ViTForImageClassification(config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for _ in range(150):
-        colors = [DRAW.randrange(3) for _ in range(32)]
+    for _ in range(250):
+        colors = [DRAW.randrange(4) for _ in range(32)]
         pixels = torch.stack([spot(color) for color in colors]) * 2 - 1
         loss = model(pixel_values=pixels, labels=torch.tensor(colors)).loss
         loss.backward()
@@ -179,7 +179,7 @@ def pictures(cache: Path | None) -> Iterator[tuple[str, Any]]:
     yield "tokens", saywhy.Explainer(tagger, TOKENIZER)("yesterday emma visited oslo with alan .", target="oslo")
     reader = trained(BertForQuestionAnswering, ["start", "end"], question, 800)
     given = ("where was it ?", "then grace went to rome with kurt .")
-    yield "question", saywhy.Explainer(reader, TOKENIZER)(given)
+    yield "question", saywhy.Explainer(reader, TOKENIZER)(given, against="grace")
     filler = trained(BertForMaskedLM, [], gap)
     text = "the dogs near the house [MASK] loud ."
     yield "gap", saywhy.Explainer(filler, TOKENIZER)(text, target="are", against="is")
