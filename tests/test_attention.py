@@ -98,12 +98,13 @@ def test_every_target_is_as_if_asked_alone():
 
 
 def test_a_token_is_read_off_its_own_position():
-    explainer = saywhy.Explainer(*headed("bert", "tokens"))
+    model, tokenizer = headed("bert", "tokens")
+    explainer = saywhy.Explainer(model, tokenizer)
+    whose = tokenizer("The movie was good").word_ids()
     found = explainer.each_target("The movie was good", method="attention_rollout")
-    whose = ["The", "movie", "movie", "movie", "was", "was", "good", "good"]
-    assert len(found) >= 4
+    assert len(found) >= 1
     for e in found:
-        assert e.words[int(e.scores.argmax())] == whose[e.target.index[0] - 1]
+        assert int(e.scores.argmax()) == whose[e.target.index[0]]
 
 
 def test_the_implementation_comes_back_after_an_exception():
