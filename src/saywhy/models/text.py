@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,12 @@ from .embedding import embedded, find_embeddings, looked_up
 from .facts import label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
 from .rows import Row, padded
+from .still import still
 from .tokens import Tokens, tokenised
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -184,20 +186,8 @@ class TextModel:
             vectors = torch.where(absent[..., None], fill, vectors)
         return vectors
 
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        training = [(module, module.training) for module in self.model.modules()]
-        asking = [p for p in self.model.parameters() if p.requires_grad]
-        try:
-            self.model.train(False)
-            for p in asking:
-                p.requires_grad_(False)
-            yield
-        finally:
-            for p in asking:
-                p.requires_grad_(True)
-            for module, flag in training:
-                module.training = flag
+    def still(self) -> AbstractContextManager[None]:
+        return still(self.model)
 
     # ---- what is found out once, at construction --------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""From a prompt and its continuations to rows: which ids, whose they are, and what stands in for what is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, OptionError
+from ..types import Bools, Encoding, Held, Ints, Token
+from . import Look
+from .prompts import Goal, Prompt, Rendered, Scored, doubled, rendered, spoken
+from .tokens import Tokens, tokenised
+
+if TYPE_CHECKING:
+    from .causal import LanguageModel
+
+NOTHING: Ints = np.zeros(0, dtype=np.int64)
+
+
+def encoding_of(model: LanguageModel, prompt: Prompt, look: Look) -> Encoding:
+    """The rows of a prompt or a template, each followed by every continuation in turn.
+
+    Raises InputError for a prompt without features, an empty continuation, and one that does not fit behind the prompt.
+    """
+    if look.overlong != "refuse":
+        raise OptionError("A prompt is read whole: shorten it; `overlong` is for texts that are classified.")
+    goals = [goal_of(model, goal) for goal in prompt.goals]
+    return _slots(model, prompt, goals) if prompt.slotted else _text(model, prompt, goals, look)
+
+
+def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], look: Look) -> Encoding:
+    told = rendered(prompt.given, model.tokenizer)
+    if look.by == "message":
+        if told.within is None:
+            raise OptionError("by='message' is for a saywhy.llm.Chat, whose messages are the features.")
+        look = replace(look, by=told.within)
+    unknown = model.tokenizer.unk_token_id
+    special = tuple(i for i in getattr(model.tokenizer, "all_special_ids", ()) if i != unknown)
+    held = Held(special=special, within=told.within)
+    t = tokenised(model.tokenizer, {"prompt": told.text}, None, look, held, told.bare)
+    width = max((len(goal) for goal in goals), default=0)
+    whole = [Scored(_room(model, t.row.ids, goal), goal, width) for goal in goals or [NOTHING]]
+
+    def at(coalitions: Bools) -> list[Any]:
+        gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
+        made = [tuple(_without(model, row, each, look.absent) for row in whole) for each in gone]
+        return [rows if len(rows) > 1 else rows[0] for rows in made]
+
+    held_after = [0 if model.decodes else max(0, len(goal) - 1) for goal in goals or [NOTHING]]
+    owner = np.concatenate([np.concatenate([t.owner, np.full(more, -1, dtype=np.int64)]) for more in held_after])
+    return _encoding(model, prompt, goals, told, at, replace(t, owner=owner))
+
+
+def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:
+    template, width = prompt.given, max((len(goal) for goal in goals), default=0)
+    known: dict[tuple[str, bool], Ints] = {}
+
+    def ids(told: Rendered) -> Ints:
+        if (told.text, told.bare) not in known:
+            known[told.text, told.bare] = ids_of(model, told)
+        return known[told.text, told.bare]
+
+    def at(coalitions: Bools) -> list[Any]:
+        filled = [[ids(told) for told in template.filled(model.tokenizer, present)] for present in coalitions]
+        made = [tuple(Scored(_room(model, one, g), g, width) for one in each for g in goals) for each in filled]
+        return [rows if len(rows) > 1 else rows[0] for rows in made]
+
+    n = len(template.features)
+    full, none = (template.filled(model.tokenizer, np.full(n, present)) for present in (True, False))
+    for told in (full[0], *none):
+        for goal in goals or [NOTHING]:
+            _room(model, ids(told), goal)
+    made = _encoding(model, prompt, goals, full[0], at, None)
+    return replace(made, features=template.features, notes=made.notes + template.notes, about=made.about * len(full))
+
+
+def _encoding(
+    model: LanguageModel,
+    prompt: Prompt,
+    goals: list[Ints],
+    told: Rendered,
+    at: Callable[[Bools], Sequence[Any]],
+    t: Tokens | None,
+) -> Encoding:
+    names = [
+        goal if isinstance(goal, str) else str(model.tokenizer.decode(ids)) if len(ids) else ""
+        for goal, ids in zip(prompt.goals, goals, strict=True)
+    ]
+    parts = [f"{'written' if prompt.written and not c else 'continuation'}:{c}" for c in range(len(goals))]
+    said = [
+        Token(spoken(model.tokenizer, int(i)), part=part)
+        for part, ids in zip(parts, goals, strict=True)
+        for i in ids
+    ]  # fmt: skip
+    notes = dict.fromkeys(note for goal in prompt.goals if (note := _joint(model, told, goal)) is not None)
+    return Encoding(
+        texts={"prompt": told.text} | ({"continuation": names[0]} if names and names[0].strip() else {}),
+        features=() if t is None else t.features,
+        at=at,
+        owner=None if t is None else t.owner,
+        notes=tuple(notes),
+        labels=tuple(names),
+        tokens=(() if t is None else t.tokens) + tuple(said),
+        about=tuple(range(len(goals))) if len(goals) > 1 else (),
+    )
+
+
+def ids_of(model: LanguageModel, told: Rendered) -> Ints:
+    """[S]: the ids of a prompt, with no beginning token twice."""
+    bare = told.bare or doubled(told.text, model.tokenizer)
+    found = model.tokenizer(told.text, add_special_tokens=not bare, verbose=False)["input_ids"]
+    return np.array(found or [model.empty], dtype=np.int64)
+
+
+def goal_of(model: LanguageModel, wanted: Goal) -> Ints:
+    """[T]: the ids of a continuation, without special tokens. Raises InputError for one that is empty."""
+    if wanted is None:
+        return NOTHING
+    ids: Sequence[int] = wanted  # type: ignore[assignment]
+    if isinstance(wanted, str):
+        ids = model.tokenizer(wanted, add_special_tokens=False, verbose=False)["input_ids"]
+    if not len(ids):
+        raise InputError(f"The target {wanted!r} has no token: give the text whose probability is to be explained.")
+    known = getattr(model.config, "vocab_size", None)
+    if isinstance(known, int) and not 0 <= min(ids) <= max(ids) < known:
+        raise InputError(f"The target {wanted!r:.80} has ids outside the model's vocabulary of {known}.")
+    return np.array(ids, dtype=np.int64)
+
+
+def _room(model: LanguageModel, ids: Ints, goal: Ints) -> Ints:
+    """The prompt's ids, if it fits into the model together with the continuation."""
+    after = max(0, len(goal) - 1)
+    longest = max(len(ids), len(model.lead) + after) if model.decodes else len(ids) + after
+    if model.limit is not None and longest > model.limit:
+        raise InputError(
+            f"The prompt has {len(ids)} tokens and the target {len(goal)}; the model can read {model.limit}. Shorten one."
+        )
+    return ids
+
+
+def _joint(model: LanguageModel, told: Rendered, wanted: Goal) -> str | None:
+    """A note where prompt and target, written together, would be other tokens than one after the other."""
+    if model.decodes or not isinstance(wanted, str):
+        return None
+    apart = [*ids_of(model, told).tolist(), *goal_of(model, wanted).tolist()]
+    if ids_of(model, replace(told, text=told.text + wanted)).tolist() == apart:
+        return None
+    hint = "" if wanted[:1].isspace() else "; a new word begins with a space in the target"
+    return f"prompt and target written together would be other tokens than one after the other{hint}"
+
+
+def _without(model: LanguageModel, row: Scored, gone: Bools, absent: str) -> Scored:
+    if not gone.any():
+        return row
+    if absent == "drop":
+        return replace(row, ids=row.ids[~gone] if not gone.all() else np.array([model.empty]))
+    filler = model.filler(absent)
+    if filler is not None and (filler != model.tokenizer.pad_token_id or not model.tables):
+        return replace(row, ids=np.where(gone, filler, row.ids))
+    return replace(row, absent=gone, filler=filler)
