@@ -37,7 +37,7 @@ def language_model(name: str, seed: int = 0) -> tuple[Any, Any]:
                "eos_token_id": 1, "pad_token_id": 0},
         "Bart": {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
                  "decoder_attention_heads": 4, "encoder_ffn_dim": 37, "decoder_ffn_dim": 37, "eos_token_id": 1,
-                 "pad_token_id": 0, "decoder_start_token_id": 1, "forced_eos_token_id": 1},
+                 "pad_token_id": 0, "decoder_start_token_id": 2},
     }  # fmt: skip
     settings |= own.get(name, heads if name not in ("GPTNeoX", "Phi") else {})
     torch.manual_seed(seed)
