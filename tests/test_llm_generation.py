@@ -105,7 +105,9 @@ class TestTargets:
     def test_probabilities(self):
         one = explainer()
         logp = one(PROMPT, target=TARGET, method="occlusion").value
-        assert one(PROMPT, target=TARGET, method="occlusion", unit="prob").value == pytest.approx(np.exp(logp), rel=1e-4)
+        assert one(PROMPT, target=TARGET, method="occlusion", unit="prob").value == pytest.approx(
+            np.exp(logp), rel=1e-4
+        )
         with pytest.raises(OptionError, match="log-prob"):
             one(PROMPT, target=TARGET, unit="logprob")
 
@@ -150,7 +152,9 @@ class TestPrompts:
         assert counts["token"] >= counts["word"] > counts["sentence"] == 4
 
     def test_a_note_where_the_target_joins_the_prompts_last_word(self):
-        assert not any("joined" in n or "together" in n for n in explainer()(PROMPT, target=" good", method="random").notes)
+        assert not any(
+            "joined" in n or "together" in n for n in explainer()(PROMPT, target=" good", method="random").notes
+        )
         assert any("begins with a space" in n for n in explainer()("love t", target="he", method="random").notes)
 
     def test_the_callers_model_is_as_it_was(self):
@@ -201,7 +205,9 @@ class TestRefusals:
         from conftest import word_piece
         from transformers import BertConfig, BertLMHeadModel
 
-        config = BertConfig(vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37)
+        config = BertConfig(
+            vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37
+        )
         caplog.set_level("ERROR", logger="transformers")
         with pytest.raises(ModelError, match="looks ahead"):
             saywhy.Explainer(BertLMHeadModel(config), word_piece())

@@ -263,7 +263,9 @@ def _slotted(inputs: Sequence[Any]) -> bool:
 def _filled(look: Look, method: Method) -> Look:
     """How a template is looked at: by its slots, whose baselines take their place."""
     if look.absent or look.by != "word":
-        raise OptionError("A template's features are its slots, and their baselines stand in for them: no `by`, no `absent`.")
+        raise OptionError(
+            "A template's features are its slots, and their baselines stand in for them: no `by`, no `absent`."
+        )
     if method.gradients:
         raise MethodError(
             f"{method.name} follows gradients, and a slot's text changes length. Use a coalition method, for example "

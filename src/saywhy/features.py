@@ -71,7 +71,9 @@ def segments(text: str, by: Granularity, part: str) -> list[Span] | None:
             raise unknown("granularity `by`", by, GRANULARITIES)
         if by == "token":
             return None
-        return {"word": words, "line": lines, "paragraph": paragraphs}.get(by, sentences)(text)  # focus: sentences first
+        return {"word": words, "line": lines, "paragraph": paragraphs}.get(by, sentences)(
+            text
+        )  # focus: sentences first
     if isinstance(by, Mapping):
         if part not in by:
             raise unknown("part in `by`: it names", part, by)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, OptionError
+from ..features import Granularity, segments
 from ..types import Bools, Encoding, Held, Ints, Token
 from . import Look
 from .prompts import Goal, Prompt, Rendered, Scored, doubled, rendered, spoken
@@ -33,10 +34,7 @@ def encoding_of(model: LanguageModel, prompt: Prompt, look: Look) -> Encoding:
 
 def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], look: Look) -> Encoding:
     told = rendered(prompt.given, model.tokenizer)
-    if look.by == "message":
-        if told.within is None:
-            raise OptionError("by='message' is for a saywhy.llm.Chat, whose messages are the features.")
-        look = replace(look, by=told.within)
+    look = replace(look, by=_segments(told, look.by))
     unknown = model.tokenizer.unk_token_id
     special = tuple(i for i in getattr(model.tokenizer, "all_special_ids", ()) if i != unknown)
     held = Held(special=special, within=told.within)
@@ -52,6 +50,22 @@ def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], look: Look) -
     held_after = [0 if model.decodes else max(0, len(goal) - 1) for goal in goals or [NOTHING]]
     owner = np.concatenate([np.concatenate([t.owner, np.full(more, -1, dtype=np.int64)]) for more in held_after])
     return _encoding(model, prompt, goals, told, at, replace(t, owner=owner))
+
+
+def _segments(told: Rendered, by: Granularity) -> Granularity:
+    """What the features are; those of a chat lie each in one of its messages."""
+    if told.within is None:
+        if by == "message":
+            raise OptionError("by='message' is for a saywhy.llm.Chat, whose messages are the features.")
+        return by
+    if by == "message":
+        return {"prompt": told.within}
+    if by == "token" or not isinstance(by, str):
+        return by
+    found = [
+        (a + start, a + end) for a, b in told.within for start, end in segments(told.text[a:b], by, "prompt") or ()
+    ]
+    return {"prompt": found}
 
 
 def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:

@@ -158,7 +158,9 @@ class LanguageModel:
             raise ModelError(f"{type(self.model).__name__} has no generate(): give the target yourself.")
         room = most if self.limit is None or self.decodes else min(most, self.limit - len(ids))
         if room < 1:
-            raise InputError(f"The prompt has {len(ids)} tokens and the model can read {self.limit}: no room for an answer.")
+            raise InputError(
+                f"The prompt has {len(ids)} tokens and the model can read {self.limit}: no room for an answer."
+            )
         row = torch.as_tensor(ids, device=self.device)[None]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         settings = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}

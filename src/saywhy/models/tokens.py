@@ -66,9 +66,7 @@ def tokenised(
                 label, word = tokens[i].label, encoded["words"][i]
                 tokens[i] = Token(label, span, part, word, _inside(tokenizer, int(given[i]), label, text, span))
         if part not in held.parts:
-            kept = [
-                None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)
-            ]
+            kept = [None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)]
             found, holders = own(text, kept, look.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found

@@ -146,7 +146,9 @@ def _goal(want: Any) -> Goal | int:
         want = want.tolist()
     if isinstance(want, tuple | list) and want and all(isinstance(i, int) for i in want):
         return tuple(want)
-    raise OptionError(f"A target is a text, a tuple of token ids or the place of a token in the answer; not {want!r:.80}.")
+    raise OptionError(
+        f"A target is a text, a tuple of token ids or the place of a token in the answer; not {want!r:.80}."
+    )
 
 
 def _tokens(case: Case, which: int) -> list[Token]:
@@ -156,5 +158,7 @@ def _tokens(case: Case, which: int) -> list[Token]:
 
 def _language(model: Model) -> Any:
     if not hasattr(model, "prompted"):
-        raise ModelError(f"{model.name} is no language model: load one with AutoModelForCausalLM or AutoModelForSeq2SeqLM.")
+        raise ModelError(
+            f"{model.name} is no language model: load one with AutoModelForCausalLM or AutoModelForSeq2SeqLM."
+        )
     return model
