@@ -202,8 +202,9 @@ class TestRefusals:
             saywhy.Explainer(model, tokenizer)(PROMPT, target=" x", method="occlusion")
 
     def test_an_encoder_looks_ahead(self, caplog):
-        from conftest import word_piece
         from transformers import BertConfig, BertLMHeadModel
+
+        from conftest import word_piece
 
         config = BertConfig(
             vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37

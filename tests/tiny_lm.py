@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import torch
+
 from conftest import byte_level, sentence_piece
 
 DECODERS = ("Llama", "Qwen2", "Qwen3", "Gemma", "Mistral", "GPT2", "GPTNeoX", "OPT", "Phi")

@@ -101,7 +101,7 @@ class Explainer:
         many = isinstance(given, list)
         inputs = [self.task.joined(each, [target], against) for each in (given if many else [given])]
         look = Look(by, absent or "", overlong, embedding)
-        ask = self.ask(method, look, target, against, unit, options, slotted=_slotted(inputs))
+        ask = self.ask(method, look, target, against, unit, options, **_kind(inputs))
         self._check(inputs, ask, many)
         found = tuple(each[0] for each in self._explained(inputs, ask, [target], len(inputs), progress))
         return Explanations(found) if many else found[0]
@@ -135,7 +135,7 @@ class Explainer:
         inputs = [self.task.joined(each, targets, None) for each in (given if many else [given])]
         look = Look(by, absent or "", overlong, embedding)
         first = None if targets is None else targets[0]
-        ask = self.ask(method, look, first, None, unit, options, slotted=_slotted(inputs))
+        ask = self.ask(method, look, first, None, unit, options, **_kind(inputs))
         self._check(inputs, ask, many)
         wanted = None if targets is None else list(targets)
         found = [Explanations(tuple(e)) for e in self._explained(inputs, ask, wanted, len(inputs), progress)]
@@ -182,21 +182,22 @@ class Explainer:
         unit: str | None,
         options: Mapping[str, Any],
         slotted: bool = False,
+        smooth: bool = True,
     ) -> Ask:
         """Everything asked for, checked; unknown names are refused with the nearest match, before any input is read.
 
-        `slotted`: the inputs are templates, whose slots have baselines of their own and no gradients.
+        `slotted`: the inputs are templates, whose slots have baselines of their own; `smooth`: gradients can follow them.
         """
         if method is None:
-            smooth = self.model.differentiable and look.absent != "drop" and not slotted
-            method = "integrated_gradients" if smooth else "kernel_shap"
+            followed = smooth and self.model.differentiable and look.absent != "drop"
+            method = "integrated_gradients" if followed else "kernel_shap"
         row = method_named(method)
         checked_options(row, options)
         if look.overlong not in OVERLONG:
             raise unknown("value of `overlong`", look.overlong, OVERLONG)
         if row.family == "attention" and not getattr(self.model, "attends", False):
             raise MethodError(f"{row.name} needs a model with label attention, and {self.model.name} has none.")
-        look = _filled(look, row) if slotted else replace(look, absent=self._absence(look, row))
+        look = _filled(look, row, smooth) if slotted else replace(look, absent=self._absence(look, row))
         named, held = ([target], against) if target is not None else ([against], None)
         self.task.targets(Case(self.model), named, held, unit)  # refuses unknown labels and units now
         return Ask(row, dict(options), look, target, against, unit)
@@ -252,21 +253,21 @@ class Explainer:
                 tick(len(window), 0)
 
 
-def _slotted(inputs: Sequence[Any]) -> bool:
-    """Are the inputs templates? All of a call, or none."""
-    found = {bool(getattr(each, "slotted", False)) for each in inputs}
-    if len(found) > 1:
+def _kind(inputs: Sequence[Any]) -> dict[str, bool]:
+    """Are the inputs templates (all of a call, or none), and can gradients follow their features?"""
+    slotted = {bool(getattr(each, "slotted", False)) for each in inputs}
+    if len(slotted) > 1:
         raise InputError("Templates and texts are explained in calls of their own: their features are not alike.")
-    return True in found
+    return {"slotted": True in slotted, "smooth": all(getattr(each, "smooth", True) for each in inputs)}
 
 
-def _filled(look: Look, method: Method) -> Look:
+def _filled(look: Look, method: Method, smooth: bool) -> Look:
     """How a template is looked at: by its slots, whose baselines take their place."""
     if look.absent or look.by != "word":
         raise OptionError(
             "A template's features are its slots, and their baselines stand in for them: no `by`, no `absent`."
         )
-    if method.gradients:
+    if method.gradients and not smooth:
         raise MethodError(
             f"{method.name} follows gradients, and a slot's text changes length. Use a coalition method, for example "
             "'shapley_values' or 'kernel_shap'."

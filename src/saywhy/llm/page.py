@@ -7,7 +7,7 @@ import html
 import io
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,5 +137,6 @@ def _parquet(probe: Probe) -> bytes:
     except ImportError as error:
         raise missing("pyarrow", "Parquet", "table") from error
     out = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(probe.rows()), out)
+    parquet: Any = pyarrow.parquet
+    parquet.write_table(pyarrow.Table.from_pylist(probe.rows()), out)
     return out.getvalue()

@@ -47,8 +47,7 @@ def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], look: Look) -
         made = [tuple(_without(model, row, each, look.absent) for row in whole) for each in gone]
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
-    held_after = [0 if model.decodes else max(0, len(goal) - 1) for goal in goals or [NOTHING]]
-    owner = np.concatenate([np.concatenate([t.owner, np.full(more, -1, dtype=np.int64)]) for more in held_after])
+    owner = np.concatenate([_owner(model, t.owner, goal) for goal in goals or [NOTHING]])
     return _encoding(model, prompt, goals, told, at, replace(t, owner=owner))
 
 
@@ -70,25 +69,36 @@ def _segments(told: Rendered, by: Granularity) -> Granularity:
 
 def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:
     template, width = prompt.given, max((len(goal) for goal in goals), default=0)
-    known: dict[tuple[str, bool], Ints] = {}
+    known: dict[Rendered, Ints] = {}
 
-    def ids(told: Rendered) -> Ints:
-        if (told.text, told.bare) not in known:
-            known[told.text, told.bare] = ids_of(model, told)
-        return known[told.text, told.bare]
+    def row(told: Rendered, goal: Ints) -> Scored:
+        if told not in known:
+            known[told] = ids_of(model, told)
+        blank = None if told.blank is None or not any(told.blank) else np.array(told.blank)
+        return Scored(_room(model, known[told], goal), goal, width, blank)
 
     def at(coalitions: Bools) -> list[Any]:
-        filled = [[ids(told) for told in template.filled(model.tokenizer, present)] for present in coalitions]
-        made = [tuple(Scored(_room(model, one, g), g, width) for one in each for g in goals) for each in filled]
+        filled = [template.filled(model.tokenizer, present) for present in coalitions]
+        made = [tuple(row(told, goal) for told in each for goal in goals) for each in filled]
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
     n = len(template.features)
     full, none = (template.filled(model.tokenizer, np.full(n, present)) for present in (True, False))
     for told in (full[0], *none):
         for goal in goals or [NOTHING]:
-            _room(model, ids(told), goal)
+            row(told, goal)
     made = _encoding(model, prompt, goals, full[0], at, None)
-    return replace(made, features=template.features, notes=made.notes + template.notes, about=made.about * len(full))
+    owner = None
+    if prompt.smooth and goals:
+        owner = np.concatenate([_owner(model, template.owner, goal) for goal in goals])
+    return replace(
+        made, features=template.features, owner=owner, notes=made.notes + template.notes, about=made.about * len(full)
+    )
+
+
+def _owner(model: LanguageModel, owner: Ints, goal: Ints) -> Ints:
+    """[S + T - 1]: the continuation belongs to no feature; a decoder's is not among the positions."""
+    return np.concatenate([owner, np.full(0 if model.decodes else max(0, len(goal) - 1), -1, dtype=np.int64)])
 
 
 def _encoding(
@@ -124,6 +134,8 @@ def _encoding(
 
 def ids_of(model: LanguageModel, told: Rendered) -> Ints:
     """[S]: the ids of a prompt, with no beginning token twice."""
+    if told.ids is not None:
+        return np.array(told.ids, dtype=np.int64)
     bare = told.bare or doubled(told.text, model.tokenizer)
     found = model.tokenizer(told.text, add_special_tokens=not bare, verbose=False)["input_ids"]
     return np.array(found or [model.empty], dtype=np.int64)
@@ -157,7 +169,7 @@ def _room(model: LanguageModel, ids: Ints, goal: Ints) -> Ints:
 
 def _joint(model: LanguageModel, told: Rendered, wanted: Goal) -> str | None:
     """A note where prompt and target, written together, would be other tokens than one after the other."""
-    if model.decodes or not isinstance(wanted, str):
+    if model.decodes or not isinstance(wanted, str) or told.ids is not None:
         return None
     apart = [*ids_of(model, told).tolist(), *goal_of(model, wanted).tolist()]
     if ids_of(model, replace(told, text=told.text + wanted)).tolist() == apart:

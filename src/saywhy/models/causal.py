@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from ..errors import InputError, ModelError
 from ..types import Encoding, Held, Ints
 from . import ABSENCES, Look
-from .asking import encoding_of, ids_of
+from .asking import encoding_of, goal_of, ids_of
 from .embedding import embedded, find_embeddings
 from .facts import length_limit
 from .heads import HEADS, Wanted, vocabulary_at
-from .prompts import Prompt, Scored, rendered
+from .prompts import Goal, Prompt, Scored, rendered
 from .rows import padded
 from .still import still
 
@@ -55,7 +55,7 @@ class LanguageModel:
             self.tables = self._probe_embeddings()
             self.uniform = self._probe()
         self.differentiable = bool(self.tables)
-        self.embeddings = ("word",) if self.tables else ()
+        self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
         has |= {"zero": self.differentiable, "drop": True}
         self.absences = tuple(name for name in ABSENCES if has[name])
@@ -148,8 +148,15 @@ class LanguageModel:
                 vectors[b, gone] = fill
         return vectors
 
-    def generated(self, prompt: Prompt, most: int) -> tuple[int, ...]:
-        """The ids that the model itself writes after a prompt, greedily, up to `most`; without what ends them."""
+    def count(self, goal: Goal) -> int:
+        """How many tokens a continuation has."""
+        return len(goal_of(self, goal))
+
+    def generated(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
+        """The ids that the model itself writes after a prompt, greedily, up to `most`; without what ends them.
+
+        `settings` go to the model's generate.
+        """
         given = prompt.given
         told = given.filled(self.tokenizer, np.full(len(given.features), True))[0] if prompt.slotted else None
         ids = ids_of(self, told or rendered(given, self.tokenizer))
@@ -163,10 +170,15 @@ class LanguageModel:
             )
         row = torch.as_tensor(ids, device=self.device)[None]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
-        settings = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+        greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+        told_so = greedy if settings is None or not settings.get("do_sample") else {}
         with self.still(), torch.no_grad():
             out = write(
-                input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=room, pad_token_id=pad, **settings
+                input_ids=row,
+                attention_mask=torch.ones_like(row),
+                max_new_tokens=room,
+                pad_token_id=pad,
+                **{**told_so, **(settings or {})},
             )
         told_by = getattr(self.model, "generation_config", None)
         known = (getattr(told_by, "eos_token_id", None), self.tokenizer.eos_token_id)

@@ -22,7 +22,7 @@ class Wanted:
     pooling: str = "mean"
 
 
-Read = Callable[[Any, Sequence[Row], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
+Read = Callable[[Any, Sequence[Any], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
 POOLINGS = ("mean", "first", "last", "max")
 
 

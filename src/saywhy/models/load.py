@@ -89,9 +89,9 @@ def adapt(
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
     if hasattr(model, "adapter"):
-        if head != "labels" or not (tokenizer is labels is mask_token is None):
-            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
         made: Model = model.adapter()
+        if head != made.head or not (tokenizer is labels is mask_token is None):
+            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
         return made
     if not hasattr(model, "parameters"):
         if head != "labels":

@@ -23,6 +23,8 @@ class Rendered:
     text: str
     within: tuple[Span, ...] | None = None  # where its features lie (the messages of a chat); None is anywhere
     bare: bool = False  # does it bring its own special tokens, so that none are added?
+    ids: tuple[int, ...] | None = None  # its tokens, where they are known already
+    blank: tuple[bool, ...] | None = None  # which of them are the zero vector
 
 
 class Rendering(Protocol):
@@ -44,7 +46,10 @@ class Filling(Protocol):
         """What is to be known of the absent slots."""
 
     def filled(self, tokenizer: Any, present: Bools) -> Sequence[Rendered]:
-        """The prompts with these slots present; the answer is the mean over them, and they are always as many."""
+        """The prompts with these slots present; the answer is the mean over them, and they are always as many.
+
+        Where there is one, of one length, an attribute `owner` [S] may tell each position's feature, for gradients.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,11 @@ class Prompt:
     def slotted(self) -> bool:
         """Is it a template, whose features are slots?"""
         return hasattr(self.given, "filled")
+
+    @property
+    def smooth(self) -> bool:
+        """Can gradients follow its features?"""
+        return not self.slotted or hasattr(self.given, "owner")
 
 
 @dataclass(frozen=True, eq=False)
