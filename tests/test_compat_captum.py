@@ -351,7 +351,7 @@ def notebook(template, model, tokenizer):
 
     attr = ShapleyValueSampling(model)
     llm_attr = LLMAttribution(attr, tokenizer)
-    baseline = dict.fromkeys(template["var"], [])
+    baseline = dict.fromkeys(template["var"], [])  # noqa: RUF024
     for key in baseline:
         if key == "name":
             baseline[key].append(["John", "Maria"])

@@ -131,7 +131,7 @@ class TestSlips:
     def test_slots_and_keys(self):
         with pytest.raises(OptionError, match="Did you mean 'country'"):
             Template("{name} from {countri}", VALUES)
-        with pytest.raises(OptionError, match="more {} than values"):
+        with pytest.raises(OptionError, match=r"more \{\} than values"):
             Template("{} and {}", ["a"])
         with pytest.raises(InputError, match="'country' has a value, and stands nowhere"):
             Template("{name} applied", VALUES)
@@ -151,7 +151,7 @@ class TestSlips:
             Template(TEXT, {"name": ["Georg"], "country": "Togo"})
 
     def test_a_list_that_all_slots_share(self):
-        shared = dict.fromkeys(VALUES, [])
+        shared = dict.fromkeys(VALUES, [])  # noqa: RUF024
         for key in shared:
             shared[key].append(["a", "b"])
         with pytest.raises(InputError, match=r"dict\.fromkeys"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__
+from .cli_prompt import prompt
 from .cli_train import train
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ EXAMPLES = """Examples:
   saywhy explain "The match was long" --labels sports,politics --model my-nli-folder
 
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
+
+  saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --baseline country=Togo,Tonga \\
+    --target " were rejected" --model my-language-model
 
   saywhy train reviews.csv --text review --label stars -o my-folder
 
@@ -64,6 +68,7 @@ def _version(shown: bool) -> None:
 
 
 app.command()(train)
+app.command()(prompt)
 
 
 @app.callback()
@@ -96,7 +101,7 @@ Every = Annotated[
     bool, typer.Option("--all", "--all-labels", help="Explain every label, token or end, from the same model calls.")
 ]
 Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="word, token, sentence or focus.")]
+By = Annotated[str, typer.Option(help="word, token, sentence, line, paragraph or focus.")]
 Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero or drop.")]
 Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
 Embedding = Annotated[str, typer.Option(help="The embeddings that gradients follow: word, position or token_type.")]

@@ -92,8 +92,9 @@ class Explainer:
         `method`: a name in METHODS or a generator function; by default integrated_gradients, and kernel_shap where there are
         no gradients. `target`: a label by name or index, or what else the task can explain; by default what the model
         predicts; with `against`, why the target rather than that. `unit`: "logit" (default), "log-prob", "prob" or
-        "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of
-        those that matter) or spans [(start, end), …]. `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop".
+        "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then
+        the words of those that matter), for a chat "message", or spans [(start, end), …]. `absent`: what
+        takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
         "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.

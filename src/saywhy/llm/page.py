@@ -7,7 +7,7 @@ import html
 import io
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +33,8 @@ def summary(probe: Probe) -> str:
     """The ranked slots and their values' main effects, as plain text."""
     lines = [
         f"{probe.target!r} after {probe.template!r:.100}",
-        f"{probe.values.size:,} prompts, mean {probe.unit} {probe.mean:.4f}, from {probe.values.min():.4f} to {probe.values.max():.4f}",
+        f"{probe.values.size:,} prompts, mean {probe.unit} {probe.mean:.4f}, "
+        f"from {probe.values.min():.4f} to {probe.values.max():.4f}",
         "",
         f"{'slot':<16}{'spread':>10}{'alone':>8}{'with others':>13}  highest / lowest",
     ]
@@ -106,7 +107,7 @@ def _safe(text: str) -> str:
 def content(probe: Probe, path: Path) -> Path:
     """Write the probe by the ending of `path`; returns the path."""
     ending = path.suffix.lower()
-    makers = {".csv": _csv, ".parquet": _parquet, ".html": _page, ".txt": lambda p: summary(p).encode()}
+    makers = {".csv": _csv, ".parquet": _parquet, ".html": _page, ".txt": _text}
     if ending not in makers:
         raise unknown("file ending", ending, makers)
     if not path.parent.is_dir():
@@ -122,6 +123,10 @@ def _page(probe: Probe) -> bytes:
     return f'<!DOCTYPE html><html lang="en"><head>{head}{title}</head><body>{fragment(probe)}</body></html>\n'.encode()
 
 
+def _text(probe: Probe) -> bytes:
+    return (summary(probe) + "\n").encode()
+
+
 def _csv(probe: Probe) -> bytes:
     out = io.StringIO()
     writer = csv.DictWriter(out, [*probe.slots, probe.unit], lineterminator="\n")
@@ -132,11 +137,10 @@ def _csv(probe: Probe) -> bytes:
 
 def _parquet(probe: Probe) -> bytes:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ImportError as error:
         raise missing("pyarrow", "Parquet", "table") from error
     out = io.BytesIO()
-    parquet: Any = pyarrow.parquet
-    parquet.write_table(pyarrow.Table.from_pylist(probe.rows()), out)
+    pq.write_table(pa.Table.from_pylist(probe.rows()), out)
     return out.getvalue()

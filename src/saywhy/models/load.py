@@ -97,6 +97,12 @@ def adapt(
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return BlackBox(model, labels, mask_token)
+    return _transformer(model, tokenizer, labels, head, pooling or "mean", mask_token)
+
+
+def _transformer(
+    model: Any, tokenizer: Any, labels: Sequence[str] | None, head: str, pooling: str, mask_token: str | None
+) -> Model:
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     if tokenizer is None:
@@ -107,7 +113,7 @@ def adapt(
         return LanguageModel(model, tokenizer)
     from .text import TextModel
 
-    return TextModel(model, tokenizer, labels, head, pooling or "mean")
+    return TextModel(model, tokenizer, labels, head, pooling)
 
 
 def _architecture(name: str, trust: bool) -> str | None:

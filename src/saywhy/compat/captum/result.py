@@ -100,7 +100,8 @@ class LLMAttributionResult:
         return "" if self.explanations is None else self.explanations._repr_html_()
 
     def __repr__(self) -> str:
-        return f"LLMAttributionResult(input_tokens={self.input_tokens}, output_tokens={self.output_tokens}, seq_attr={self.seq_attr})"
+        told = ", ".join(f"{name}={getattr(self, name)}" for name in ("input_tokens", "output_tokens", "seq_attr"))
+        return f"LLMAttributionResult({told})"
 
 
 def _tensor(given: Any) -> Tensor:
