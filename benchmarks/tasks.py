@@ -13,7 +13,6 @@ is real, their errors those of a smooth function.
 from __future__ import annotations
 
 import resource
-import statistics
 import subprocess
 import sys
 import warnings
@@ -151,9 +150,7 @@ def main() -> None:
                f"{max(our_errors):.2%}", f"{max(their_errors, default=float('nan')):.2%}"]  # fmt: skip
         row.append(equal(task, us[task], them[task], max(our_errors), rounds, result))
         if not options.quick:
-            memory = [
-                statistics.median(peak(name, task, options.cache) for _ in range(3)) for name in ("saywhy", "theirs")
-            ]
+            memory = [peak(name, task, options.cache) for name in ("saywhy", "theirs")]
             result["peak MB"] = memory
             row.append(f"{memory[0]:.0f} / {memory[1]:.0f}")
         rows.append(row)

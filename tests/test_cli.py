@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 import saywhy
+import saywhy.cli
 from conftest import headed
 from saywhy.methods import METHODS
 from saywhy.tasks import TASKS
@@ -23,6 +25,24 @@ def saywhy_(*args: str, given: str | bytes | None = None, **env: str) -> subproc
     command = [sys.executable, "-m", "saywhy", *args]
     stdin = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     return subprocess.run(command, capture_output=True, env=environment, check=False, timeout=120, **stdin)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The command within this process, which has torch loaded: the same function that the script calls."""
+
+    def run(*args: str, given: str | bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        data = given.encode() if isinstance(given, str) else given or b""
+        monkeypatch.setattr(sys, "argv", ["saywhy", *args])
+        streams = {"stdin": io.BytesIO(data), "stdout": io.BytesIO(), "stderr": io.BytesIO()}
+        for name, stream in streams.items():
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding="utf-8", write_through=True))
+        with pytest.raises(SystemExit) as ended:
+            saywhy.cli.main()
+        out, err = streams["stdout"].getvalue(), streams["stderr"].getvalue()
+        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out, err)
+
+    return run
 
 
 def test_version_and_help_without_torch():
@@ -56,26 +76,24 @@ def test_standard_input_and_json_stay_clean():
 
 
 @pytest.mark.parametrize("ending", ["html", "svg", "png", "json", "txt"])
-def test_output_files(ending, tmp_path):
+def test_output_files(here, ending, tmp_path):
     path = tmp_path / f"why.{ending}"
-    done = saywhy_("explain", TEXT, "--method", "input_x_gradient", "-o", str(path))
+    done = here("explain", TEXT, "--method", "input_x_gradient", "-o", str(path))
     assert done.returncode == 0, done.stderr
     assert done.stdout == b""
     assert str(path) in done.stderr.decode()
     assert path.stat().st_size > 200
 
 
-def test_all_labels_and_options():
-    done = saywhy_(
-        "explain", TEXT, "--all-labels", "--method", "kernel_shap", "--option", "budget=40", "--format", "json"
-    )
+def test_all_labels_and_options(here):
+    done = here("explain", TEXT, "--all-labels", "--method", "kernel_shap", "--option", "budget=40", "--format", "json")
     data = json.loads(done.stdout)["explanations"]
     assert [e["target"]["label"] for e in data] == ["NEGATIVE", "POSITIVE"]
     assert data[0]["options"]["budget"] == 40
 
 
-def test_methods_lists_the_whole_table():
-    done = saywhy_("methods")
+def test_methods_lists_the_whole_table(here):
+    done = here("methods")
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout.decode() for name in METHODS)
 
@@ -99,8 +117,8 @@ def test_methods_lists_the_whole_table():
         (["explain", "good", "--task", "fill-masks"], None, "Did you mean 'fill-mask'"),
     ],
 )
-def test_bad_use_exits_2_with_one_message_on_stderr(args, given, said):
-    done = saywhy_(*args, given=given)
+def test_bad_use_exits_2_with_one_message_on_stderr(here, args, given, said):
+    done = here(*args, given=given)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.decode().replace("│", " ").split())
     assert done.stdout == b""
@@ -140,14 +158,14 @@ def folders(tmp_path_factory):
         ("span", ["--question", "what is it ?", "--context", "-"], "answer: "),
     ],
 )
-def test_other_tasks(folders, head, args, said):
-    done = saywhy_("explain", *args, "--model", str(folders / head), "--method", "occlusion", given="it is a movie .\n")
+def test_other_tasks(here, folders, head, args, said):
+    done = here("explain", *args, "--model", str(folders / head), "--method", "occlusion", given="it is a movie .\n")
     assert done.returncode == 0, done.stderr
     assert said in done.stdout.decode()
 
 
-def test_a_pair_and_tasks():
-    done = saywhy_("explain", "a good film", "--pair", "a bad film", "--method", "occlusion", "--format", "json")
+def test_a_pair_and_tasks(here):
+    done = here("explain", "a good film", "--pair", "a bad film", "--method", "occlusion", "--format", "json")
     assert list(json.loads(done.stdout)["explanations"][0]["texts"]) == ["first", "second"]
-    listed = saywhy_("tasks").stdout.decode()
+    listed = here("tasks").stdout.decode()
     assert all(name in listed for name in TASKS)

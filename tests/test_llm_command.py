@@ -1,13 +1,13 @@
-"""`saywhy prompt`, as a process and as its parts."""
+"""`saywhy prompt`, whole and in parts."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 import saywhy
+import saywhy.cli
 from saywhy.errors import OptionError
 from saywhy.llm.command import Asked, cost_of, levels_of, template_of
 from tiny_lm import language_model
@@ -24,9 +24,17 @@ def folder(tmp_path_factory):
     return path
 
 
-def prompt(*args):
-    done = subprocess.run([sys.executable, "-m", "saywhy", "prompt", *map(str, args)], capture_output=True, check=False)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+@pytest.fixture
+def prompt(monkeypatch, capsys):
+    """The command within this process: exit status, standard output, standard error."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["saywhy", "prompt", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            saywhy.cli.main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def test_slots_from_the_command_line():
@@ -43,7 +51,7 @@ def test_slots_from_the_command_line():
         cost_of(made, Asked("saliency"), False)
 
 
-def test_an_explanation_and_a_probe(folder, tmp_path):
+def test_an_explanation_and_a_probe(prompt, folder, tmp_path):
     given = (TEXT, "--values", "name=Georg,country=Germany", "--baseline", "country=Togo,Tonga", "--target", " lovely")
     code, out, told = prompt(*given, "--model", folder, "-o", tmp_path / "why.json")
     assert code == 0, told
@@ -56,7 +64,7 @@ def test_an_explanation_and_a_probe(folder, tmp_path):
     assert "Tonga" in out
 
 
-def test_slips_are_one_line(folder):
+def test_slips_are_one_line(prompt, folder):
     code, out, told = prompt(TEXT, "--values", "name=Georg", "--target", " x", "--model", folder)
     assert (code, out) == (2, "")
     assert "Unknown slot in the template 'country'" in told

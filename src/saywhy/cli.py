@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import __version__
+from . import __version__, cli_image
 from .cli_prompt import prompt
 from .cli_train import train
 
@@ -36,6 +36,7 @@ EXAMPLES = """Examples:
 
   saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --baseline country=Togo,Tonga \\
     --target " were rejected" --model my-language-model
+  saywhy image cat.jpg --model my-image-folder -o why.png
 
   saywhy train reviews.csv --text review --label stars -o my-folder
 
@@ -43,7 +44,7 @@ EXAMPLES = """Examples:
 """
 
 app = typer.Typer(
-    help="Why did the model say that? Scores for every word of a text.",
+    help="Why did the model say that? Scores for every word of a text, and every part of an image.",
     epilog=EXAMPLES,
     no_args_is_help=True,
     add_completion=False,
@@ -51,6 +52,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.command(epilog=cli_image.EXAMPLES)(cli_image.image)
 
 
 class Format(str, Enum):
@@ -263,19 +267,19 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-def _put(what: Explanation | Explanations, style: Format, output: Path | None, top: int) -> None:
+def _put(what: Explanation | Explanations, style: Format, output: Path | None, top: int, view: str = "overlay") -> None:
     from . import io
 
     if output is not None:
         ending = "txt" if style is Format.terminal else style.value
-        io.write(output, io.content(what, f".{ending}"))
+        io.write(output, io.content(what, f".{ending}", view))
         typer.echo(f"wrote {output}", err=True)
     elif style is Format.terminal:
         from .render.terminal import show
 
         show(what, _console(), top)
     else:
-        sys.stdout.buffer.write(io.content(what, f".{style.value}"))
+        sys.stdout.buffer.write(io.content(what, f".{style.value}", view))
         sys.stdout.buffer.flush()
 
 

@@ -267,7 +267,7 @@ def _finite(posed: Posed, numbers: Tensor) -> None:
     bad = ~torch.isfinite(numbers)
     if bool(bad.any()):
         label = posed.problem.targets[int(bad.any(0).nonzero()[0])].label
-        text = next(iter(posed.encoding.texts.values()))
+        text = next(iter(posed.encoding.texts.values()), "an image")
         raise ModelError(
             f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
             f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."

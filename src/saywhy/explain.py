@@ -22,6 +22,7 @@ from .tasks.zero_shot import ZeroShotClassification
 from .types import Asking, Problem, Target
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
+MOST_FEATURES = 5_000  # that a method may ask about one by one: more coalitions than that fit no memory
 
 MethodLike = str | Callable[..., Asking]
 
@@ -29,12 +30,12 @@ MethodLike = str | Callable[..., Asking]
 class Explainer:
     """Says why a model predicted what it predicted.
 
-    `model` is a hub id, a folder, `(model, tokenizer)`, a transformers pipeline, a saywhy classifier, or any function from a
-    list of strings to an array [B, K] (then with `labels`); None is the small sentiment model in the package. Your model,
-    tokenizer and text stay as they were. `task` is a name in TASKS or a task with its own settings; by default the pipeline
-    or the model's class tells it. `labels` name a model's outputs, or for zero-shot classification what to choose from.
-    `batch_tokens` bounds a batch (rows x longest); where memory runs out it is halved. `trust_remote_code` is passed to
-    transformers, False by default.
+    `model` is a hub id, a folder, `(model, tokenizer)`, `(model, image_processor)`, a transformers pipeline, a saywhy
+    classifier, or any function from a list of strings to an array [B, K] (then with `labels`); None is the small sentiment
+    model in the package. Your model, tokenizer and text stay as they were. `task` is a name in TASKS or a task with its own
+    settings; by default the pipeline or the model's class tells it. `labels` name a model's outputs, or for zero-shot
+    classification what to choose from. `batch_tokens` bounds a batch (rows x longest); where memory runs out it is halved.
+    `trust_remote_code` is passed to transformers, False by default.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Explainer:
         target: WantedTarget = None,
         against: WantedTarget = None,
         unit: str | None = None,
-        by: Granularity = "word",
+        by: Granularity | None = None,
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
@@ -92,16 +93,17 @@ class Explainer:
         `method`: a name in METHODS or a generator function; by default integrated_gradients, and kernel_shap where there are
         no gradients. `target`: a label by name or index, or what else the task can explain; by default what the model
         predicts; with `against`, why the target rather than that. `unit`: "logit" (default), "log-prob", "prob" or
-        "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then
-        the words of those that matter), for a chat "message", or spans [(start, end), …]. `absent`: what
-        takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop".
+        "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of those that
+        matter) or spans [(start, end), …]; for a chat "message"; for an image "patch", "pixel", "channel" or (rows, columns).
+        `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop"; in an image "mean", "black",
+        "white" or "blur".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
         "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.
         """
         many = isinstance(given, list)
         inputs = [self.task.joined(each, [target], against) for each in (given if many else [given])]
-        look = Look(by, absent or "", overlong, embedding)
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         ask = self.ask(method, look, target, against, unit, options, **_kind(inputs))
         self._check(inputs, ask, many)
         found = tuple(each[0] for each in self._explained(inputs, ask, [target], len(inputs), progress))
@@ -118,7 +120,7 @@ class Explainer:
         *,
         method: MethodLike | None = None,
         unit: str | None = None,
-        by: Granularity = "word",
+        by: Granularity | None = None,
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
@@ -134,7 +136,7 @@ class Explainer:
             raise OptionError("`targets` is empty: name at least one, or leave it out for all of them.")
         many = isinstance(given, list)
         inputs = [self.task.joined(each, targets, None) for each in (given if many else [given])]
-        look = Look(by, absent or "", overlong, embedding)
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         first = None if targets is None else targets[0]
         ask = self.ask(method, look, first, None, unit, options, **_kind(inputs))
         self._check(inputs, ask, many)
@@ -150,21 +152,21 @@ class Explainer:
         target: WantedTarget = None,
         against: WantedTarget = None,
         unit: str | None = None,
-        by: Granularity = "word",
+        by: Granularity | None = None,
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
         **options: Any,
     ) -> Iterator[Explanation]:
         """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like."""
-        look = Look(by, absent or "", overlong, embedding)
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         ask = self.ask(method, look, target, against, unit, options)
         given = (self.task.joined(each, [target], against) for each in inputs)
         return (each[0] for each in self._explained(given, ask, [target], None, False))
 
     def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str | None, float | None]]:
         """What the model says of each input, and its probability (or score), as the model itself gives them."""
-        look = Look(absent=self.model.absences[0], overlong=overlong)
+        look = Look(self.task.grain, self.model.absences[0], overlong)
         engine, out = Engine(self.model, self.batch_tokens), []
         for start in range(0, len(inputs), WINDOW):
             window = [self.task.finished(self.model, given) for given in inputs[start : start + WINDOW]]
@@ -230,6 +232,7 @@ class Explainer:
                 encoding = self.task.encode(self.model, given, ask.look)
                 self.task.targets(Case(self.model, encoding), [ask.target], ask.against, ask.unit)
                 if ask.method.family == "coalition":
+                    _few_enough(len(encoding.features), ask.method)
                     dry = ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **ask.options)
                     next(dry)
                     dry.close()
@@ -274,3 +277,12 @@ def _filled(look: Look, method: Method, smooth: bool) -> Look:
             "'shapley_values' or 'kernel_shap'."
         )
     return replace(look, by="slot", absent="baseline")
+
+
+def _few_enough(n: int, method: Method) -> None:
+    if n > MOST_FEATURES:
+        gradient = ", ".join(name for name, m in METHODS.items() if m.gradients)
+        raise MethodError(
+            f"{method.name} asks about each of {n:,} features; the limit is {MOST_FEATURES:,}. Take coarser features (`by`), "
+            f"or a method that follows gradients: {gradient}."
+        )

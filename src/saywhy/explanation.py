@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from .errors import MethodError
-from .types import Cost, Feature, Floats, Target
+from .types import Cost, Feature, Floats, Picture, Target
 
 if TYPE_CHECKING:
     import pandas
@@ -53,6 +53,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     complete: bool = False  # does the method promise scores that add up to value - base?
     cost: Cost = field(default_factory=Cost)
+    image: Picture | None = None  # where the input is one
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", _frozen(self.scores))
@@ -97,17 +98,24 @@ class Explanation:
         filler = {"drop": "", "mask": "[MASK]", "unk": "[UNK]", "pad": "[PAD]"}.get(
             str(self.options.get("absent")), "∅"
         )
+
+        def text(f: Feature) -> str:
+            return removed(self.texts, f, filler) if self.image is None else f"the image without {f.label}"
+
         rows = [
-            Variant(f.label, removed(self.texts, f, filler), float(score), label, label != self.prediction)
+            Variant(f.label, text(f), float(score), label, label != self.prediction)
             for f, score, label in zip(self.features, self.scores, self.without, strict=True)
         ]
         return sorted(rows, key=lambda v: -v.drop)
 
-    def save(self, path: str | Path) -> Path:
-        """Write .html, .svg, .png, .json, .txt or .parquet, by the ending of `path`; returns the path written."""
+    def save(self, path: str | Path, *, view: str = "overlay") -> Path:
+        """Write .html, .svg, .png, .json, .txt or .parquet, by the ending of `path`; returns the path written.
+
+        `view` draws an image as "overlay", "heatmap", "masked_image" or "alpha_scaling".
+        """
         from .io import save
 
-        return save(self, path)
+        return save(self, path, view)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as in the JSON file."""
@@ -179,11 +187,11 @@ class Explanations(Sequence[Explanation]):
             raise ValueError("These explanations have different features (different texts): there is no common matrix.")
         return _frozen([e.scores for e in self.items])
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, view: str = "overlay") -> Path:
         """Write .html, .json, .txt, .parquet, or up to 24 as .svg or .png, by the ending of `path`; returns the path."""
         from .io import save
 
-        return save(self, path)
+        return save(self, path, view)
 
     def to_arrow(self) -> pyarrow.Table:
         """One row a feature of each explanation, as a pyarrow table."""

@@ -12,7 +12,7 @@ from .errors import InputError, OptionError, unknown
 from .types import Feature, Ints
 
 Span: TypeAlias = "tuple[int, int]"
-Granularity: TypeAlias = "str | Sequence[Span] | Mapping[str, Sequence[Span]]"
+Granularity: TypeAlias = "str | tuple[int, int] | Sequence[Span] | Mapping[str, Sequence[Span]]"
 GRANULARITIES = ("word", "token", "sentence", "focus", "line", "paragraph")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.
@@ -78,8 +78,9 @@ def segments(text: str, by: Granularity, part: str) -> list[Span] | None:
         if part not in by:
             raise unknown("part in `by`: it names", part, by)
         by = by[part]
+    pairs: Any = by
     try:
-        spans = sorted((int(start), int(end)) for start, end in by)
+        spans = sorted((int(start), int(end)) for start, end in pairs)
     except (TypeError, ValueError):
         raise OptionError(f"`by` must be one of {GRANULARITIES} or a list of (start, end) pairs, not {by!r}.") from None
     if not spans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import FileError, OptionError, missing, unknown
 from .explanation import Explanation, Explanations
-from .types import Cost, Feature, Target
+from .types import Cost, Feature, Picture, Target
 
 if TYPE_CHECKING:
     import pandas
@@ -22,8 +23,9 @@ FORMAT = "saywhy.explanations"
 VERSION = 1
 COLUMNS = (
     *("explanation", "text", "prediction", "target", "unit", "method", "value", "base", "gap"),
-    *("feature", "label", "part", "start", "end", "score", "stderr"),
+    *("feature", "label", "part", "start", "end", "score", "stderr", "left", "top", "right", "bottom"),
 )
+_PNG = b"\x89PNG\r\n\x1a\n"
 ENDINGS = (".html", ".json", ".parquet", ".png", ".svg", ".txt")
 
 
@@ -44,15 +46,42 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "complete": e.complete,
         "prediction": e.prediction,
         "probability": e.probability,
-        "features": [
-            {"label": f.label, "span": None if f.span is None else list(f.span), "part": f.part} for f in e.features
-        ],
+        "features": [_feature_to_dict(f) for f in e.features],
         "scores": e.scores.tolist(),
         "stderr": None if e.stderr is None else e.stderr.tolist(),
         "without": None if e.without is None else list(e.without),
         "notes": list(e.notes),
         "cost": e.cost._asdict(),
+        **({} if e.image is None else {"image": _image_to_dict(e.image)}),
     }
+
+
+def _feature_to_dict(f: Feature) -> dict[str, Any]:
+    place = {} if f.box is None else {"box": list(f.box)}
+    return {"label": f.label, "span": None if f.span is None else list(f.span), "part": f.part, **place}
+
+
+def _feature(data: Mapping[str, Any]) -> Feature:
+    span, box = data["span"], data.get("box")
+    return Feature(
+        data["label"],
+        None if span is None else (span[0], span[1]),
+        data["part"],
+        None if box is None else (box[0], box[1], box[2], box[3]),
+    )
+
+
+def _image_to_dict(image: Picture) -> dict[str, Any]:
+    png, seen = (base64.b64encode(data).decode("ascii") for data in (image.png, image.seen))
+    return {"png": png, "size": list(image.size), "seen": seen, "view": list(image.view)}
+
+
+def _image(data: Mapping[str, Any]) -> Picture:
+    png, seen = (base64.b64decode(data[name], validate=True) for name in ("png", "seen"))
+    if not (png.startswith(_PNG) and seen.startswith(_PNG)):
+        raise ValueError("its image is not a PNG file")
+    (width, height), (left, top, right, bottom) = data["size"], data["view"]
+    return Picture(png, (int(width), int(height)), seen, (float(left), float(top), float(right), float(bottom)))
 
 
 def _plain(value: Any) -> Any:
@@ -69,16 +98,14 @@ def from_dict(data: Mapping[str, Any]) -> Explanation:
     """The explanation that `to_dict` described."""
     t = data["target"]
     return Explanation(
-        features=tuple(
-            Feature(f["label"], None if f["span"] is None else (f["span"][0], f["span"][1]), f["part"])
-            for f in data["features"]
-        ),
+        features=tuple(_feature(f) for f in data["features"]),
         scores=data["scores"],
         target=Target(t["label"], tuple(t["index"]), t["unit"], None if t["against"] is None else tuple(t["against"])),
         stderr=data["stderr"],
         without=None if data["without"] is None else tuple(data["without"]),
         notes=tuple(data["notes"]),
         cost=Cost(**data["cost"]),
+        image=None if data.get("image") is None else _image(data["image"]),
         **{
             key: data[key]
             for key in ("method", "value", "base", "texts", "options", "prediction", "probability", "complete")
@@ -86,7 +113,7 @@ def from_dict(data: Mapping[str, Any]) -> Explanation:
     )
 
 
-def save(what: Explanation | Explanations, path: str | Path) -> Path:
+def save(what: Explanation | Explanations, path: str | Path, view: str = "overlay") -> Path:
     """Write by the ending of `path`; the file appears whole or not at all. Returns the path written."""
     path = Path(path)
     ending = path.suffix.lower()
@@ -94,19 +121,22 @@ def save(what: Explanation | Explanations, path: str | Path) -> Path:
         raise unknown("file ending", ending or path.name, ENDINGS)
     if not path.parent.is_dir():
         raise FileError(f"The folder {str(path.parent)!r} does not exist; create it first.")
-    write(path, content(what, ending))
+    write(path, content(what, ending, view))
     return path
 
 
-def content(what: Explanation | Explanations, ending: str) -> bytes:
-    """What `save` writes into a file with this ending."""
+def content(what: Explanation | Explanations, ending: str, view: str = "overlay") -> bytes:
+    """What `save` writes into a file with this ending; `view` says how images are drawn."""
     from .render import figure, html, terminal
 
     if ending == ".parquet":
         return _parquet(what)
     if ending == ".png":
-        return figure.png(what)
-    drawn = {".html": html.page, ".svg": figure.svg, ".txt": terminal.plain, ".json": _json}[ending](what)
+        return figure.png(what, view=view)
+    if ending in (".html", ".svg"):
+        drawn = html.page(what, view=view) if ending == ".html" else figure.svg(what, view=view)
+    else:
+        drawn = terminal.plain(what) if ending == ".txt" else _json(what)
     return drawn.encode("utf-8")
 
 
@@ -175,7 +205,7 @@ def parsed(data: Any, name: str) -> Explanation | Explanations:
 
 
 def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:
-    """One row a feature: text, target, method, value, base, gap, then the feature's index, label, span, score and stderr."""
+    """One row a feature: text, target, method, value, base, gap, then the feature's index, label, span, score, stderr and box."""
     try:
         import pyarrow as pa
     except ImportError:
@@ -212,6 +242,7 @@ def _rows(i: int, e: Explanation) -> list[dict[str, Any]]:
             "end": None if f.span is None else f.span[1],
             "score": float(e.scores[j]),
             "stderr": None if e.stderr is None else float(e.stderr[j]),
+            **dict(zip(COLUMNS[-4:], f.box or (None,) * 4, strict=True)),
         }
         for j, f in enumerate(e.features)
     ]

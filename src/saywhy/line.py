@@ -107,6 +107,7 @@ class Line:
     ) -> list[Explanation]:
         ask, encoding = self.ask, posed.encoding
         says = self.task.says(case)
+        picture = None if encoding.picture is None else encoding.picture()
         without = None
         if scores.without is not None and len(posed.problem.targets) > wanted:
             without = tuple(encoding.labels[int(i)] for i in scores.without[wanted:].argmax(0))
@@ -127,6 +128,7 @@ class Line:
                 notes=encoding.notes + scores.notes,
                 complete=ask.method.complete,
                 cost=posed.seen.cost,
+                image=picture,
             )
             for k in range(wanted)
         ]

@@ -50,7 +50,8 @@ class Group:
         if not isinstance(along, Tensor):
             folded = gradient.norm(dim=-1)
         else:
-            folded = torch.einsum("bsd,sd->bs", gradient, along.to(gradient))
+            directions = along[self.places] if along.dim() == 3 else along[None]
+            folded = (gradient * directions.to(gradient)).sum(-1)
         self.slopes[k, self.places] = folded.cpu().double()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 Bools: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+Box: TypeAlias = "tuple[float, float, float, float]"  # left, top, right, bottom, in pixels
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,17 @@ class Feature:
     label: str
     span: tuple[int, int] | None = None  # [start, end) in the text of its part, as that text was given
     part: str = "text"
+    box: Box | None = None  # its place in an image, in pixels of that image as it was given; None for what is not there
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image small enough to keep, as it was given and as the model sees it. Both are PNG files."""
+
+    png: bytes  # as it was given, at most 512 pixels on its long side
+    size: tuple[int, int]  # width and height as it was given; boxes are in these pixels
+    seen: bytes  # the model's input, in ordinary colours
+    view: Box  # what of the image the model's input shows; with padding it reaches beyond the image
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class Encoding:
     tokens: tuple[Token, ...] = ()  # the token at each position of the whole input, where it has positions
     about: tuple[int, ...] = ()  # the label that each part of a row is about, where labels have rows of their own
     each: tuple[Encoding, ...] = ()  # the encodings that this one holds side by side
+    picture: Callable[[], Picture] | None = None  # the image, where the input is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +145,9 @@ class Values:
 class Slopes:
     """A question: how do the targets change with the embeddings at these points [B, S, D]?
 
-    The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along` [S, D], or its
-    L2 norm for `along="norm"`. `only` names the targets whose slopes are wanted; each is a backward pass.
+    The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along`, one direction
+    [S, D] or one for each point [B, S, D]; or its L2 norm for `along="norm"`. `only` names the targets whose
+    slopes are wanted; each is a backward pass.
     """
 
     points: Tensor

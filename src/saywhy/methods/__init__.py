@@ -11,7 +11,14 @@ from ..errors import OptionError, unknown
 from ..types import Asking
 from .attention import label_attention
 from .coalitions import occlusion, random, shapley_sampling, shapley_values
-from .gradients import gradient_shap, input_x_gradient, integrated_gradients, saliency, smoothgrad
+from .gradients import (
+    gradient_shap,
+    input_x_gradient,
+    integrated_gradients,
+    noisy_integrated_gradients,
+    saliency,
+    smoothgrad,
+)
 from .surrogates import kernel_shap, lime
 
 
@@ -56,6 +63,7 @@ _ROWS = (
     Method(input_x_gradient, "gradient", "1 (F + B)", "Shrikumar et al. 2016"),
     Method(saliency, "gradient", "1 (F + B)", "Simonyan et al. 2014"),
     Method(smoothgrad, "gradient", "16 (F + B)", "Smilkov et al. 2017"),
+    Method(noisy_integrated_gradients, "gradient", "50 (F + B)", "Smilkov et al. 2017; Sundararajan et al. 2017"),
     Method(gradient_shap, "gradient", "16 (F + B)", "Lundberg & Lee 2017; Erion et al. 2021"),
     Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018"),
     Method(random, "control", "none", "control"),

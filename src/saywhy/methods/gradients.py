@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import MethodError, OptionError
+from ..errors import MethodError, OptionError, unknown
 from ..types import Asking, Problem, Scores, Slopes, Smooth
 
 
@@ -44,19 +44,33 @@ def input_x_gradient(problem: Problem) -> Asking:
     return Scores(face.fold(slopes[:, 0]))
 
 
-def smoothgrad(problem: Problem, *, samples: int = 16, noise: float = 0.1, seed: int = 0) -> Asking:
+def smoothgrad(problem: Problem, *, samples: int = 16, noise: float = 0.1, of: str = "mean", seed: int = 0) -> Asking:
     """Input x gradient averaged over noisy copies of the embeddings, with standard errors. `samples` forwards and backwards.
 
-    `noise` is the standard deviation of the noise in units of the embeddings' own; each draw comes with its negative.
-    Source: Smilkov et al. 2017.
+    `noise` is the standard deviation of the noise in units of the embeddings' own; each draw comes with its negative. `of`
+    the scores under noise gives the "mean", the mean "square" (SmoothGrad-squared) or the "variance" (VarGrad).
+    Source: Smilkov et al. 2017; the others from Hooker et al. 2019 and Adebayo et al. 2018.
     """
     face = smooth_face(problem)
-    if samples < 2 or samples % 2 or noise <= 0:
-        raise OptionError(
-            f"smoothgrad needs an even number of samples (each with its negative) and noise > 0, not {samples} and {noise}."
-        )
-    half = _noise(face, samples // 2, noise, seed)
-    return (yield from _averaged(face, face.point + torch.cat([half, -half]), pairs=True))
+    points = face.point + _paired(face, samples, noise, seed)
+    return (yield from _averaged(face, points, face.point - face.origin, of, pairs=True))
+
+
+def noisy_integrated_gradients(
+    problem: Problem, *, samples: int = 10, noise: float = 0.1, steps: int = 5, of: str = "mean", seed: int = 0
+) -> Asking:
+    """Integrated gradients averaged over noisy copies of the embeddings. samples * steps forwards and backwards.
+
+    Each copy is integrated along its own straight path from the origin, by the Gauss-Legendre rule with `steps` points.
+    `noise` and `of` as in smoothgrad. Source: Smilkov et al. 2017 around Sundararajan, Taly & Yan 2017.
+    """
+    face = smooth_face(problem)
+    if steps < 1:
+        raise OptionError(f"`steps` must be at least 1, not {steps}.")
+    places, weights = _rule(steps)
+    along = face.point + _paired(face, samples, noise, seed) - face.origin  # [samples, S, D]
+    points = face.origin + places.to(along)[None, :, None, None] * along[:, None]
+    return (yield from _averaged(face, points.flatten(0, 1), along.repeat_interleave(steps, 0), of, True, weights))
 
 
 def gradient_shap(problem: Problem, *, samples: int = 16, noise: float = 0.0, seed: int = 0) -> Asking:
@@ -73,7 +87,17 @@ def gradient_shap(problem: Problem, *, samples: int = 16, noise: float = 0.0, se
     points = _on_path(face, place)
     if noise:
         points = points + _noise(face, samples, noise, seed + 1)
-    return (yield from _averaged(face, points, pairs=False))
+    return (yield from _averaged(face, points, face.point - face.origin))
+
+
+def _paired(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
+    """[samples, S, D]: half of them drawn, then the negative of each."""
+    if samples < 2 or samples % 2 or noise <= 0:
+        raise OptionError(
+            f"`samples` must be an even number (each draw comes with its negative) and `noise` > 0, not {samples} and {noise}."
+        )
+    half = _noise(face, samples // 2, noise, seed)
+    return torch.cat([half, -half])
 
 
 def _noise(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
@@ -85,13 +109,35 @@ def _noise(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
     return eps.to(face.point) * scale
 
 
-def _averaged(face: Smooth, points: Tensor, pairs: bool) -> Asking:
-    _, slopes = yield Slopes(points, along=face.point - face.origin)
+OF = ("mean", "square", "variance")
+
+
+def _averaged(
+    face: Smooth,
+    points: Tensor,
+    along: Tensor,
+    of: str = "mean",
+    pairs: bool = False,
+    weights: Tensor | None = None,
+) -> Asking:
+    """The mean over samples, or what else `of` says; with `weights` each sample is the weighted sum of so many points."""
+    if of not in OF:
+        raise unknown("value of `of`", of, OF)
+    _, slopes = yield Slopes(points, along=along)
     each = face.fold(slopes)  # [K, B, n]
+    if weights is not None:
+        each = torch.einsum(
+            "kbwn,w->kbn", each.reshape(each.shape[0], -1, len(weights), each.shape[2]), weights.to(each)
+        )
+    if of == "variance":
+        return Scores(each.var(1, correction=0), notes=("scores are variances, in the unit squared",))
+    notes: tuple[str, ...] = ()
+    if of == "square":
+        each, notes = each**2, ("scores are mean squares, in the unit squared",)
     if pairs:
         each = each.reshape(each.shape[0], 2, -1, each.shape[2]).mean(1)
     error = each.std(1) / math.sqrt(each.shape[1]) if each.shape[1] > 1 else None
-    return Scores(each.mean(1), stderr=error)
+    return Scores(each.mean(1), stderr=error, notes=notes)
 
 
 def _on_path(face: Smooth, places: Tensor) -> Tensor:
@@ -192,6 +238,12 @@ def _unconverged(errors: Tensor, allowed: Tensor, tolerance: float, points: int)
 def _fixed(face: Smooth, steps: int) -> Asking:
     if steps < 1:
         raise OptionError(f"`steps` must be at least 1, not {steps}.")
+    places, weights = _rule(steps)
+    _, slopes = yield Slopes(_on_path(face, places), along=face.point - face.origin)
+    return Scores(face.fold(torch.einsum("b,kbs->ks", weights.to(slopes), slopes)))
+
+
+def _rule(steps: int) -> tuple[Tensor, Tensor]:
+    """Places in 0..1 and weights of the Gauss-Legendre rule."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    _, slopes = yield Slopes(_on_path(face, torch.as_tensor((nodes + 1) / 2)), along=face.point - face.origin)
-    return Scores(face.fold(torch.einsum("b,kbs->ks", torch.as_tensor(weights / 2).to(slopes), slopes)))
+    return torch.as_tensor((nodes + 1) / 2), torch.as_tensor(weights / 2)

@@ -43,8 +43,8 @@ class Model(Protocol):
     most_rows: int | None  # the most rows of a batch, where the model sets a limit
     batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
 
-    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
-        """The input as rows and features. Raises InputError before any forward."""
+    def encode(self, parts: Mapping[str, Any], look: Look, held: Held | None = None) -> Encoding:
+        """The input, part by part, as rows and features. Raises InputError before any forward."""
 
     def size(self, row: Any) -> int:
         """How long a row is, in positions."""

@@ -20,7 +20,7 @@ from .facts import length_limit
 from .heads import HEADS, Wanted, vocabulary_at
 from .prompts import Goal, Prompt, Scored, rendered
 from .rows import padded
-from .still import still
+from .still import held_still
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -66,7 +66,7 @@ class LanguageModel:
         return torch.device(getattr(self.model, "device", "cpu")) if first is None else first.device
 
     def still(self) -> AbstractContextManager[None]:
-        return still(self.model)
+        return held_still(self.model)
 
     # ---- the input -------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,11 @@ def _labels(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) 
     return _shaped(logits, (len(rows), wanted.labels), "AutoModelForSequenceClassification").float()
 
 
+def _image(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> Tensor:
+    """[B, labels]"""
+    return _shaped(_member(out, "logits"), (len(rows), wanted.labels), "AutoModelForImageClassification").float()
+
+
 def _tokens(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[S, labels] each"""
     logits = _shaped(
@@ -135,11 +140,13 @@ def _shaped(output: Any, shape: tuple[int | None, ...], loader: str) -> Tensor:
     return output
 
 
+_IMAGE = ("ForImageClassification", "ForImageClassificationWithTeacher")
 HEADS: Mapping[str, Head] = {
     "labels": Head("AutoModelForSequenceClassification", ("ForSequenceClassification",), _labels),
     "tokens": Head("AutoModelForTokenClassification", ("ForTokenClassification",), _tokens),
     "span": Head("AutoModelForQuestionAnswering", ("ForQuestionAnswering", "ForQuestionAnsweringSimple"), _span),
     "blanks": Head("AutoModelForMaskedLM", ("ForMaskedLM", "WithLMHeadModel"), _blanks),
     "next": Head("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"), _next),
+    "image": Head("AutoModelForImageClassification", _IMAGE, _image),
     "vector": Head("AutoModel", ("Model",), _vector, trained=False),
 }

@@ -40,7 +40,8 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
         return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = model.model
-        return Given(inner, tokenizer or model.tokenizer, str(model.task), type(inner).__name__)
+        reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
+        return Given(inner, tokenizer or reader, str(model.task), type(inner).__name__)
     if hasattr(model, "adapter"):  # a classifier of saywhy's own
         return Given(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
@@ -97,23 +98,27 @@ def adapt(
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return BlackBox(model, labels, mask_token)
-    return _transformer(model, tokenizer, labels, head, pooling or "mean", mask_token)
-
-
-def _transformer(
-    model: Any, tokenizer: Any, labels: Sequence[str] | None, head: str, pooling: str, mask_token: str | None
-) -> Model:
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    if tokenizer is None:
-        raise OptionError("A model needs its tokenizer: Explainer(model, tokenizer) or Explainer((model, tokenizer)).")
+    return _wrapped(model, tokenizer, labels, head, pooling or "mean")
+
+
+def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model:
+    """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
+    if reader is None:
+        name = "image_processor" if head == "image" else "tokenizer"
+        raise OptionError(f"A model needs its {name}: Explainer(model, {name}) or Explainer((model, {name})).")
+    if head == "image":
+        from .image import ImageModel
+
+        return ImageModel(model, reader, labels)
     if head == "next":
         from .causal import LanguageModel
 
-        return LanguageModel(model, tokenizer)
+        return LanguageModel(model, reader)
     from .text import TextModel
 
-    return TextModel(model, tokenizer, labels, head, pooling)
+    return TextModel(model, reader, labels, head, pooling)
 
 
 def _architecture(name: str, trust: bool) -> str | None:
@@ -188,9 +193,10 @@ def _from_pretrained(
     loader = getattr(transformers, HEADS[head].loader)
     if head == "next":  # one that decodes what it encoded has another loader; its own class is always right
         loader = getattr(transformers, architecture or "", loader)
+    reader = transformers.AutoImageProcessor if head == "image" else transformers.AutoTokenizer
     try:
         with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
+            tokenizer = reader.from_pretrained(name, trust_remote_code=trust)
             model, info = loader.from_pretrained(name, trust_remote_code=trust, output_loading_info=True)
     except (OSError, ValueError, KeyError) as error:
         raise _unloadable(name, error) from error

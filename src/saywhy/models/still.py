@@ -1,4 +1,4 @@
-"""A model in eval mode, with weights that ask for no gradients; after, as it was."""
+"""A model held still while it is asked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import nn
 
 
 @contextmanager
-def still(model: nn.Module) -> Iterator[None]:
-    """While inside, eval mode and no gradients for weights; every module's and weight's own flag comes back."""
+def held_still(model: nn.Module) -> Iterator[None]:
+    """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""
     training = [(module, module.training) for module in model.modules()]
     asking = [p for p in model.parameters() if p.requires_grad]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from .embedding import embedded, find_embeddings, looked_up
 from .facts import label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
 from .rows import Row, padded
-from .still import still
+from .still import held_still
 from .tokens import Tokens, tokenised
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class TextModel:
         return vectors
 
     def still(self) -> AbstractContextManager[None]:
-        return still(self.model)
+        return held_still(self.model)
 
     # ---- what is found out once, at construction --------------------------------------------------------------------
 

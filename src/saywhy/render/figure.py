@@ -15,6 +15,7 @@ from .. import errors
 from ..explanation import Explanation, Explanations
 from . import colors, pieces
 from .colors import LIGHT
+from .panels import panels
 from .sheet import MARGIN, WIDTH, Back, Sheet, clipped, width
 
 MOST = 24  # explanations in one picture
@@ -22,19 +23,19 @@ _BARS, _ROW = 20, 15.0
 _LONG = 900  # characters of a text that are still shown whole
 
 
-def svg(what: Explanation | Explanations) -> str:
+def svg(what: Explanation | Explanations, view: str = "overlay") -> str:
     """An SVG document of the explanations, one below the other. Raises InputError for more than `MOST`."""
     out = BytesIO()
     hidden = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": _title(what)}
-    _draw(what, out, format="svg", metadata=hidden)
+    _draw(what, out, view, format="svg", metadata=hidden)
     drawn = out.getvalue().decode("utf-8").partition("<svg ")[2]  # without the document type, which names an address
     return f'<?xml version="1.0" encoding="utf-8"?>\n<svg role="img" {drawn}'
 
 
-def png(what: Explanation | Explanations, dpi: int = 200) -> bytes:
+def png(what: Explanation | Explanations, dpi: int = 200, view: str = "overlay") -> bytes:
     """A PNG file of the explanations, one below the other. Raises InputError for more than `MOST`."""
     out = BytesIO()
-    _draw(what, out, format="png", dpi=dpi, metadata={"Software": None, "Title": _title(what)})
+    _draw(what, out, view, format="png", dpi=dpi, metadata={"Software": None, "Title": _title(what)})
     return out.getvalue()
 
 
@@ -42,7 +43,7 @@ def _title(what: Explanation | Explanations) -> str:
     return "Why " + ", ".join(dict.fromkeys(pieces.label(e.target.label) for e in pieces.listed(what)))
 
 
-def _draw(what: Explanation | Explanations, out: BytesIO, **options: Any) -> None:
+def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: Any) -> None:
     items = pieces.listed(what)
     if not 1 <= len(items) <= MOST:
         raise errors.InputError(
@@ -61,13 +62,27 @@ def _draw(what: Explanation | Explanations, out: BytesIO, **options: Any) -> Non
                 sheet.y += 16
                 sheet.rule((MARGIN, sheet.y), (WIDTH - MARGIN, sheet.y), LIGHT.line, 0.6)
                 sheet.y += 4
-            _explanation(sheet, e, limit, k)
+            _explanation(sheet, e, limit, k, view)
         sheet.figure().savefig(out, **options)
 
 
-def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
+def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) -> None:
     sheet.lines([(pieces.label(e.target.label), None)], 12.5, bold=True)
     sheet.lines([(" · ".join(pieces.about(e)), None)], 8, LIGHT.muted)
+    if e.image is None:
+        _texts(sheet, e, limit, k)
+    else:
+        panels(sheet, e, limit, view)
+    sheet.y += 18
+    _bars(sheet, e, limit, k)
+    sheet.y += 8
+    sheet.lines([(pieces.minus(pieces.balance(e, pieces.spec(limit))), None)], 8)
+    for note in e.notes:
+        sheet.lines([(pieces.label(note), None)], 8, LIGHT.muted)
+
+
+def _texts(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
+    """The input part by part, each feature on its colour."""
     parts, backs = pieces.parts(e), _backs(e, limit, k)
     for part in parts:
         sheet.y += 7
@@ -80,12 +95,6 @@ def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
         for i in part.loose:
             loose += [(pieces.label(e.features[i].label), i), ("  ", None)]
         sheet.lines(loose, 10.5, backs=backs)
-    sheet.y += 18
-    _bars(sheet, e, limit, k)
-    sheet.y += 8
-    sheet.lines([(pieces.minus(pieces.balance(e, pieces.spec(limit))), None)], 8)
-    for note in e.notes:
-        sheet.lines([(pieces.label(note), None)], 8, LIGHT.muted)
 
 
 def _backs(e: Explanation, limit: float, k: int) -> dict[int, Back]:

@@ -13,27 +13,33 @@ import numpy as np
 
 from ..explanation import Explanation, Explanations
 from . import colors, pieces, style
+from .html_picture import pictures, several
+from .picture import ONE_SIDED
 
 _SHORT = 12  # a table of so many features is shown whole, a longer one begins with its first ten
 _TALL = 2500  # characters of a text that are shown at once, a longer one scrolls
+_ROWS = 5_000  # rows of a table; the pixels of an image are more
 _STOPS = 24  # the strongest features of a text can be reached by keyboard; all are in the table
 
 
-def page(what: Explanation | Explanations, title: str | None = None) -> str:
+def page(what: Explanation | Explanations, title: str | None = None, view: str = "overlay") -> str:
     """A complete HTML document that needs nothing else and may load nothing else."""
     items = pieces.listed(what)
     if title is None:
         title = f"Why {items[0].target.label}" if len(items) == 1 else f"{len(items)} explanations"
     allowed = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    if any(e.image is not None for e in items):
+        allowed += "; img-src data:"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_safe(title)}</title>\n<style>{style.around()}</style>\n</head>\n<body>\n{fragment(what)}\n</body>\n</html>\n"
+        f"<title>{_safe(title)}</title>\n<style>{style.around()}</style>\n</head>\n<body>\n"
+        f"{fragment(what, view)}\n</body>\n</html>\n"
     )
 
 
-def fragment(what: Explanation | Explanations) -> str:
+def fragment(what: Explanation | Explanations, view: str = "overlay") -> str:
     """HTML to put into any page; its style reaches nothing outside of it."""
     items = pieces.listed(what)
     limits = iter(pieces.limits(items))
@@ -41,29 +47,29 @@ def fragment(what: Explanation | Explanations) -> str:
     if not groups:
         body = '<p class="saywhy-about">No explanations.</p>'
     elif len(groups) == 1:
-        body = _group(groups[0], (), fold=False)
+        body = _group(groups[0], (), False, view)
     else:
         common = pieces.shared(items)
-        blocks = (f'<section class="saywhy-one saywhy-first">{_group(g, common, fold=True)}</section>' for g in groups)
+        blocks = (f'<section class="saywhy-one saywhy-first">{_group(g, common, True, view)}</section>' for g in groups)
         body = _head(f"{len(groups)} inputs", common) + "\n".join(blocks)
     return f'<div class="saywhy-box" lang="en" dir="ltr">\n<style>{style.scoped()}</style>\n{body}\n</div>'
 
 
-def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fold: bool) -> str:
+def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fold: bool, view: str) -> str:
     items = [e for e, _ in group]
     if len(group) == 1:
         e, limit = group[0]
         about = [phrase for phrase in pieces.about(e) if phrase not in common]
-        return _head(e.target.label, about) + _block(e, limit, fold)
+        return _head(e.target.label, about) + _block(e, limit, fold, view)
     shared = pieces.shared(items)
     blocks = "\n".join(
         f'<section class="saywhy-one">{_head(name, [p for p in pieces.about(e) if p not in shared], 4)}'
-        f"{_block(e, limit, fold=True)}</section>"
+        f"{_block(e, limit, True, view)}</section>"
         for (e, limit), name in zip(group, pieces.names(items), strict=True)
     )
-    each = f"<details><summary>Each of the {len(group)} in its text</summary>\n{blocks}</details>"
+    each = f"<details><summary>Each of the {len(group)} in its {_kind(items[0])}</summary>\n{blocks}</details>"
     about = [phrase for phrase in shared if phrase not in common]
-    return _head(f"{len(group)} explanations of one input", about) + _heat(group) + each
+    return _head(f"{len(group)} explanations of one input", about) + _heat(group, view) + each
 
 
 def _head(title: str, about: Sequence[str], level: int = 3) -> str:
@@ -71,15 +77,22 @@ def _head(title: str, about: Sequence[str], level: int = 3) -> str:
     return f'<div class="saywhy-title" role="heading" aria-level="{level}" dir="auto">{_safe(title)}</div>{said}\n'
 
 
-def _block(e: Explanation, limit: float, fold: bool) -> str:
+def _block(e: Explanation, limit: float, fold: bool, view: str) -> str:
     """The input, the key to its colours, how it adds up, the notes and the table (folded away where asked)."""
     table = _table(e, limit, pieces.ranked(e), fold)
-    return "\n".join([_input(e, limit), _key(limit, pieces.spec(limit)), _sums(e, pieces.spec(limit)), table])
+    key = "" if e.image is not None and view in ONE_SIDED else _key(limit, pieces.spec(limit), e.image is not None)
+    return "\n".join([_input(e, limit, view), key, _sums(e, pieces.spec(limit)), table])
 
 
-def _input(e: Explanation, limit: float) -> str:
-    parts = pieces.parts(e)
+def _kind(e: Explanation) -> str:
+    return "text" if e.image is None else "image"
+
+
+def _input(e: Explanation, limit: float, view: str = "overlay") -> str:
     stops = set(pieces.ranked(e)[:_STOPS])
+    if e.image is not None:
+        return pictures(e, limit, stops, view)
+    parts = pieces.parts(e)
     out = []
     for part in parts:
         if len(parts) > 1 or part.name != "text":
@@ -116,12 +129,13 @@ def _paint(score: float, limit: float) -> str:
     return f' saywhy-{"up" if t > 0 else "down"}" style="--saywhy-a:{abs(t):.3f}"'
 
 
-def _key(limit: float, form: str) -> str:
+def _key(limit: float, form: str, strong: bool = False) -> str:
     if limit == 0:
         return '<p class="saywhy-small">All scores are zero, so nothing is coloured.</p>'
     low, high = _number(-limit, form), _number(limit, form)
     return (
-        '<div class="saywhy-key"><span class="saywhy-hidden">Scale of the colours: </span><span>lowers</span>'
+        f'<div class="saywhy-key{" saywhy-strong" if strong else ""}">'
+        '<span class="saywhy-hidden">Scale of the colours: </span><span>lowers</span>'
         '<span class="saywhy-ramp"><span class="saywhy-ends">'
         f"<span>{low}</span><span>0</span><span>{high}</span></span></span><span>raises</span></div>"
     )
@@ -148,11 +162,13 @@ def _table(e: Explanation, limit: float, order: Sequence[int], fold: bool) -> st
     """All features by |score|; of many the first ten, then the others behind a summary."""
     if not order:
         return '<p class="saywhy-small">No features.</p>'
+    order, left_out = order[:_ROWS], len(order[_ROWS:])
+    more = f'<p class="saywhy-small">{left_out:,} weaker features are not listed.</p>' if left_out else ""
     if fold:
-        return f"<details><summary>{len(order):,} features</summary>{_rows(e, limit, order)}</details>"
+        return f"<details><summary>{len(order):,} features</summary>{_rows(e, limit, order)}{more}</details>"
     if len(order) <= _SHORT:
         return _rows(e, limit, order)
-    rest = f"<details><summary>{len(order) - 10:,} more features</summary>{_rows(e, limit, order[10:])}</details>"
+    rest = f"<details><summary>{len(order) - 10:,} more features</summary>{_rows(e, limit, order[10:])}{more}</details>"
     return _rows(e, limit, order[:10]) + rest
 
 
@@ -180,14 +196,14 @@ def _row(e: Explanation, i: int, limit: float, several: bool, falls: bool) -> st
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _heat(group: Sequence[tuple[Explanation, float]]) -> str:
+def _heat(group: Sequence[tuple[Explanation, float]], view: str) -> str:
     """Features in the order of the text by targets, and how each target adds up."""
     items = [e for e, _ in group]
     head = '<th scope="col">feature</th>' + "".join(
         f'<th scope="col" class="saywhy-cell"><bdi>{_safe(name)}</bdi></th>' for name in pieces.names(items)
     )
     rows = []
-    for i, feature in enumerate(items[0].features):
+    for i, feature in enumerate(items[0].features[:_ROWS]):
         cells = "".join(
             f'<td class="saywhy-cell{_paint(float(e.scores[i]), limit)} title="{_safe(pieces.exact(e, i))}">'
             f"{_number(float(e.scores[i]), pieces.spec(limit))}</td>"
@@ -203,13 +219,14 @@ def _heat(group: Sequence[tuple[Explanation, float]]) -> str:
         )
         foot.append(f'<tr><th scope="row" class="saywhy-quiet">{name}</th>{cells}</tr>')
     scales = list(dict.fromkeys((limit, pieces.spec(limit)) for _, limit in group))
-    key = _key(*scales[0]) if len(scales) == 1 else ""
-    return _input(_plain(items[0]), 0.0) + key + _scrolling("Scores for each target", head, rows, foot)
+    key = _key(*scales[0], items[0].image is not None) if len(scales) == 1 else ""
+    given = _input(_plain(items[0]), 0.0) if items[0].image is None else several(group, view)
+    return given + key + _scrolling("Scores for each target", head, rows, foot)
 
 
 def _plain(e: Explanation) -> Explanation:
     """The input without features: only its text."""
-    return Explanation((), np.zeros(0), e.target, e.method, e.value, e.base, texts=e.texts)
+    return Explanation((), np.zeros(0), e.target, e.method, e.value, e.base, texts=e.texts, image=e.image)
 
 
 def _scrolling(caption: str, head: str, rows: Sequence[str], foot: Sequence[str] = ()) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..explanation import Explanation, Explanations
-from ..types import Cost, Feature
+from ..types import Box, Cost, Feature, Floats
 
 Piece: TypeAlias = "tuple[str, int | None]"  # a stretch of text and the index of its feature, if it belongs to one
 
@@ -20,10 +20,13 @@ _UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud8
 _IN_TEXT = re.compile(f"[{_UNSEEN}]")
 _IN_LABEL = re.compile(f"[\t\n{_UNSEEN}]")
 
+OUTLIER = 0.02  # of an image: the share of sum |scores| that may lie beyond the end of the scale
+
 UNSAID = (
     ("overlong", "refuse"),
     ("embedding", "word"),
     ("task", "text-classification"),
+    ("task", "image-classification"),
 )  # options that change nothing unless they are set otherwise
 
 
@@ -57,17 +60,35 @@ def listed(what: Explanation | Explanations) -> list[Explanation]:
 
 def groups(items: Sequence[Explanation]) -> list[list[Explanation]]:
     """Neighbours that explain the same features of the same input, together."""
-    return [list(g) for _, g in groupby(items, key=lambda e: (tuple(e.texts.items()), e.features))]
+    return [list(g) for _, g in groupby(items, key=lambda e: (tuple(e.texts.items()), e.image, e.features))]
 
 
 def limits(items: Sequence[Explanation]) -> list[float]:
     """Where the scale of each explanation ends: the largest |score|, shared by those of one input and unit."""
-    keys = [(tuple(e.texts.items()), e.target.unit) for e in items]
+    keys = [(tuple(e.texts.items()), e.image, e.target.unit) for e in items]
     ends: dict[Any, float] = {}
     for key, e in zip(keys, items, strict=True):
-        finite = np.abs(e.scores[np.isfinite(e.scores)])
-        ends[key] = max(ends.get(key, 0.0), float(finite.max(initial=0.0)))
+        end = end_of_scale(e.scores) if e.image is None else end_of_scale(np.array(list(by_place(e).values())), OUTLIER)
+        ends[key] = max(ends.get(key, 0.0), end)
     return [ends[key] for key in keys]
+
+
+def by_place(e: Explanation) -> dict[Box, float]:
+    """The score at each place in an image: the channels of a pixel have one place, and add up."""
+    out: dict[Box, float] = {}
+    for f, score in zip(e.features, np.nan_to_num(e.scores), strict=True):
+        if f.box is not None:
+            out[f.box] = out.get(f.box, 0.0) + float(score)
+    return out
+
+
+def end_of_scale(scores: Floats, outlier: float = 0.0) -> float:
+    """The largest |score|, or the one that leaves at most the share `outlier` of their sum beyond it."""
+    sizes = np.sort(np.abs(scores[np.isfinite(scores)]))
+    if outlier == 0 or not sizes.sum():
+        return float(sizes.max(initial=0.0))
+    reached = np.cumsum(sizes) >= (1 - outlier) * sizes.sum() * (1 - 1e-12)
+    return float(sizes[int(reached.argmax())])
 
 
 def names(group: Sequence[Explanation]) -> list[str]:
@@ -134,6 +155,26 @@ def excerpt(pieces: Sequence[Piece], keep: Sequence[int], around: int = 60) -> l
     return [*out, (" …", None)] if left_out else out
 
 
+def grid(e: Explanation, most: int, limit: float) -> tuple[Floats, float]:
+    """An image's scores as [rows, columns] with at most `most` columns, and the end of their scale.
+
+    Features that fall into one cell are added up; the scale then ends at the largest sum.
+    """
+    placed = by_place(e)
+    ys, xs = (sorted({box[axis] for box in placed}) for axis in (1, 0))
+    rows, columns = len(ys), len(xs)
+    if columns > most or rows > 2 * most:
+        shrink = max(columns / most, rows / most)
+        rows, columns = max(1, round(rows / shrink)), max(1, round(columns / shrink))
+    row_of = {y: k * rows // len(ys) for k, y in enumerate(ys)}
+    column_of = {x: k * columns // len(xs) for k, x in enumerate(xs)}
+    cells = np.zeros((rows, columns))
+    for box, score in placed.items():
+        cells[row_of[box[1]], column_of[box[0]]] += score
+    together = cells.size < len(placed)
+    return cells, (float(np.abs(cells).max(initial=0.0)) or 1.0) if together else limit
+
+
 def ranked(e: Explanation) -> list[int]:
     """The features' indices by |score|, largest first; equal ones in the order of the text, those not a number last."""
     return [int(i) for i in np.argsort(-np.nan_to_num(np.abs(e.scores), nan=-1.0), kind="stable")]
@@ -185,7 +226,8 @@ def about(e: Explanation) -> list[str]:
     """What the model predicts, the method and its options, each a phrase."""
     out = []
     if e.prediction is not None:
-        sure = "" if e.probability is None else f" ({e.probability:.1%})"
+        plain = e.target.unit in ("score", "cosine", "dot")  # numbers that are no probabilities
+        sure = "" if e.probability is None else f" ({e.probability:.3g})" if plain else f" ({e.probability:.1%})"
         out.append(f"predicted {label(e.prediction)}{sure}")
     return [
         *out,

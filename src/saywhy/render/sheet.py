@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from .colors import LIGHT
 from .pieces import Piece
@@ -79,6 +79,24 @@ class Sheet:
         def mark(whole: float) -> Artist:
             xs, ys = [start[0], end[0]], [whole - start[1], whole - end[1]]
             return Line2D(xs, ys, color=color, lw=width, solid_capstyle="butt", gid=name)
+
+        self.marks.append(mark)
+
+    def image(self, corner: Point, size: Point, pixels: Any) -> None:
+        """Draws pixels [H, W, 3 or 4] into a rectangle of this width and height below and to the right of its corner."""
+        from matplotlib.image import BboxImage
+        from matplotlib.transforms import Bbox
+
+        (x, y), (across, down) = corner, size
+
+        def mark(whole: float) -> Artist:
+            def at(renderer: Any) -> Bbox:
+                unit = renderer.points_to_pixels(1.0)
+                return Bbox.from_bounds(x * unit, (whole - y - down) * unit, across * unit, down * unit)
+
+            drawn = BboxImage(at, interpolation="nearest", resample=False)
+            drawn.set_data(pixels)
+            return drawn
 
         self.marks.append(mark)
 

@@ -62,6 +62,25 @@ _WORDS = """
 }
 """
 
+_PICTURES = """
+.saywhy-box .saywhy-pictures { display: flex; flex-wrap: wrap; gap: 1.2em; margin: 1.2em 0 1.4em; }
+.saywhy-box .saywhy-picture { flex: 0 1 23em; min-width: 12em; margin: 0; padding: 0; }
+.saywhy-box .saywhy-many .saywhy-picture { flex-basis: 13.5em; }
+.saywhy-box .saywhy-stage { position: relative; line-height: 0; }
+.saywhy-box .saywhy-stage img { display: block; width: 100%; height: auto; margin: 0; border-radius: 3px; }
+.saywhy-box .saywhy-picture figcaption { margin: .4em 0 0; color: var(--saywhy-muted); font-size: .85em; }
+.saywhy-box .saywhy-patch { position: absolute; line-height: 1.45; }
+.saywhy-box .saywhy-patch:hover, .saywhy-box .saywhy-patch:focus {
+  outline: 2px solid #fff; box-shadow: 0 0 0 4px #000; z-index: 1;
+}
+.saywhy-box .saywhy-patch:hover::after, .saywhy-box .saywhy-patch:focus::after {
+  content: attr(data-saywhy); position: absolute; z-index: 2; left: -2px; top: calc(100% + 7px); width: max-content;
+  max-width: 22em; padding: .3em .65em; border-radius: 5px; background: var(--saywhy-ink); color: var(--saywhy-paper);
+  font-size: 13px; pointer-events: none;
+}
+.saywhy-box .saywhy-patch.saywhy-leftward::after { left: auto; right: -2px; }
+"""
+
 _NUMBERS = """
 .saywhy-box .saywhy-key { display: flex; gap: .8em; margin: 0 0 1.5em; font-size: .85em; color: var(--saywhy-muted); }
 .saywhy-box .saywhy-ramp { display: block; width: 15em; }
@@ -69,6 +88,9 @@ _NUMBERS = """
   content: ""; display: block; height: .8em; margin: .3em 0 .2em; border-radius: 2px;
   background: linear-gradient(90deg, rgb(var(--saywhy-down)), var(--saywhy-paper) 50%, rgb(var(--saywhy-up)));
   box-shadow: inset 0 0 0 1px var(--saywhy-line);
+}
+.saywhy-box .saywhy-strong .saywhy-ramp::before {
+  background: linear-gradient(90deg, #c4530f, #fff 50%, #186bc5);
 }
 .saywhy-box .saywhy-ends { display: flex; justify-content: space-between; }
 .saywhy-box .saywhy-ends > span { flex: 1; text-align: center; }
@@ -155,7 +177,7 @@ def scoped() -> str:
         f"{light} {{ color-scheme: light; {_tokens(LIGHT)} }}\n"
         f"{dark} {{ color-scheme: dark; {_tokens(DARK)} }}"
     )
-    return schemes + _BOX + _WORDS + _NUMBERS + _TABLES
+    return schemes + _BOX + _WORDS + _PICTURES + _NUMBERS + _TABLES
 
 
 def around() -> str:

@@ -25,6 +25,7 @@ from . import colors, pieces
 TOP = 10  # rows of a table, unless the caller says
 _LONG = 1600  # characters of a text that are still shown whole
 _HALF = 10  # cells of a bar on each side of zero
+_CELLS = 24  # cells of an image in a row, three letters each
 _FAINT, _WEAK = 0.05, 0.25  # shares of the scale: less is not coloured, less colours only the letters
 _BOLD, _QUIET = Style(bold=True), Style(dim=True)
 _ASCII = str.maketrans({"·": "|", "±": "+/-", "│": "|", "█": "#", "▌": "#", "▐": "#", "…": "...", "−": "-", "Σ": "sum"})
@@ -114,6 +115,8 @@ def _note(note: str) -> RenderableType:
 def _text(e: Explanation, limit: float, top: int) -> list[RenderableType]:
     """The input in its own spacing, each feature on its colour; a long text in excerpts around the strongest."""
     out: list[RenderableType] = []
+    if e.image is not None:
+        return [Padding(row, (0, 2)) for row in _grid(e, limit)]
     parts = pieces.parts(e)
     for part in parts:
         if len(parts) > 1:
@@ -133,9 +136,30 @@ def _text(e: Explanation, limit: float, top: int) -> list[RenderableType]:
     return out
 
 
+def _grid(e: Explanation, limit: float) -> list[Text]:
+    """What is explained of an image, seen from afar: + raises and - lowers, doubled where it is much."""
+    wide, high = e.image.size if e.image is not None else (1, 1)
+    frame = Text(f"the image, {wide:,} x {high:,} pixels", _QUIET)
+    if limit == 0:
+        return [frame]
+    cells, limit = pieces.grid(e, _CELLS, limit)
+    rows = [Text.assemble(*((_sign(t), _tint(t)) for t in cells_of_row / limit)) for cells_of_row in cells]
+    return [frame, *rows, Text("++ and + raise, -- and - lower", _QUIET)]
+
+
+def _sign(t: float) -> str:
+    if abs(t) < _FAINT * 2:
+        return " · "
+    sign = "+" if t > 0 else "-"
+    return f"{sign * 2} " if abs(t) >= 0.5 else f" {sign} "
+
+
 def _paint(e: Explanation, i: int | None, limit: float) -> Style:
     """How a score looks: nothing if it is faint, coloured letters if it is weak, else letters on a colour."""
-    t = 0.0 if i is None else colors.strength(float(e.scores[i]), limit)
+    return _tint(0.0 if i is None else colors.strength(float(e.scores[i]), limit))
+
+
+def _tint(t: float) -> Style:
     if abs(t) < _FAINT:
         return Style()
     if abs(t) < _WEAK:

@@ -47,6 +47,7 @@ class Task(Protocol):
 
     name: str
     head: str  # the row of models.heads.HEADS that it reads
+    grain: str = "word"  # the features where `by` does not say
     steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
 
     def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
@@ -91,6 +92,7 @@ class Task(Protocol):
 def _rows() -> Mapping[str, Task]:
     from .classification import TextClassification
     from .generation import TextGeneration
+    from .image import ImageClassification
     from .masked import FillMask
     from .question import QuestionAnswering
     from .similarity import SentenceSimilarity
@@ -105,6 +107,7 @@ def _rows() -> Mapping[str, Task]:
         FillMask(),
         SentenceSimilarity(),
         TextGeneration(),
+        ImageClassification(),
     )
     return {task.name: task for task in rows}
 

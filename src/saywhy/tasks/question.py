@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _UNITS = ("logit", "log-prob", "prob")
 _ENDS = ("answer", "start", "end")
+_CANDIDATES = 12  # spans of a window that are looked at, as the transformers pipeline does
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class QuestionAnswering(Task):
 
     Given: (question, context) or {"question": …, "context": …}. A target is "answer" (start and end together), "start" or
     "end" of the answer that the model picks, or an answer of your own: a piece of the context, or its (start, end) there.
-    Probabilities are over the context's tokens, and the answer's is their product, as the transformers pipeline gives it.
+    Probabilities are over the context's tokens, and a span's is their product. `predict` gives the pipeline's, which adds up the
+    spans that read the same in whole words; explained is the likeliest of those.
     """
 
     max_answer_tokens: int = 15
@@ -97,16 +99,25 @@ class QuestionAnswering(Task):
         return held[0], held[-1]
 
     def answer(self, case: Case) -> tuple[tuple[int, int], float]:
-        """The (first, last) position of the likeliest answer within the context, and its probability."""
+        """The (first, last) position of the likeliest answer within the context, and its probability.
+
+        As the transformers pipeline picks it: of the likeliest spans of tokens (12 a window), those that read the same in
+        whole words are one answer and add up; of the best answer the likeliest span is given.
+        """
         probs = _logp(case, case.output[None]).exp()[0]  # [S, 2], of windows [W, S, 2]
         context = _context(case)
-        best: tuple[tuple[int, int], float] = ((0, 0), -1.0)
+        found: dict[str, tuple[tuple[int, int], float]] = {}
         for window in probs if probs.dim() == 3 else probs[None]:
             start, end = torch.where(context, window[:, 0], 0.0), torch.where(context, window[:, 1], 0.0)
             joint = (start[:, None] * end[None]).triu().tril(self.max_answer_tokens - 1)
-            i, j = divmod(int(joint.argmax()), len(context))
-            best = max(best, ((i, j), float(joint[i, j])), key=lambda found: found[1])
-        return best
+            top = joint.flatten().topk(min(_CANDIDATES, joint.numel()))
+            for prob, place in zip(top.values.tolist(), top.indices.tolist(), strict=True):
+                i, j = divmod(place, len(context))
+                if context[i] and context[j]:
+                    text = self._text(case, (i, 0, j, 1)).casefold()
+                    first, total = found.get(text, ((i, j), 0.0))
+                    found[text] = (first, total + prob)
+        return max(found.values(), key=lambda answer: answer[1])
 
     def span(self, case: Case, start: int, end: int) -> tuple[int, int]:
         """The characters of an answer in the context, whole words of the tokenizer."""

@@ -5,6 +5,7 @@
 
 from .attributions import Attributions, LIGAttributions
 from .explainer import BaseExplainer
+from .image import ImageClassificationExplainer
 from .question import QuestionAnsweringExplainer
 from .sequence import (
     MultiLabelClassificationExplainer,
@@ -17,6 +18,7 @@ from .zero_shot import ZeroShotClassificationExplainer
 __all__ = [
     "Attributions",
     "BaseExplainer",
+    "ImageClassificationExplainer",
     "LIGAttributions",
     "MultiLabelClassificationExplainer",
     "PairwiseSequenceClassificationExplainer",
