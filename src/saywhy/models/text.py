@@ -22,8 +22,6 @@ from .still import held_still
 from .tokens import Tokens, tokenised
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
