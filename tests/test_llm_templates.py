@@ -10,7 +10,7 @@ import pytest
 
 import saywhy
 from saywhy.errors import InputError, MethodError, OptionError, SaywhyError
-from saywhy.llm import Chat, Template, probe
+from saywhy.llm import Chat, Template, in_context, probe
 from tiny_lm import language_model, straight
 
 TEXT = "{name} from {country} applied. They"
@@ -277,3 +277,24 @@ class TestProbe:
             probe(explainer(), TEXT, {"name": "abc", "country": ["d"]}, TARGET)
         with pytest.raises(OptionError, match="needs the target"):
             probe(explainer(), TEXT, {"name": ["a"], "country": ["d"]})
+
+
+class TestInContext:
+    def test_every_token_can_be_chosen_without_a_script(self):
+        tokens = explainer().each_target({"prompt": "<b>the</b> movie", "continuation": " was <i>"}, method="occlusion")
+        page = in_context(tokens)
+        assert page.count('type="radio"') == len(tokens) == page.count('class="v"')
+        assert "<script" not in page
+        assert "<b>" not in page
+        assert "<i>" not in page
+        assert page.count(" checked>") == 1
+        with pytest.raises(InputError, match="one prompt"):
+            in_context([*tokens, explainer()("other", target=" x", method="occlusion")])
+        with pytest.raises(InputError, match="one prompt"):
+            in_context([])
+
+    def test_slots(self):
+        tokens = explainer().each_target(
+            {"prompt": Template(TEXT, VALUES, BASELINES), "continuation": TARGET}, method="shapley_values"
+        )
+        assert "slot:name: Georg" in in_context(tokens)

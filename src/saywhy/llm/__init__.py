@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from .chat import Chat
+from .context import in_context
 from .probe import Probe, probe
 from .template import Template
 
-__all__ = ["Chat", "Probe", "Template", "probe"]
+__all__ = ["Chat", "Probe", "Template", "in_context", "probe"]

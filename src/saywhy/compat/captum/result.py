@@ -97,7 +97,10 @@ class LLMAttributionResult:
         return shown(bars(self.seq_attr, self.input_tokens), show)
 
     def _repr_html_(self) -> str:
-        return "" if self.explanations is None else self.explanations._repr_html_()
+        """The continuation token by token, with the prompt as each token sees it."""
+        from ...llm.context import context_of
+
+        return "" if self.explanations is None else context_of(self.explanations)
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}={getattr(self, name)}" for name in ("input_tokens", "output_tokens", "seq_attr"))
