@@ -44,17 +44,17 @@ def prompt(
     ] = False,
 ) -> None:
     """Explain which slots of a prompt made a language model say what it said."""
-    from .cli import _format, _put
+    from .cli_io import put, style_of
     from .explain import Explainer
     from .llm.command import Asked, answered, cost_of, probed, template_of
 
-    style = None if probe else _format(None, output)
+    style = None if probe else style_of(None, output)
     template = template_of(text, values, baseline or [])
     asked = Asked(method, target, against, unit, tokens)
     explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
     typer.echo(f"{cost_of(template, asked, probe):,} prompts to score with {explainer.model.name}", err=True)
     if style is not None:
-        _put(answered(explainer, template, asked), style, output, 10)
+        put(answered(explainer, template, asked), style, output, 10)
         return
     found = probed(explainer, template, asked)
     if output is None:
