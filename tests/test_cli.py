@@ -114,6 +114,7 @@ def test_methods_lists_the_whole_table(here):
         (["explain", "good", "--nonsense"], None, "No such option"),
         (["explain", "good", "--all-labels", "--target", "0"], None, "--all"),
         (["explain", "good", "--question", "why"], None, "belong together"),
+        (["explain", "good", "--value", "source"], None, "COLUMN=VALUE"),
         (["explain", "good", "--task", "fill-masks"], None, "Did you mean 'fill-mask'"),
     ],
 )

@@ -18,6 +18,7 @@ from saywhy.tasks import TASKS, Case
 from saywhy.tasks.question import QuestionAnswering
 from saywhy.tasks.tokens import TokenClassification
 from saywhy.tasks.zero_shot import ZeroShotClassification
+from tiny_lm import language_model
 
 LABELS = ("love", "a terrible movie", "night")
 TEXT = "I love you, the movie was a lovely mess"
@@ -28,13 +29,17 @@ GIVEN = {
     "question-answering": [("What was good?", "the movie was good, the day was lovely"), ("Why?", "Nobody knows.")],
     "fill-mask": ["I [MASK] you, I like you", "a [MASK] , predictable [MASK]"],
     "sentence-similarity": [("I love you", "I also like you, kinda"), ("a dull mess", "a lovely day")],
+    "text-generation": [{"prompt": "I love you, the", "continuation": " movie was"}, {"prompt": "a", "continuation": " b"}],
 }  # fmt: skip
 HEAD = {"text-classification": None, "zero-shot-classification": "labels", "token-classification": "tokens",
-        "question-answering": "span", "fill-mask": "blanks", "sentence-similarity": "vector"}  # fmt: skip
+        "question-answering": "span", "fill-mask": "blanks", "sentence-similarity": "vector",
+        "text-generation": "next"}  # fmt: skip
 TEXT_TASKS = [name for name in TASKS if name in GIVEN]
 
 
 def made(task, name="bert"):
+    if task == "text-generation":
+        return saywhy.Explainer(*language_model("Llama"))
     model, tokenizer = tiny(name) if HEAD[task] is None else headed(name, HEAD[task])
     return saywhy.Explainer(model, tokenizer, task=task)
 
@@ -51,7 +56,7 @@ def test_everything_present_is_what_the_tokenizer_makes(task):
         assert all(encoding.texts[f.part][slice(*f.span)] == f.label for f in encoding.features)
         row = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
         ids = [part.ids.tolist() for part in (row if isinstance(row, tuple) else (row,))]
-        texts = list(encoding.texts.values())
+        texts = list(encoding.texts.values())[: 1 if task == "text-generation" else 2]
         if task == "sentence-similarity":
             expected = [explainer.model.tokenizer(text)["input_ids"] for text in texts]
         elif task == "zero-shot-classification":
@@ -80,7 +85,8 @@ def test_many_inputs_give_the_numbers_of_one_alone(task, method):
 @pytest.mark.parametrize("task", TEXT_TASKS)
 def test_shapley_values_and_integrated_gradients_share_both_ends_in_every_unit(task):
     explainer = made(task)
-    units = ("cosine", "dot") if task == "sentence-similarity" else ("logit", "prob", "log-prob")
+    own = {"sentence-similarity": ("cosine", "dot"), "text-generation": ("prob", "log-prob")}
+    units = own.get(task, ("logit", "prob", "log-prob"))
     for unit, given in itertools.product(units, GIVEN[task]):
         shapley = explainer(given, method="shapley_sampling", permutations=2, unit=unit)
         gradients = explainer(given, unit=unit, budget=400)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import __version__, cli_image
+from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
+from .cli_prompt import prompt
 from .cli_train import train
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from .explain import Explainer
-    from .explanation import Explanation, Explanations
 
 EXAMPLES = """Examples:
 
@@ -33,6 +30,8 @@ EXAMPLES = """Examples:
 
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
 
+  saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --baseline country=Togo,Tonga \\
+    --target " were rejected" --model my-language-model
   saywhy image cat.jpg --model my-image-folder -o why.png
 
   saywhy train reviews.csv --text review --label stars -o my-folder
@@ -54,14 +53,6 @@ app = typer.Typer(
 app.command(epilog=cli_image.EXAMPLES)(cli_image.image)
 
 
-class Format(str, Enum):
-    terminal = "terminal"
-    html = "html"
-    json = "json"
-    svg = "svg"
-    png = "png"
-
-
 def _version(shown: bool) -> None:
     if shown:
         typer.echo(f"saywhy {__version__}")
@@ -69,6 +60,7 @@ def _version(shown: bool) -> None:
 
 
 app.command()(train)
+app.command()(prompt)
 
 
 @app.callback()
@@ -90,6 +82,10 @@ TaskName = Annotated[
 Pair = Annotated[str | None, typer.Option(help="The second text of a pair.")]
 Question = Annotated[str | None, typer.Option(help="A question, to be answered from --context.")]
 Context = Annotated[str | None, typer.Option(help="The text that answers --question; '-' reads standard input.")]
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--value", metavar="COLUMN=VALUE", help="A value beside the text, for a classifier of yours."),
+]
 Labels = Annotated[str | None, typer.Option(help="What zero-shot classification chooses from: a,b,c.")]
 Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")]
 Target = Annotated[
@@ -101,7 +97,7 @@ Every = Annotated[
     bool, typer.Option("--all", "--all-labels", help="Explain every label, token or end, from the same model calls.")
 ]
 Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="word, token, sentence or focus.")]
+By = Annotated[str, typer.Option(help="word, token, sentence, line, paragraph or focus.")]
 Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero or drop.")]
 Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
 Embedding = Annotated[str, typer.Option(help="The embeddings that gradients follow: word, position or token_type.")]
@@ -120,6 +116,7 @@ def explain(
     pair: Pair = None,
     question: Question = None,
     context: Context = None,
+    value: Column = None,
     labels: Labels = None,
     method: Name = None,
     target: Target = None,
@@ -137,18 +134,18 @@ def explain(
     trust_remote_code: Trust = False,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
-    given, style = _given(text, pair, question, context), _format(format, output)
+    given, style = given_by(text, pair, question, context, value or []), style_of(format, output)
     settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent}
     settings |= {"overlong": overlong, "embedding": embedding}
-    settings |= _options(option or [], {*settings, "target", "against", "progress"})
+    settings |= options_of(option or [], {*settings, "target", "against", "progress"})
     if all_targets and (target is not None or against is not None):
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")
     guessed = "question-answering" if question else "zero-shot-classification" if labels else None
     explainer = _explainer(model, task or guessed, labels, trust_remote_code)
     if not all_targets:
         known = explainer.model.labels
-        settings |= {"target": _label(target, known), "against": _label(against, known)}
-    _put((explainer.each_target if all_targets else explainer)(given, **settings), style, output, top)
+        settings |= {"target": label_of(target, known), "against": label_of(against, known)}
+    put((explainer.each_target if all_targets else explainer)(given, **settings), style, output, top)
 
 
 def _explainer(model: str | None, task: str | None, labels: str | None, trust: bool) -> Explainer:
@@ -175,7 +172,7 @@ def tasks() -> None:
     for name, task in TASKS.items():
         told = (inspect.getdoc(type(task)) or "").split("\n\n")
         table.add_row(name, Plain(" ".join("\n".join(told[:2]).split())))
-    _console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -191,92 +188,7 @@ def methods() -> None:
         table.add_column(name, no_wrap=name == "method")
     for row in METHODS.values():
         table.add_row(row.name, row.family, row.cost, "yes" if row.complete else "", row.summary, row.source)
-    _console().print(table)
-
-
-def _given(text: str | None, pair: str | None, question: str | None, context: str | None) -> Any:
-    """The input: a text, a pair, or a question with its context."""
-    if question is None and context is None:
-        return _text(text) if pair is None else (_text(text), pair)
-    if question is None or context is None or text is not None or pair is not None:
-        raise typer.BadParameter("--question and --context belong together, without TEXT or --pair.")
-    return {"question": question, "context": _text(context)}
-
-
-def _text(text: str | None) -> str:
-    if text is not None and text != "-":
-        return text
-    if sys.stdin.isatty():
-        raise typer.BadParameter('give a TEXT, or pipe one in: echo "..." | saywhy explain')
-    data = sys.stdin.buffer.read()
-    try:
-        return data.decode("utf-8").rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"standard input is not UTF-8 text: {error}") from None
-
-
-def _format(wanted: Format | None, output: Path | None) -> Format:
-    endings = {
-        ".html": Format.html,
-        ".json": Format.json,
-        ".svg": Format.svg,
-        ".png": Format.png,
-        ".txt": Format.terminal,
-    }
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
-    if wanted is None and output is not None:
-        if output.suffix.lower() not in endings:
-            raise typer.BadParameter(f"-o {output}: the ending must be one of {', '.join(endings)}, or give --format.")
-        return endings[output.suffix.lower()]
-    if wanted is Format.png and output is None and sys.stdout.isatty():
-        raise typer.BadParameter("a PNG does not belong on a terminal: give -o FILE, or pipe it.")
-    return wanted or Format.terminal
-
-
-def _options(pairs: list[str], taken: set[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs for the method; a name that has an option of its own is refused."""
-    import ast
-
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"--option {pair!r}: write NAME=VALUE, for example steps=50.")
-        if name in taken:
-            raise typer.BadParameter(f"--option {name}=…: write --{name} instead; --option is for the method's own.")
-        try:
-            options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[name] = value
-    return options
-
-
-def _label(given: str | None, labels: Sequence[str]) -> str | int | None:
-    """A label by its name, else by its index: a label may be called "1"."""
-    return int(given) if given is not None and given not in labels and given.isdigit() else given
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-
-
-def _put(what: Explanation | Explanations, style: Format, output: Path | None, top: int, view: str = "overlay") -> None:
-    from . import io
-
-    if output is not None:
-        ending = "txt" if style is Format.terminal else style.value
-        io.write(output, io.content(what, f".{ending}", view))
-        typer.echo(f"wrote {output}", err=True)
-    elif style is Format.terminal:
-        from .render.terminal import show
-
-        show(what, _console(), top)
-    else:
-        sys.stdout.buffer.write(io.content(what, f".{style.value}", view))
-        sys.stdout.buffer.flush()
+    console().print(table)
 
 
 def main() -> None:

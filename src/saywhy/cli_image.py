@@ -60,24 +60,24 @@ def image(
     trust_remote_code: Trust = False,
 ) -> None:
     """Explain what a model sees in an image: which parts push the number up or down."""
-    from . import cli
+    from . import cli_io
 
-    style = cli._format(None, output)
+    style = cli_io.style_of(None, output)
     if model is None:
         raise typer.BadParameter("there is no image model in the package: give --model, a Hugging Face id or a folder.")
     if all_labels and (target is not None or against is not None):
         raise typer.BadParameter("--all explains every label; leave out --target and --against.")
     settings: dict[str, Any] = {"method": method, "unit": unit, "by": _grain(by), "absent": absent}
-    settings |= cli._options(option or [], {*settings, "target", "against", "progress"})
+    settings |= cli_io.options_of(option or [], {*settings, "target", "against", "progress"})
     from .explain import Explainer
 
     explainer = Explainer(model, task="image-classification", trust_remote_code=trust_remote_code)
     if not all_labels:
         known = explainer.model.labels
-        settings |= {"target": cli._label(target, known), "against": cli._label(against, known)}
+        settings |= {"target": cli_io.label_of(target, known), "against": cli_io.label_of(against, known)}
     given = sys.stdin.buffer.read() if str(file) == "-" else file
     found = (explainer.each_target if all_labels else explainer)(given, **settings)
-    cli._put(found, style, output, top, view.value)
+    cli_io.put(found, style, output, top, view.value)
 
 
 def _grain(by: str) -> str | tuple[int, int]:

@@ -93,17 +93,18 @@ class Explainer:
         `method`: a name in METHODS or a generator function; by default integrated_gradients, and kernel_shap where there are
         no gradients. `target`: a label by name or index, or what else the task can explain; by default what the model
         predicts; with `against`, why the target rather than that. `unit`: "logit" (default), "log-prob", "prob" or
-        "log-odds". `by`: "word", "token", "sentence", "focus" (sentences, then the words of those that matter) or spans
-        [(start, end), …]; for an image "patch", "pixel", "channel" or (rows, columns). `absent`: what takes a missing
-        feature's place: "mask", "pad", "unk", "zero" or "drop"; in an image "mean", "black", "white" or "blur".
+        "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of those that
+        matter) or spans [(start, end), …]; for a chat "message"; for an image "patch", "pixel", "channel" or (rows, columns).
+        `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop"; in an image "mean", "black",
+        "white" or "blur".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
         "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.
         """
-        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = self.ask(method, look, target, against, unit, options)
         many = isinstance(given, list)
-        inputs = list(given) if many else [given]
+        inputs = [self.task.joined(each, [target], against) for each in (given if many else [given])]
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
+        ask = self.ask(method, look, target, against, unit, options, **_kind(inputs))
         self._check(inputs, ask, many)
         found = tuple(each[0] for each in self._explained(inputs, ask, [target], len(inputs), progress))
         return Explanations(found) if many else found[0]
@@ -133,10 +134,11 @@ class Explainer:
         """
         if targets is not None and not targets:
             raise OptionError("`targets` is empty: name at least one, or leave it out for all of them.")
-        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = self.ask(method, look, None if targets is None else targets[0], None, unit, options)
         many = isinstance(given, list)
-        inputs = list(given) if many else [given]
+        inputs = [self.task.joined(each, targets, None) for each in (given if many else [given])]
+        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
+        first = None if targets is None else targets[0]
+        ask = self.ask(method, look, first, None, unit, options, **_kind(inputs))
         self._check(inputs, ask, many)
         wanted = None if targets is None else list(targets)
         found = [Explanations(tuple(e)) for e in self._explained(inputs, ask, wanted, len(inputs), progress)]
@@ -159,14 +161,16 @@ class Explainer:
         """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like."""
         look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         ask = self.ask(method, look, target, against, unit, options)
-        return (each[0] for each in self._explained(inputs, ask, [target], None, False))
+        given = (self.task.joined(each, [target], against) for each in inputs)
+        return (each[0] for each in self._explained(given, ask, [target], None, False))
 
-    def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str, float | None]]:
+    def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str | None, float | None]]:
         """What the model says of each input, and its probability (or score), as the model itself gives them."""
         look = Look(self.task.grain, self.model.absences[0], overlong)
         engine, out = Engine(self.model, self.batch_tokens), []
         for start in range(0, len(inputs), WINDOW):
-            encodings = [self.task.encode(self.model, given, look) for given in inputs[start : start + WINDOW]]
+            window = [self.task.finished(self.model, given) for given in inputs[start : start + WINDOW]]
+            encodings = [self.task.encode(self.model, given, look) for given in window]
             outputs = engine.outputs([(e, Seen(), ends(len(e.features))[:1]) for e in encodings])
             cases = [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
             out += [self.task.says(case) for case in cases]
@@ -180,16 +184,22 @@ class Explainer:
         against: WantedTarget,
         unit: str | None,
         options: Mapping[str, Any],
+        slotted: bool = False,
+        smooth: bool = True,
     ) -> Ask:
-        """Everything asked for, checked; unknown names are refused with the nearest match, before any input is read."""
+        """Everything asked for, checked; unknown names are refused with the nearest match, before any input is read.
+
+        `slotted`: the inputs are templates, whose slots have baselines of their own; `smooth`: gradients can follow them.
+        """
         if method is None:
-            method = "integrated_gradients" if self.model.differentiable and look.absent != "drop" else "kernel_shap"
+            followed = smooth and self.model.differentiable and look.absent != "drop"
+            method = "integrated_gradients" if followed else "kernel_shap"
         row = method_named(method)
         checked_options(row, options)
         if look.overlong not in OVERLONG:
             raise unknown("value of `overlong`", look.overlong, OVERLONG)
         self._sees(row)
-        look = replace(look, absent=self._absence(look, row))
+        look = _filled(look, row, smooth) if slotted else replace(look, absent=self._absence(look, row))
         named, held = ([target], against) if target is not None else ([against], None)
         self.task.targets(Case(self.model), named, held, unit)  # refuses unknown labels and units now
         return Ask(row, dict(options), look, target, against, unit)
@@ -256,6 +266,28 @@ class Explainer:
             while window := list(islice(source, WINDOW)):
                 yield from line.explain(window, wanted)
                 tick(len(window), 0)
+
+
+def _kind(inputs: Sequence[Any]) -> dict[str, bool]:
+    """Are the inputs templates (all of a call, or none), and can gradients follow their features?"""
+    slotted = {bool(getattr(each, "slotted", False)) for each in inputs}
+    if len(slotted) > 1:
+        raise InputError("Templates and texts are explained in calls of their own: their features are not alike.")
+    return {"slotted": True in slotted, "smooth": all(getattr(each, "smooth", True) for each in inputs)}
+
+
+def _filled(look: Look, method: Method, smooth: bool) -> Look:
+    """How a template is looked at: by its slots, whose baselines take their place."""
+    if look.absent or look.by != "word":
+        raise OptionError(
+            "A template's features are its slots, and their baselines stand in for them: no `by`, no `absent`."
+        )
+    if method.gradients and not smooth:
+        raise MethodError(
+            f"{method.name} follows gradients, and a slot's text changes length. Use a coalition method, for example "
+            "'shapley_values' or 'kernel_shap'."
+        )
+    return replace(look, by="slot", absent="baseline")
 
 
 def _few_enough(n: int, method: Method) -> None:

@@ -13,7 +13,7 @@ from .types import Feature, Ints
 
 Span: TypeAlias = "tuple[int, int]"
 Granularity: TypeAlias = "str | tuple[int, int] | Sequence[Span] | Mapping[str, Sequence[Span]]"
-GRANULARITIES = ("word", "token", "sentence", "focus")
+GRANULARITIES = ("word", "token", "sentence", "focus", "line", "paragraph")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.
 _WORD = regex.compile(
@@ -44,6 +44,17 @@ def sentences(text: str) -> list[Span]:
     return spans
 
 
+def lines(text: str) -> list[Span]:
+    """The lines of a text that are not blank."""
+    return [span for m in regex.finditer(r"[^\n\r]+", text) if (span := _trim(text, m.span()))[0] < span[1]]
+
+
+def paragraphs(text: str) -> list[Span]:
+    """The paragraphs of a text: what blank lines part."""
+    ends = [0, *(place for m in regex.finditer(r"\n\s*\n", text) for place in m.span()), len(text)]
+    return [span for a, b in zip(ends[::2], ends[1::2], strict=True) if (span := _trim(text, (a, b)))[0] < span[1]]
+
+
 def _trim(text: str, span: Span) -> Span:
     start, end = span
     while start < end and text[start].isspace():
@@ -60,7 +71,9 @@ def segments(text: str, by: Granularity, part: str) -> list[Span] | None:
             raise unknown("granularity `by`", by, GRANULARITIES)
         if by == "token":
             return None
-        return words(text) if by == "word" else sentences(text)  # focus begins with sentences
+        return {"word": words, "line": lines, "paragraph": paragraphs}.get(by, sentences)(
+            text
+        )  # focus: sentences first
     if isinstance(by, Mapping):
         if part not in by:
             raise unknown("part in `by`: it names", part, by)

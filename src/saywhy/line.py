@@ -44,6 +44,7 @@ class Line:
 
     def explain(self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         """For each input an explanation of each target wanted; None wants all that the task says of an input."""
+        window = [self.task.finished(self.model, given) for given in window]
         if self.ask.look.by != "focus":
             return self._explain(window, wanted, [self.ask.look] * len(window))
         coarse = self._explain(window, wanted, [replace(self.ask.look, by="sentence")] * len(window))

@@ -63,10 +63,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Held:
-    """What of an input is always there: whole parts, and every token of one id. It belongs to no feature."""
+    """What of an input is always there: whole parts, every token of some ids, all that lies outside some spans.
+
+    It belongs to no feature.
+    """
 
     parts: tuple[str, ...] = ()
     token: int | None = None
+    special: tuple[int, ...] = ()
+    within: tuple[tuple[int, int], ...] | None = None  # where features may lie; None is anywhere
+
+    def holds(self, token: int, span: tuple[int, int]) -> bool:
+        """Is the token of this id at [start, end) always there?"""
+        if token == self.token or token in self.special:
+            return True
+        return self.within is not None and not any(a < span[1] and span[0] < b for a, b in self.within)
 
 
 @dataclass(frozen=True, eq=False)

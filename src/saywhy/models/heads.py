@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,41 @@ def _vector(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) 
     return torch.stack([pool[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
 
 
+def _next(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
+    """[T] each: the log-probability of every token of the row's continuation, then zeros up to the row's width"""
+    logits = _shaped(_member(out, "logits"), (len(rows), None, None), "AutoModelForCausalLM")
+    found = []
+    for b, row in enumerate(rows):
+        goal = torch.as_tensor(row.goal, device=logits.device)[:, None]
+        told = logits[b, at[b]].float().log_softmax(-1).gather(-1, goal)[:, 0]
+        found.append(torch.nn.functional.pad(told, (0, row.width - len(told))))
+    return found
+
+
+@contextmanager
+def vocabulary_at(model: Any, places: Tensor) -> Iterator[list[bool]]:
+    """While inside, only the hidden states at `places` [B, T] go through the vocabulary; says whether they did.
+
+    The logits are then [B, T, V], and [B, S, V] never exists. The hook is always removed.
+    """
+    done: list[bool] = []
+    last = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+
+    def cut(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if done or not args or not isinstance(args[0], Tensor) or args[0].dim() != 3 or len(args[0]) != len(places):
+            return None
+        done.append(True)
+        rows = torch.arange(len(places), device=args[0].device)[:, None]
+        return (args[0][rows, places.to(args[0].device)], *args[1:])
+
+    hook = None if last is None else last.register_forward_pre_hook(cut)
+    try:
+        yield done
+    finally:
+        if hook is not None:
+            hook.remove()
+
+
 def _placed(output: Tensor, row: Row) -> Tensor:
     """A window's outputs at their places in the whole input, -inf where it saw nothing."""
     if row.places is None:
@@ -110,6 +146,7 @@ HEADS: Mapping[str, Head] = {
     "tokens": Head("AutoModelForTokenClassification", ("ForTokenClassification",), _tokens),
     "span": Head("AutoModelForQuestionAnswering", ("ForQuestionAnswering", "ForQuestionAnsweringSimple"), _span),
     "blanks": Head("AutoModelForMaskedLM", ("ForMaskedLM", "WithLMHeadModel"), _blanks),
+    "next": Head("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"), _next),
     "image": Head("AutoModelForImageClassification", _IMAGE, _image),
     "vector": Head("AutoModel", ("Model",), _vector, trained=False),
 }

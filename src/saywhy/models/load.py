@@ -16,7 +16,6 @@ from . import Model
 from .black_box import BlackBox
 
 _CLASSIFIER = "saywhy.json"  # the card of a saved saywhy classifier
-_GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
 
 
 def head_of(architecture: str | None) -> str | None:
-    """The row of HEADS that a class name tells of; None where it tells nothing. Refuses classes with no head we read."""
+    """The row of HEADS that a class name tells of; None where it tells nothing."""
     from .heads import HEADS
 
     if architecture is None:
@@ -64,11 +63,6 @@ def head_of(architecture: str | None) -> str | None:
     for name, head in HEADS.items():
         if name != "vector" and architecture.endswith(head.suffixes):
             return name
-    if architecture.endswith(_GENERATES):
-        raise ModelError(
-            f"{architecture} generates text and has no classification head over whole texts; load a classifier, for "
-            "example with AutoModelForSequenceClassification."
-        )
     return "vector" if architecture.endswith(HEADS["vector"].suffixes) else None
 
 
@@ -91,14 +85,14 @@ def adapt(
         device = None
     if isinstance(model, str):
         pooling = _pooling(model) if head == "vector" else None
-        model, loaded = _from_pretrained(model, head, device, trust_remote_code)
+        model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
     if hasattr(model, "adapter"):
-        if head != "labels" or not (tokenizer is labels is mask_token is None):
-            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
         made: Model = model.adapter()
+        if head != made.head or not (tokenizer is labels is mask_token is None):
+            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
         return made
     if not hasattr(model, "parameters"):
         if head != "labels":
@@ -118,6 +112,10 @@ def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, p
         from .image import ImageModel
 
         return ImageModel(model, reader, labels)
+    if head == "next":
+        from .causal import LanguageModel
+
+        return LanguageModel(model, reader)
     from .text import TextModel
 
     return TextModel(model, reader, labels, head, pooling)
@@ -185,12 +183,16 @@ def _quiet(wanted: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _from_pretrained(name: str, head: str, device: str | None, trust: bool) -> tuple[Any, Any]:
+def _from_pretrained(
+    name: str, head: str, device: str | None, trust: bool, architecture: str | None = None
+) -> tuple[Any, Any]:
     import transformers
 
     from .heads import HEADS
 
     loader = getattr(transformers, HEADS[head].loader)
+    if head == "next":  # one that decodes what it encoded has another loader; its own class is always right
+        loader = getattr(transformers, architecture or "", loader)
     reader = transformers.AutoImageProcessor if head == "image" else transformers.AutoTokenizer
     try:
         with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):

@@ -31,13 +31,20 @@ class Tokens:
 
 
 def tokenised(
-    tokenizer: PreTrainedTokenizerBase, texts: Mapping[str, str], limit: int | None, look: Look, held: Held
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Mapping[str, str],
+    limit: int | None,
+    look: Look,
+    held: Held,
+    bare: bool = False,
 ) -> Tokens:
     """The tokens of one text or of a pair, as `tokenizer(*texts)` makes them; what is held owns no feature.
 
+    `bare`: the texts bring their own special tokens, and none are added.
+
     Raises InputError for a text without tokens, and for one that is too long unless `look.overlong` says what to do.
     """
-    encoded = _encoded(tokenizer, tuple(texts.values()), limit if look.overlong == "truncate" else None)
+    encoded = _encoded(tokenizer, tuple(texts.values()), limit if look.overlong == "truncate" else None, bare)
     given = np.array(encoded["input_ids"], dtype=np.int64)
     cut: tuple[Ints, ...] = ()
     if limit is not None and len(given) > limit:
@@ -59,7 +66,7 @@ def tokenised(
                 label, word = tokens[i].label, encoded["words"][i]
                 tokens[i] = Token(label, span, part, word, _inside(tokenizer, int(given[i]), label, text, span))
         if part not in held.parts:
-            kept = [None if given[i] == held.token else span for i, span in enumerate(spans)]
+            kept = [None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)]
             found, holders = own(text, kept, look.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found
@@ -69,10 +76,13 @@ def tokenised(
     return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...], most: int | None) -> dict[str, Any]:
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...], most: int | None, bare: bool = False
+) -> dict[str, Any]:
     """What the tokenizer says, with the part of each position; cut to `most` tokens, and that noted, if it has more."""
     fast = bool(tokenizer.is_fast)
     settings: dict[str, Any] = {"return_offsets_mapping": fast, "return_special_tokens_mask": True, "verbose": False}
+    settings |= {"add_special_tokens": False} if bare else {}
     encoding = tokenizer(*texts, **settings)
     length = len(encoding["input_ids"])
     notes: tuple[str, ...] = ()

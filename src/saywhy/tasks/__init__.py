@@ -50,6 +50,14 @@ class Task(Protocol):
     grain: str = "word"  # the features where `by` does not say
     steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
 
+    def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
+        """What was given, with what of the question is part of the input. Before any input is read."""
+        return given
+
+    def finished(self, model: Model, given: Any) -> Any:
+        """The input with what the model itself adds to it first. After all inputs were checked, before the first forward."""
+        return given
+
     def encode(self, model: Model, given: Any, look: Look) -> Encoding:
         """What was given, as rows and features. Raises InputError before any forward."""
 
@@ -65,8 +73,8 @@ class Task(Protocol):
     def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
         """[B, ...], what is kept of the outputs -> [B, K]: each target's number for each row."""
 
-    def says(self, case: Case) -> tuple[str, float | None]:
-        """The label (or answer) that the model gives to this input, and its probability (or score)."""
+    def says(self, case: Case) -> tuple[str | None, float | None]:
+        """The label (or answer) that the model gives to this input, and its probability (or score); None if not asked."""
 
     def every(self, case: Case) -> Sequence[WantedTarget]:
         """What `each_target` explains when nothing is named: every label."""
@@ -83,6 +91,7 @@ class Task(Protocol):
 
 def _rows() -> Mapping[str, Task]:
     from .classification import TextClassification
+    from .generation import TextGeneration
     from .image import ImageClassification
     from .masked import FillMask
     from .question import QuestionAnswering
@@ -97,6 +106,7 @@ def _rows() -> Mapping[str, Task]:
         QuestionAnswering(),
         FillMask(),
         SentenceSimilarity(),
+        TextGeneration(),
         ImageClassification(),
     )
     return {task.name: task for task in rows}
@@ -107,6 +117,9 @@ _ALIASES = {
     "sentiment-analysis": "text-classification",
     "ner": "token-classification",
     "feature-extraction": "sentence-similarity",
+    "text2text-generation": "text-generation",
+    "summarization": "text-generation",
+    "translation": "text-generation",
 }
 
 

@@ -1,0 +1,74 @@
+"""A conversation as a prompt: rendered by the model's own chat template, with the messages' words as features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError, unknown
+from ..models.prompts import Rendered
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Messages [{"role": …, "content": …}, …] as the prompt that the model's chat template makes of them.
+
+    The features lie in the messages (with `by="message"` they are the messages); what the template puts around them is always
+    there. `roles` names those whose messages hold features; by default all. `tools` and `reply` (does the prompt end where
+    the assistant begins?) go to the template. Its beginning token is the only one.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    roles: tuple[str, ...] = ()
+    tools: Sequence[Any] | None = None
+    reply: bool = True
+
+    def __post_init__(self) -> None:
+        checked_messages(self.messages)
+        held = [str(message["role"]) for message in self.messages]
+        for role in self.roles:
+            if role not in held:
+                raise unknown("role in `roles`", role, dict.fromkeys(held))
+
+    def rendered(self, tokenizer: Any) -> Rendered:
+        """The whole prompt, and where each message stands in it."""
+        text = in_template(self.messages, tokenizer, tools=self.tools, reply=self.reply)
+        spans: list[tuple[int, int]] = []
+        at = 0
+        for message in self.messages:
+            content = message["content"].strip()
+            start = text.find(content, at)
+            if start < 0:
+                raise InputError(
+                    f"The chat template leaves out or rewrites the {message['role']} message {content!r:.60}."
+                )
+            at = start + len(content)
+            if content and (not self.roles or message["role"] in self.roles):
+                spans.append((start, at))
+        return Rendered(text, tuple(spans), bare=True)
+
+
+def checked_messages(messages: Any) -> None:
+    """Refuses what is no list of messages with a role and a text."""
+    if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence) or not messages:
+        raise InputError(f'A chat is a list of {{"role": …, "content": …}} messages, not {messages!r:.80}')
+    for i, message in enumerate(messages):
+        if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
+            raise InputError(f'Message {i} must have a "role" and a "content": {message!r:.80}')
+        if not isinstance(message["content"], str):
+            raise InputError(f"The content of message {i} must be a text, not {type(message['content']).__name__}.")
+
+
+def in_template(
+    messages: Sequence[Mapping[str, Any]], tokenizer: Any, *, tools: Sequence[Any] | None = None, reply: bool = True
+) -> str:
+    """The text that the tokenizer's chat template makes of messages. Raises InputError where there is no such template."""
+    if not getattr(tokenizer, "chat_template", None):
+        raise InputError(
+            f"{type(tokenizer).__name__} has no chat template: give the prompt as a text, or set tokenizer.chat_template."
+        )
+    given = [dict(message) for message in messages]
+    more = {} if tools is None else {"tools": list(tools)}
+    text = tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=reply, **more)
+    return str(text)

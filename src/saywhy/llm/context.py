@@ -1,0 +1,94 @@
+"""A continuation token by token in one HTML page: choose a token, and the prompt shows what drove it.
+
+No script: every token is a radio button, so the arrow keys go from one to the next, and style alone shows its prompt.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from hashlib import sha256
+
+from ..errors import InputError
+from ..explanation import Explanation, Explanations
+from ..render import colors, pieces
+
+_STYLE = (
+    ".sw-c{font:15px/1.7 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:60rem}"
+    ".sw-c input{position:absolute;opacity:0}"
+    ".sw-c label{display:inline-block;white-space:pre;padding:0 .15rem;cursor:pointer;"
+    "border-radius:.2rem;border-bottom:3px solid}"
+    ".sw-c .v{display:none;white-space:pre-wrap;border:1px solid #e1e4e8;border-radius:.3rem;padding:.5rem;margin-top:.6rem}"
+    ".sw-c .v span{border-radius:.2rem}.sw-c small{color:#5b636d;display:block}"
+)
+
+
+def in_context(explanations: Sequence[Explanation]) -> str:
+    """HTML to put into any page: the tokens of a continuation, and the prompt as each of them sees it.
+
+    `explanations` are those of `each_target`: several targets over the same features of one prompt. One scale serves all, so
+    tokens can be compared; a token's underline is as strong as the largest score behind it. Every string is escaped.
+    Raises InputError for explanations of different prompts, and for none.
+    """
+    items = list(explanations)
+    if not items or len(pieces.groups(items)) > 1:
+        raise InputError(
+            "in_context shows the tokens of one continuation: give what each_target returned for one prompt."
+        )
+    limit = max(pieces.limits(items))
+    page = "sw" + sha256("".join(e.text + repr(e.scores.tolist()) for e in items).encode()).hexdigest()[:10]
+    chosen = "".join(
+        f"#{page}-{k}:checked~.t label[for={page}-{k}]{{background:#e1e4e8}}"
+        f"#{page}-{k}:focus-visible~.t label[for={page}-{k}]{{outline:2px solid #186bc5}}"
+        f"#{page}-{k}:checked~#{page}-v{k}{{display:block}}"
+        for k in range(len(items))
+    )
+    radios = "".join(
+        f'<input type="radio" name="{page}" id="{page}-{k}" aria-label="{_safe(pieces.label(e.target.label))}"'
+        f"{' checked' if k == 0 else ''}>"
+        for k, e in enumerate(items)
+    )
+    labels = "".join(
+        f'<label for="{page}-{k}" style="border-color:{_strong(e, limit)}">{_safe(pieces.visible(e.target.label))}</label>'
+        for k, e in enumerate(items)
+    )
+    views = "".join(_view(e, f"{page}-v{k}", limit) for k, e in enumerate(items))
+    about = f"Choose a token (arrow keys too): blue raised its {_safe(items[0].target.unit)}, orange lowered it."
+    return (
+        f'<div class="sw-c" lang="en"><style>{_STYLE}{chosen}</style>{radios}<small>{about}</small>'
+        f'<div class="t">{labels}</div>{views}</div>'
+    )
+
+
+def _view(e: Explanation, name: str, limit: float) -> str:
+    """The prompt as one token sees it; what has no place in the text (a slot) stands before it."""
+    form = pieces.spec(limit)
+    body, loose = [], []
+    for part in pieces.parts(e):
+        if part.name == "continuation":
+            continue
+        loose += [_piece(e, i, f"{part.name}: {e.features[i].label}", limit) for i in part.loose]
+        body += [_safe(pieces.visible(text)) if i is None else _piece(e, i, text, limit) for text, i in part.pieces]
+    value = pieces.minus(pieces.amount(e.value, form))
+    base = pieces.minus(pieces.amount(e.base, form))
+    said = f"{_safe(pieces.label(e.target.label))}: {_safe(e.target.unit)} {value}, without all of these {base}"
+    return f'<div class="v" id="{name}"><small>{said}</small>{" · ".join(loose)}{"<br>" if loose else ""}{"".join(body)}</div>'
+
+
+def _piece(e: Explanation, i: int, text: str, limit: float) -> str:
+    back = colors.shade(float(e.scores[i]), limit, colors.LIGHT)
+    told = _safe(pieces.exact(e, i))
+    return f'<span style="background:{back};color:{colors.ink_on(back)}" title="{told}">{_safe(pieces.visible(text))}</span>'
+
+
+def _strong(e: Explanation, limit: float) -> str:
+    return colors.shade(float(max(e.scores, key=abs, default=0.0)), limit, colors.LIGHT)
+
+
+def _safe(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def context_of(result: Explanations) -> str:
+    """`in_context` of a whole continuation followed by its tokens, as the names of Captum return them."""
+    return in_context(result.items[1:] if len(result) > 1 else result.items)

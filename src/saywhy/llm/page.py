@@ -1,0 +1,146 @@
+"""A probe as text, as HTML, and as files."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import OptionError, missing, unknown
+from ..io import write
+from ..render import colors
+
+if TYPE_CHECKING:
+    from .probe import Probe
+
+_MOST = 200  # rows of the table that a page shows; a file has all
+_STYLE = (
+    ".sw-p{font:14px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:60rem}"
+    ".sw-p table{border-collapse:collapse;margin:.3rem 0 1rem}"
+    ".sw-p caption{text-align:left;font-weight:600;padding:.3rem 0}"
+    ".sw-p th,.sw-p td{border:1px solid #e1e4e8;padding:.15rem .5rem;text-align:left}"
+    ".sw-p td.n{text-align:right;font-variant-numeric:tabular-nums}"
+    ".sw-p .w{overflow:auto;max-height:26rem}"
+)
+
+
+def summary(probe: Probe) -> str:
+    """The ranked slots and their values' main effects, as plain text."""
+    lines = [
+        f"{probe.target!r} after {probe.template!r:.100}",
+        f"{probe.values.size:,} prompts, mean {probe.unit} {probe.mean:.4f}, "
+        f"from {probe.values.min():.4f} to {probe.values.max():.4f}",
+        "",
+        f"{'slot':<16}{'spread':>10}{'alone':>8}{'with others':>13}  highest / lowest",
+    ]
+    for m in probe.ranking:
+        lines.append(
+            f"{m.slot:<16}{m.spread:>10.4f}{m.share:>8.0%}{m.shared:>13.0%}  {m.highest} / {m.lowest}"
+        )  # fmt: skip
+    for m in probe.ranking:
+        effects = sorted(probe.main(m.slot).items(), key=lambda pair: -pair[1])
+        lines += ["", f"{m.slot}:", *(f"  {value:<28}{effect:>+10.4f}" for value, effect in effects)]
+    return "\n".join(lines)
+
+
+def fragment(probe: Probe) -> str:
+    """HTML tables: the ranking, main effects, pairwise interactions, and the combinations. Every string is escaped."""
+    ranked = [
+        [m.slot, f"{m.spread:.4f}", f"{m.share:.0%}", f"{m.shared:.0%}", m.highest, m.lowest] for m in probe.ranking
+    ]
+    heads = ["slot", f"spread ({probe.unit})", "share of variance alone", "with others", "highest", "lowest"]
+    blocks = [_table("Which slot moves the answer most", heads, ranked)]
+    limit = max(float(np.abs(list(probe.main(slot).values())).max()) for slot in probe.slots)
+    for m in probe.ranking:
+        rows = sorted(probe.main(m.slot).items(), key=lambda pair: -pair[1])
+        cells = "".join(f"<tr><th scope=row>{_safe(v)}</th>{_cell(e, limit)}</tr>" for v, e in rows)
+        blocks.append(_framed(f"{m.slot}: main effects", ["value", probe.unit], cells))
+    blocks += [_pair(probe, a, b) for a, b in combinations(probe.slots, 2)]
+    every = probe.rows()
+    shown = [[*(str(row[slot]) for slot in probe.slots), f"{row[probe.unit]:.4f}"] for row in every[:_MOST]]
+    note = "" if len(every) <= _MOST else f" (the first {_MOST} of {len(every):,})"
+    blocks.append(_table(f"Every combination{note}", [*probe.slots, probe.unit], shown))
+    about = (
+        f"{_safe(repr(probe.target))} after {_safe(repr(probe.template))}, {_safe(probe.model)}; mean {probe.mean:.4f}"
+    )
+    return f'<div class="sw-p" lang="en"><style>{_STYLE}</style><p>{about}</p>{"".join(blocks)}</div>'
+
+
+def _pair(probe: Probe, first: str, second: str) -> str:
+    found = probe.interaction(first, second)
+    limit = float(np.abs(found).max())
+    rows = "".join(
+        f"<tr><th scope=row>{_safe(value)}</th>{''.join(_cell(float(x), limit) for x in row)}</tr>"
+        for value, row in zip(probe.slots[first], found, strict=True)
+    )
+    return _framed(f"{first} with {second}: beyond both main effects", [first, *probe.slots[second]], rows)
+
+
+def _cell(x: float, limit: float) -> str:
+    back = colors.shade(x, limit, colors.LIGHT)
+    return f'<td class="n" style="background:{back};color:{colors.ink_on(back)}">{x:+.4f}</td>'
+
+
+def _table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
+    body = "".join("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return _framed(caption, heads, body)
+
+
+def _framed(caption: str, heads: list[str], body: str) -> str:
+    head = "".join(f"<th scope=col>{_safe(name)}</th>" for name in heads)
+    name = _safe(caption)
+    return (
+        f'<div class="w" role="region" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _safe(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def content(probe: Probe, path: Path) -> Path:
+    """Write the probe by the ending of `path`; returns the path."""
+    ending = path.suffix.lower()
+    makers = {".csv": _csv, ".parquet": _parquet, ".html": _page, ".txt": _text}
+    if ending not in makers:
+        raise unknown("file ending", ending, makers)
+    if not path.parent.is_dir():
+        raise OptionError(f"The folder {path.parent} does not exist.")
+    write(path, makers[ending](probe))
+    return path
+
+
+def _page(probe: Probe) -> bytes:
+    allowed = "default-src 'none'; style-src 'unsafe-inline'"
+    head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{allowed}">'
+    title = f"<title>{_safe(probe.target)}: a probe</title>"
+    return f'<!DOCTYPE html><html lang="en"><head>{head}{title}</head><body>{fragment(probe)}</body></html>\n'.encode()
+
+
+def _text(probe: Probe) -> bytes:
+    return (summary(probe) + "\n").encode()
+
+
+def _csv(probe: Probe) -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*probe.slots, probe.unit], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(probe.rows())
+    return out.getvalue().encode()
+
+
+def _parquet(probe: Probe) -> bytes:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise missing("pyarrow", "Parquet", "table") from error
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(probe.rows()), out)
+    return out.getvalue()

@@ -1,0 +1,141 @@
+"""A prompt with slots: the values that stand in them, and the baselines that stand there when a value is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import InputError, OptionError, unknown
+from ..models.prompts import Rendered
+from ..types import Bools, Feature
+from .baselines import Draws, draws
+from .chat import checked_messages, in_template
+from .slots import Pieces, fill, pieces
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A prompt with slots as features: which value, put there instead of its baseline, moves the answer how far.
+
+    `text`: a text with `{slots}`, messages with slots in them, or a function of the values that returns one of these. A text
+    that `str.format` takes with exactly these slots is taken so (`{{` is a brace); in any other, only `{slot}` is a slot, and
+    all other braces stand for themselves. `values`: slot -> text, or a list for `{}` `{}`. `baselines`: slot -> what stands
+    there instead: a text, or a list whose mean counts; a key may be a tuple of slots whose values move together, with tuples
+    in its list. None is the empty text everywhere. `groups`: name -> slots that are one feature.
+
+    With several baselines the numbers are means over all combinations, where there are at most `most`; else over `samples`
+    combinations drawn with `seed`, the same for every subset of slots, each baseline as often as any other.
+    Raises InputError and OptionError when it is made: unknown, missing, unused slots, and lists inside lists.
+    """
+
+    text: Any
+    values: Mapping[str, Any] | Sequence[Any]
+    baselines: Any = None
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    most: int = 256
+    samples: int = 32
+    seed: int = 0
+    _parts: list[Pieces] | None = field(init=False, repr=False, default=None)
+    _owner: dict[str, str] = field(init=False, repr=False, default_factory=dict)  # slot -> the feature it is of
+    draws: Draws = field(init=False, repr=False, default=Draws([]))  # the combinations of baselines that are averaged
+
+    def __post_init__(self) -> None:
+        named = self.named
+        if not named:
+            raise InputError("A template needs at least one slot with a value; there is nothing to explain.")
+        if self.most < 1 or self.samples < 1:
+            raise OptionError(f"`most` and `samples` must be at least 1, not {self.most} and {self.samples}.")
+        put = object.__setattr__
+        parts = None if callable(self.text) else _parsed(self.text, named)
+        put(self, "_parts", parts)
+        put(self, "_owner", self._owners(named))
+        put(self, "draws", draws(self.baselines, tuple(named), self.most, self.samples, self.seed))
+        if callable(self.text):
+            self._made(named)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """slot -> value; the slots of a list are called "0", "1", …"""
+        given = self.values
+        if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
+            raise InputError(f"`values` is a mapping from slots to texts, or a list; not {given!r:.80}")
+        pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
+        for slot, value in pairs:
+            if isinstance(value, list | tuple | Mapping | set) or value is None:
+                raise InputError(f"The value of slot {slot!r} must be one text, not {value!r:.80}")
+        pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
+        return {str(slot): str(value) for slot, value in pairs}
+
+    def _owners(self, named: Mapping[str, str]) -> dict[str, str]:
+        """slot -> the feature it is of"""
+        owner = {slot: slot for slot in named}
+        for name, members in self.groups.items():
+            for slot in [members] if isinstance(members, str) else members:
+                if slot not in named:
+                    raise unknown(f"slot in the group {name!r}", slot, named)
+                if owner[slot] != slot:
+                    raise OptionError(f"The slot {slot!r} is in two groups, {owner[slot]!r} and {name!r}.")
+                owner[slot] = name
+        return owner
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One for each slot or group, in the order of the values."""
+        owner, named = self._owner, self.named
+        return tuple(
+            Feature(", ".join(named[slot] for slot in named if owner[slot] == name), part=f"slot:{name}")
+            for name in dict.fromkeys(owner[slot] for slot in named)
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is averaged, and which slot is filled more than once."""
+        slots = [piece.slot for each in self._parts or [] for piece in each if piece.slot is not None]
+        twice = [slot for slot in dict.fromkeys(slots) if slots.count(slot) > 1]
+        said = (self.draws.note,) if self.draws.note else ()
+        return said + tuple(f"the slot {slot!r} is filled in {slots.count(slot)} places at once" for slot in twice)
+
+    def filled(self, tokenizer: Any, present: Bools) -> list[Rendered]:
+        """The prompts with these features present, one for each combination of baselines."""
+        owner, named = self._owner, self.named
+        kept = dict(zip(dict.fromkeys(owner[slot] for slot in named), present, strict=True))
+        out = []
+        for draw in self.draws.rows:
+            made = self._made({slot: value if kept[owner[slot]] else draw[slot] for slot, value in named.items()})
+            bare = not isinstance(made, str)
+            out.append(Rendered(in_template(made, tokenizer) if bare else made, bare=bare))
+        return out
+
+    def with_values(self, values: Mapping[str, str]) -> Template:
+        """The same template with other values in its slots."""
+        return replace(self, values=dict(values))
+
+    def _made(self, values: Mapping[str, str]) -> Any:
+        """The text, or the messages, with these values in the slots."""
+        parts = self._parts
+        if parts is None:
+            call: Callable[..., Any] = self.text
+            made = call(**values) if isinstance(self.values, Mapping) else call(*values.values())
+            if not isinstance(made, str):
+                checked_messages(made)
+            return made
+        if isinstance(self.text, str):
+            return fill(parts[0], values)
+        return [
+            {**message, "content": fill(each, values)} for message, each in zip(self.text, parts, strict=True)
+        ]  # fmt: skip
+
+
+def _parsed(text: Any, named: Mapping[str, str]) -> list[Pieces]:
+    """The pieces of a text, or of each message; refuses a slot that none of them has."""
+    if not isinstance(text, str):
+        checked_messages(text)
+    found = [pieces(each, tuple(named)) for each in ([text] if isinstance(text, str) else [m["content"] for m in text])]
+    used = {piece.slot for each in found for piece in each}
+    for slot in named:
+        if slot not in used:
+            raise InputError(
+                f"The slot {slot!r} has a value, and stands nowhere in the template: write {{{slot}}} in it."
+            )
+    return found

@@ -1,0 +1,229 @@
+"""A language model and its tokenizer: prompts, or embeddings in their place, to the log-probabilities of continuations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, ModelError
+from ..types import Encoding, Held, Ints
+from . import ABSENCES, Look
+from .asking import encoding_of, goal_of, ids_of
+from .embedding import embedded, find_embeddings
+from .facts import length_limit
+from .heads import HEADS, Wanted, vocabulary_at
+from .prompts import Goal, Prompt, Scored, rendered
+from .rows import padded
+from .still import held_still
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class LanguageModel:
+    """Rows are prompts with a continuation; a row's output is the log-probability of each token of it, float32 [T].
+
+    One forward with the continuation in place ("teacher forcing") gives them all, and only their positions go through the
+    vocabulary. Rows are padded on the right, where a causal model never looks, whatever the tokenizer's side.
+    """
+
+    head = "next"
+    labels: tuple[str, ...] = ()
+    kind = "softmax"
+    most_rows: int | None = None
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
+        self.model, self.tokenizer = model, tokenizer
+        self.name = getattr(model, "name_or_path", "") or type(model).__name__
+        self.config: Any = getattr(model, "config", None)
+        self.decodes = bool(getattr(self.config, "is_encoder_decoder", False))
+        self.takes = inspect.signature(model.forward).parameters
+        self.lead = self._lead()
+        self.limit = length_limit(model, tokenizer)
+        self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
+        self.uniform = False
+        self.tables: tuple[nn.Module, ...] = ()
+        with self.still(), torch.no_grad():
+            self.tables = self._probe_embeddings()
+            self.uniform = self._probe()
+        self.differentiable = bool(self.tables)
+        self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
+        has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
+        has |= {"zero": self.differentiable, "drop": True}
+        self.absences = tuple(name for name in ABSENCES if has[name])
+
+    @property
+    def device(self) -> torch.device:
+        first = next(self.model.parameters(), None)
+        return torch.device(getattr(self.model, "device", "cpu")) if first is None else first.device
+
+    def still(self) -> AbstractContextManager[None]:
+        return held_still(self.model)
+
+    # ---- the input -------------------------------------------------------------------------------------------------
+
+    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
+        return self.prompted(Prompt("\n".join(texts.values())), look)
+
+    def prompted(self, prompt: Prompt, look: Look) -> Encoding:
+        """The rows of a prompt or a template with its continuations. Raises InputError before any forward."""
+        return encoding_of(self, prompt, look)
+
+    def filler(self, absent: str) -> int | None:
+        """The id that stands for an absent token; None for the zero vector and for dropping."""
+        t = self.tokenizer
+        token = {"mask": t.mask_token_id, "pad": t.pad_token_id, "unk": t.unk_token_id}.get(absent)
+        return None if token is None else int(token)
+
+    @property
+    def empty(self) -> int:
+        """The id that stands alone where every token was dropped."""
+        t = self.tokenizer
+        has = (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id)
+        return int(next((i for i in has if i is not None), 0))
+
+    # ---- the model -------------------------------------------------------------------------------------------------
+
+    def size(self, row: Scored) -> int:
+        return len(row.ids) + (0 if self.decodes else max(0, len(row.goal) - 1))
+
+    def key(self, row: Scored) -> Hashable:
+        absent = None if row.absent is None else row.absent.tobytes()
+        return row.ids.tobytes(), row.goal.tobytes(), row.width, absent, row.filler
+
+    def forward(self, rows: Sequence[Scored], points: Sequence[Tensor] | None = None) -> list[Tensor]:
+        batch = self._collated(rows)
+        vectors: Tensor | None = None
+        if points is not None:
+            vectors = nn.utils.rnn.pad_sequence(list(points), batch_first=True)
+        elif any(row.absent is not None for row in rows):
+            vectors = self._filled(batch["input_ids"], rows)
+        starts = [len(self.lead) - 1 if self.decodes else len(row.ids) - 1 for row in rows]
+        places = padded([start + np.arange(len(row.goal)) for start, row in zip(starts, rows, strict=True)], 0, False)
+        with self._face(batch["input_ids"], vectors), vocabulary_at(self.model, places.to(self.device)) as cut:
+            out = self.model(**batch)
+        at = [slice(0, len(r.goal)) if cut else slice(s, s + len(r.goal)) for s, r in zip(starts, rows, strict=True)]
+        return list(HEADS[self.head].read(out, rows, at, Wanted()))
+
+    def _face(self, ids: Tensor, vectors: Tensor | None) -> AbstractContextManager[None]:
+        """The first look-up of the input's table answers `vectors`: the prompt's, never the decoder's."""
+        return nullcontext() if vectors is None else embedded("first", self.tables[:1], ids, vectors)
+
+    def _collated(self, rows: Sequence[Scored]) -> dict[str, Tensor]:
+        before = [row.ids if self.decodes else np.concatenate([row.ids, row.goal[:-1]]) for row in rows]
+        pad = self.tokenizer.pad_token_id or 0
+        batch = {"input_ids": padded(before, pad, False)}
+        if self._accepts("attention_mask"):
+            batch["attention_mask"] = padded([np.ones(len(ids), np.int64) for ids in before], 0, False)
+        if self.decodes:
+            after = [np.concatenate([self.lead, row.goal[:-1]]) for row in rows]
+            batch["decoder_input_ids"] = padded(after, pad, False)
+        made: dict[str, Any] = {name: values.to(self.device) for name, values in batch.items()}
+        return made | ({"use_cache": False} if "use_cache" in self.takes else {})
+
+    def _accepts(self, name: str) -> bool:
+        return name in self.takes or any(p.kind is p.VAR_KEYWORD for p in self.takes.values())
+
+    def embed(self, row: Scored) -> Tensor:
+        return self._filled(self._collated([row])["input_ids"], [row])[0].float()
+
+    def _filled(self, ids: Tensor, rows: Sequence[Scored]) -> Tensor:
+        """[B, S, D]: the embeddings of prompts and continuations, with the absent positions' replaced."""
+        if not self.tables:
+            raise ModelError(f"{type(self.model).__name__} has no embeddings to look into.")
+        table = self.tables[0]
+        vectors: Tensor = table(ids).clone()
+        for b, row in enumerate(rows):
+            if row.absent is not None:
+                gone = torch.as_tensor(np.flatnonzero(row.absent), device=ids.device)
+                fill = 0.0 if row.filler is None else table(torch.tensor([[row.filler]], device=ids.device))[0]
+                vectors[b, gone] = fill
+        return vectors
+
+    def count(self, goal: Goal) -> int:
+        """How many tokens a continuation has."""
+        return len(goal_of(self, goal))
+
+    def generated(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
+        """The ids that the model itself writes after a prompt, greedily, up to `most`; without what ends them.
+
+        `settings` go to the model's generate.
+        """
+        given = prompt.given
+        told = given.filled(self.tokenizer, np.full(len(given.features), True))[0] if prompt.slotted else None
+        ids = ids_of(self, told or rendered(given, self.tokenizer))
+        write: Any = getattr(self.model, "generate", None)
+        if not callable(write):
+            raise ModelError(f"{type(self.model).__name__} has no generate(): give the target yourself.")
+        room = most if self.limit is None or self.decodes else min(most, self.limit - len(ids))
+        if room < 1:
+            raise InputError(
+                f"The prompt has {len(ids)} tokens and the model can read {self.limit}: no room for an answer."
+            )
+        row = torch.as_tensor(ids, device=self.device)[None]
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+        greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+        told_so = greedy if settings is None or not settings.get("do_sample") else {}
+        with self.still(), torch.no_grad():
+            out = write(
+                input_ids=row,
+                attention_mask=torch.ones_like(row),
+                max_new_tokens=room,
+                pad_token_id=pad,
+                **{**told_so, **(settings or {})},
+            )
+        told_by = getattr(self.model, "generation_config", None)
+        known = (getattr(told_by, "eos_token_id", None), self.tokenizer.eos_token_id)
+        ends = np.atleast_1d(next((end for end in known if end is not None), -1)).tolist()
+        new = out[0, len(self.lead) if self.decodes else len(ids) :].tolist()
+        new = new[: next((i for i, token in enumerate(new) if token in ends), len(new))]
+        if not new:
+            raise InputError(
+                "The model wrote nothing after this prompt: it ended at once. Give the target=… that you expected of it."
+            )
+        return tuple(new)
+
+    # ---- what is found out once, at construction --------------------------------------------------------------------
+
+    def _lead(self) -> Ints:
+        """What a decoder is given before the continuation: its start token, and the one it is forced to begin with."""
+        if not self.decodes:
+            return np.zeros(0, dtype=np.int64)
+        told = (getattr(self.model, "generation_config", None), self.config)
+
+        def first(name: str) -> list[int]:
+            found = [i for c in told if (i := getattr(c, name, None)) is not None]
+            return [int(found[0])] if found else []
+
+        start = first("decoder_start_token_id") or first("bos_token_id") or [int(self.tokenizer.pad_token_id or 0)]
+        return np.array(start + first("forced_bos_token_id"), dtype=np.int64)
+
+    def _sample(self, words: int, goal: Sequence[int]) -> Scored:
+        ids = self.tokenizer(" ".join(["the"] * words), verbose=False)["input_ids"] or [0]
+        return Scored(np.array(ids), np.array(goal), len(goal))
+
+    def _probe_embeddings(self) -> tuple[nn.Module, ...]:
+        batch = self._collated([self._sample(3, [0])])
+        return find_embeddings(self.model, batch["input_ids"], lambda: self.model(**batch))["word"]
+
+    def _probe(self) -> bool:
+        """Does a row answer otherwise beside a longer one? Refuses a model that sees what it is to predict."""
+        short, long, other = self._sample(2, [0, 0, 0]), self._sample(7, [0, 1, 0]), self._sample(2, [0, 1, 0])
+        [alone], [changed] = self.forward([short]), self.forward([other])
+        beside = self.forward([short, long])[0]
+        exact = next((p.dtype for p in self.model.parameters()), torch.float32) == torch.float32
+        precise = float(alone.abs().max().clamp(min=1)) * (1e-5 if exact else 1e-2)
+        if bool((alone[0] - changed[0]).abs() > precise / 10):  # of equal shape: the same to the last digits
+            raise ModelError(
+                f"{type(self.model).__name__} looks ahead at the words it is to predict (a decoder needs is_decoder=True); "
+                "its probabilities of a continuation mean nothing."
+            )
+        return not bool((alone - beside).abs().max() <= precise)
