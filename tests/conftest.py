@@ -11,6 +11,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+torch.set_num_threads(1)  # models as tiny as these are slower with more
+
 CORPUS = [
     "I love you, I like you, I also kinda dislike you",
     "The movie was absolutely fantastic and inspiring, don't miss it!",
