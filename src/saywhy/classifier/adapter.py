@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import InputError, MethodError, ModelError, OptionError
 from ..features import Span, own
 from ..models import Look
+from ..models.still import held_still
 from ..types import Bools, Encoding, Feature, Ints
 from .batches import padded
 from .network import attended, has_attention, side_by_side
@@ -140,20 +141,8 @@ class ClassifierModel:
         width = max(part.shape[-1] for part in out)
         return torch.cat([nn.functional.pad(part, (0, width - part.shape[-1])) for part in out]).float()
 
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        training = [(module, module.training) for module in self.network.modules()]
-        asking = [p for p in self.network.parameters() if p.requires_grad]
-        try:
-            self.network.train(False)
-            for p in asking:
-                p.requires_grad_(False)
-            yield
-        finally:
-            for p in asking:
-                p.requires_grad_(True)
-            for module, flag in training:
-                module.training = flag
+    def still(self) -> AbstractContextManager[None]:
+        return held_still(self.network)
 
     def _collated(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor | None]:
         ids, mask = padded([row.ids for row in rows], self.tokenizer.padding)
