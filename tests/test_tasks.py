@@ -153,7 +153,8 @@ def test_zero_shot_says_what_the_pipeline_says(name, multi_label):
     found = explainer.each_target(TEXT, method="random", unit="prob")
     assert [e.target.label for e in found] == list(LABELS)
     for e in found:
-        assert e.value == pytest.approx(expected[e.target.label], abs=2e-6)  # the logits of a random T5 are large
+        close = 2e-6 if name == "t5" else 1e-6  # the logits of a random T5 are large
+        assert e.value == pytest.approx(expected[e.target.label], abs=close)
     label, prob = explainer.predict([TEXT])[0]
     assert label == told["labels"][0]
     assert prob == pytest.approx(told["scores"][0], abs=1e-6)

@@ -120,8 +120,7 @@ def entailment(labels: Sequence[str]) -> int:
     if not found:
         raise ModelError(
             f"Zero-shot classification needs a model of natural language inference with a label 'entailment'; this one "
-            f"has {list(labels)!r}. If one of them means it, give the names: Explainer(..., labels=…) is for the classes "
-            "asked about, so set model.config.id2label."
+            f"has {list(labels)!r}. If one of them means it, name it so in model.config.id2label."
         )
     return found[0]
 
