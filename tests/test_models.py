@@ -40,7 +40,7 @@ def test_integrated_gradients_and_shapley_share_both_ends(name):
     for absent in explainer.model.absences:
         shapley = explainer(text, method="shapley_sampling", permutations=2, absent=absent)
         assert abs(shapley.gap) < 1e-9
-        if absent == "drop":
+        if absent in ("drop", "hide"):
             continue
         ig = explainer(text, method="integrated_gradients", absent=absent, target=shapley.target.index[0], budget=400)
         assert (ig.value, ig.base) == pytest.approx((shapley.value, shapley.base), abs=1e-5)
@@ -335,5 +335,6 @@ def test_nan_logits_are_told_with_the_text(make):
 
 
 def test_an_adapter_says_how_features_can_be_absent():
-    assert adapt(Given(*tiny("bert"))).absences == ("mask", "pad", "unk", "zero", "drop")
-    assert "mask" not in adapt(Given(*tiny("gpt2"))).absences
+    assert adapt(Given(*tiny("bert"))).absences == ("mask", "pad", "unk", "zero", "drop", "hide")
+    assert not {"mask", "hide"} & {*adapt(Given(*tiny("gpt2"))).absences}  # no mask token; nothing is left to look at
+    assert "hide" not in adapt(Given(*tiny("bart"))).absences  # its decoder reads the same ids

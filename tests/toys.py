@@ -75,7 +75,7 @@ class Game:
                 slopes.append((gradient * question.along.double()).sum(-1))
             else:
                 slopes.append(gradient.norm(dim=-1))
-        return values.detach(), torch.stack(slopes)
+        return values.detach(), torch.stack(slopes) if slopes else torch.empty(0, *points.shape[:2])
 
 
 def additive(n: int = 7, k: int = 2, seed: int = 0) -> tuple[Game, Tensor]:

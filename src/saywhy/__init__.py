@@ -10,22 +10,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparison import Comparison, compare
     from .explain import Explainer
     from .explanation import Explanation, Explanations
     from .io import load
     from .methods import METHODS
+    from .metrics import METRICS
 
 __version__ = "0.1.0"
 
 # name -> the module it lives in; importing saywhy imports none of them until it is used
 _HOMES = {
+    "Comparison": "comparison",
     "Explainer": "explain",
     "Explanation": "explanation",
     "Explanations": "explanation",
     "METHODS": "methods",
+    "METRICS": "metrics",
+    "compare": "comparison",
     "load": "io",
 }
-__all__ = ["METHODS", "Explainer", "Explanation", "Explanations", "__version__", "load"]
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "Comparison",
+    "Explainer",
+    "Explanation",
+    "Explanations",
+    "__version__",
+    "compare",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

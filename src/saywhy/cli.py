@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__, cli_image
+from .cli_compare import EXAMPLES as COMPARE_EXAMPLES
+from .cli_compare import compare, metrics
 from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
 from .cli_prompt import prompt
 from .cli_train import train
@@ -36,6 +38,8 @@ EXAMPLES = """Examples:
 
   saywhy train reviews.csv --text review --label stars -o my-folder
 
+  saywhy compare reviews.csv --text review --limit 100 -o methods.html
+
   saywhy methods
 """
 
@@ -60,6 +64,8 @@ def _version(shown: bool) -> None:
 
 
 app.command()(train)
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command()(metrics)
 app.command()(prompt)
 
 

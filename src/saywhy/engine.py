@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +57,18 @@ class Engine:
 
     def run(self, jobs: Sequence[tuple[Posed, Asking]]) -> list[Scores]:
         """Drive all the methods to their end, each answered together with the others; their scores, in order."""
-        scores: list[Scores | None] = [None] * len(jobs)
+        return [_checked(found, posed.problem) for found, (posed, _) in zip(self.drive(jobs), jobs, strict=True)]
+
+    def drive(self, jobs: Sequence[tuple[Posed, Generator[Question, Any, Any]]]) -> list[Any]:
+        """Drive all that asks to its end, each answered together with the others; what they return, in order."""
+        found: list[Any] = [None] * len(jobs)
         asked: dict[int, Question] = {}
 
         def advance(i: int, answer: Any) -> None:
             try:
                 asked[i] = jobs[i][1].send(answer)
             except StopIteration as end:
-                scores[i] = _checked(end.value, jobs[i][0].problem)
+                found[i] = end.value
 
         try:
             for i in range(len(jobs)):
@@ -76,7 +80,7 @@ class Engine:
         finally:
             for _, asking in jobs:
                 asking.close()
-        return [s for s in scores if s is not None]
+        return found
 
     def _answers(self, asked: Mapping[int, tuple[Posed, Question]]) -> Iterator[tuple[int, Any]]:
         values = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Values)}

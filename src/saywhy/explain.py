@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, overload
 
 from . import demo
+from .checks import asked, check, kind
 from .engine import Engine, Seen
-from .errors import InputError, MethodError, OptionError, unknown
+from .errors import OptionError
 from .explanation import Explanation, Explanations
 from .features import Granularity
-from .line import Ask, Line, ends
-from .methods import METHODS, Method, checked_options, method_named
-from .models import EMBEDDINGS, OVERLONG, Look, Model
+from .line import Ask, Line, MethodLike, ends
+from .models import Look, Model
 from .models.load import adapt, head_of, taken_apart
 from .progress import progress as shown_progress
 from .tasks import Case, Task, WantedTarget, task_for
 from .tasks.zero_shot import ZeroShotClassification
-from .types import Asking, Problem, Target
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
-MOST_FEATURES = 5_000  # that a method may ask about one by one: more coalitions than that fit no memory
-
-MethodLike = str | Callable[..., Asking]
 
 
 class Explainer:
@@ -95,8 +91,8 @@ class Explainer:
         predicts; with `against`, why the target rather than that. `unit`: "logit" (default), "log-prob", "prob" or
         "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of those that
         matter) or spans [(start, end), …]; for a chat "message"; for an image "patch", "pixel", "channel" or (rows, columns).
-        `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero" or "drop"; in an image "mean", "black",
-        "white" or "blur".
+        `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or "drop"; in an
+        image "mean", "black", "white" or "blur".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
         "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.
@@ -104,8 +100,8 @@ class Explainer:
         many = isinstance(given, list)
         inputs = [self.task.joined(each, [target], against) for each in (given if many else [given])]
         look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = self.ask(method, look, target, against, unit, options, **_kind(inputs))
-        self._check(inputs, ask, many)
+        ask = self.ask(method, look, target, against, unit, options, **kind(inputs))
+        self.check(inputs, ask, many)
         found = tuple(each[0] for each in self._explained(inputs, ask, [target], len(inputs), progress))
         return Explanations(found) if many else found[0]
 
@@ -138,8 +134,8 @@ class Explainer:
         inputs = [self.task.joined(each, targets, None) for each in (given if many else [given])]
         look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         first = None if targets is None else targets[0]
-        ask = self.ask(method, look, first, None, unit, options, **_kind(inputs))
-        self._check(inputs, ask, many)
+        ask = self.ask(method, look, first, None, unit, options, **kind(inputs))
+        self.check(inputs, ask, many)
         wanted = None if targets is None else list(targets)
         found = [Explanations(tuple(e)) for e in self._explained(inputs, ask, wanted, len(inputs), progress)]
         return found if many else found[0]
@@ -191,65 +187,11 @@ class Explainer:
 
         `slotted`: the inputs are templates, whose slots have baselines of their own; `smooth`: gradients can follow them.
         """
-        if method is None:
-            followed = smooth and self.model.differentiable and look.absent != "drop"
-            method = "integrated_gradients" if followed else "kernel_shap"
-        row = method_named(method)
-        checked_options(row, options)
-        if look.overlong not in OVERLONG:
-            raise unknown("value of `overlong`", look.overlong, OVERLONG)
-        self._sees(row)
-        look = _filled(look, row, smooth) if slotted else replace(look, absent=self._absence(look, row))
-        named, held = ([target], against) if target is not None else ([against], None)
-        self.task.targets(Case(self.model), named, held, unit)  # refuses unknown labels and units now
-        return Ask(row, dict(options), look, target, against, unit)
+        return asked(self.model, self.task, method, look, (target, against, unit), options, slotted, smooth)
 
-    def _sees(self, method: Method) -> None:
-        """Refuses a method that asks where a model looks, for a model that cannot say."""
-        if method.needs == "label attention" and not getattr(self.model, "attends", False):
-            raise MethodError(f"{method.name} needs a model with label attention, and {self.model.name} has none.")
-        if method.needs != "attention heads":
-            return
-        why: str | None = getattr(
-            self.model, "blind", f"{self.model.name} does not say what its attention heads look at"
-        )
-        if why is not None:
-            raise MethodError(f"{method.name} needs attention weights, and {why}. Use 'kernel_shap' or 'occlusion'.")
-
-    def _absence(self, look: Look, method: Method) -> str:
-        """What takes a missing feature's place, checked; the model's own choice where nothing was asked for."""
-        allowed = [a for a in self.model.absences if a != "drop" or not self.task.steady]
-        if look.embedding != "word":
-            if look.embedding not in EMBEDDINGS:
-                raise unknown("value of `embedding`", look.embedding, EMBEDDINGS)
-            if look.embedding not in self.model.embeddings:
-                has = ", ".join(self.model.embeddings) or "none that gradients can follow"
-                raise OptionError(f"{self.model.name} has no {look.embedding} embeddings; it has {has}.")
-            allowed = ["zero"]
-        if look.absent and look.absent not in allowed:
-            raise unknown(f"`absent` for {self.task.name} with {self.model.name}", look.absent, allowed)
-        if method.gradients and (not self.model.differentiable or look.absent == "drop"):
-            reason = (
-                "this model gives no gradients" if not self.model.differentiable else "absent='drop' takes tokens out"
-            )
-            coalition = ", ".join(name for name, m in METHODS.items() if m.family == "coalition")
-            raise MethodError(f"{method.name} follows gradients, and {reason}. Use one of: {coalition}.")
-        return look.absent or next((a for a in allowed if a != "drop" or not method.gradients), allowed[0])
-
-    def _check(self, inputs: Sequence[Any], ask: Ask, many: bool) -> None:
+    def check(self, inputs: Sequence[Any], ask: Ask, many: bool) -> None:
         """Refuses what cannot be explained, before any model call."""
-        for i, given in enumerate(inputs):
-            try:
-                encoding = self.task.encode(self.model, given, ask.look)
-                self.task.targets(Case(self.model, encoding), [ask.target], ask.against, ask.unit)
-                if ask.method.family == "coalition":
-                    _few_enough(len(encoding.features), ask.method)
-                    dry = ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **ask.options)
-                    next(dry)
-                    dry.close()
-            except (InputError, OptionError, MethodError) as error:
-                where = f"Input {i} of {len(inputs)}: " if many else ""
-                raise type(error)(where + str(error)) from None
+        check(self.model, self.task, inputs, ask, many)
 
     def _explained(
         self,
@@ -266,34 +208,3 @@ class Explainer:
             while window := list(islice(source, WINDOW)):
                 yield from line.explain(window, wanted)
                 tick(len(window), 0)
-
-
-def _kind(inputs: Sequence[Any]) -> dict[str, bool]:
-    """Are the inputs templates (all of a call, or none), and can gradients follow their features?"""
-    slotted = {bool(getattr(each, "slotted", False)) for each in inputs}
-    if len(slotted) > 1:
-        raise InputError("Templates and texts are explained in calls of their own: their features are not alike.")
-    return {"slotted": True in slotted, "smooth": all(getattr(each, "smooth", True) for each in inputs)}
-
-
-def _filled(look: Look, method: Method, smooth: bool) -> Look:
-    """How a template is looked at: by its slots, whose baselines take their place."""
-    if look.absent or look.by != "word":
-        raise OptionError(
-            "A template's features are its slots, and their baselines stand in for them: no `by`, no `absent`."
-        )
-    if method.gradients and not smooth:
-        raise MethodError(
-            f"{method.name} follows gradients, and a slot's text changes length. Use a coalition method, for example "
-            "'shapley_values' or 'kernel_shap'."
-        )
-    return replace(look, by="slot", absent="baseline")
-
-
-def _few_enough(n: int, method: Method) -> None:
-    if n > MOST_FEATURES:
-        gradient = ", ".join(name for name, m in METHODS.items() if m.gradients)
-        raise MethodError(
-            f"{method.name} asks about each of {n:,} features; the limit is {MOST_FEATURES:,}. Take coarser features (`by`), "
-            f"or a method that follows gradients: {gradient}."
-        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,11 +13,12 @@ from .engine import Engine, Posed, Seen
 from .explanation import Explanation
 from .features import Granularity, Span, words
 from .methods import Method
-from .models import Look, Model
+from .models import NOT_FOLLOWED, Look, Model
 from .packing import parts
 from .tasks import Case, Task, WantedTarget
-from .types import Encoding, Problem, Scores, Smooth, Target
+from .types import Asking, Encoding, Problem, Scores, Smooth, Target
 
+MethodLike: TypeAlias = "str | Callable[..., Asking]"
 FOCUS = 64  # with by="focus": how many words get a score of their own
 
 
@@ -56,12 +57,9 @@ class Line:
         self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None, looks: Sequence[Look]
     ) -> list[list[Explanation]]:
         encodings = [self.task.encode(self.model, given, look) for given, look in zip(window, looks, strict=True)]
-        seen = [Seen() for _ in encodings]
-        present = [ends(len(e.features))[:1] for e in encodings]
-        outputs = self.engine.outputs(list(zip(encodings, seen, present, strict=True)))
-        cases = [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
+        cases, seen = self.cases(encodings)
         chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
-        posed = [self._posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
+        posed = [self.posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
         asked = [p for p, named in zip(posed, chosen, strict=True) if named]
         scores = iter(self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked]))
         values = iter(self.engine.values([(p, ends(p.problem.n)) for p in asked]))
@@ -70,13 +68,23 @@ class Line:
             for case, p, named in zip(cases, posed, chosen, strict=True)
         ]
 
-    def _posed(self, case: Case, wanted: Sequence[WantedTarget], seen: Seen) -> Posed:
+    def cases(self, encodings: Sequence[Encoding]) -> tuple[list[Case], list[Seen]]:
+        """What the model says of each input with everything present, from one forward."""
+        seen = [Seen() for _ in encodings]
+        present = [ends(len(e.features))[:1] for e in encodings]
+        outputs = self.engine.outputs(list(zip(encodings, seen, present, strict=True)))
+        return [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)], seen
+
+    def posed(self, case: Case, wanted: Sequence[WantedTarget], seen: Seen) -> Posed:
         """The problem of one input, once it is known what the model says of it."""
         targets = self.task.targets(case, wanted, self.ask.against, self.ask.unit)
-        targets += self._watched(case)
+        return self.put(case, targets + self._watched(case), seen)
+
+    def put(self, case: Case, targets: tuple[Target, ...], seen: Seen) -> Posed:
+        """The problem of one input with these targets. What is seen from now on is cut down to what they need."""
         encoding = self.task.narrowed(case, targets)
         narrow = replace(case, encoding=encoding)
-        if targets:
+        if targets and seen.keep is None:
             seen.hold(lambda output: self.task.keep(case, output, targets))
         problem = Problem(encoding.features, targets, self._smooth(encoding))
         return Posed(problem, encoding, lambda outputs: self.task.score(narrow, outputs, targets), seen)
@@ -92,7 +100,7 @@ class Line:
         look = self.ask.look
         if (
             not self.model.differentiable
-            or look.absent == "drop"
+            or look.absent in NOT_FOLLOWED
             or encoding.owner is None
             or self.ask.method.family in ("coalition", "attention")
         ):

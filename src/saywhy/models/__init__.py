@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-ABSENCES = ("mask", "pad", "unk", "zero", "drop")
+ABSENCES = ("mask", "pad", "unk", "zero", "drop", "hide")
+NOT_FOLLOWED = ("drop", "hide")  # absences that embeddings cannot tell of, so gradients cannot follow
 OVERLONG = ("refuse", "truncate", "window")
 EMBEDDINGS = ("word", "position", "token_type")
 

@@ -58,7 +58,7 @@ class LanguageModel:
         self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
         has |= {"zero": self.differentiable, "drop": True}
-        self.absences = tuple(name for name in ABSENCES if has[name])
+        self.absences = tuple(name for name in ABSENCES if has.get(name))
 
     @property
     def device(self) -> torch.device:

@@ -22,6 +22,7 @@ class Row:
     ids: Ints  # [S]
     extras: Mapping[str, Ints] = field(default_factory=dict)  # each [S]
     absent: Bools | None = None  # [S]
+    hidden: Bools | None = None  # [S] positions that the attention mask hides
     filler: int | None = None  # the id whose embedding fills the absent positions; None is the zero vector
     face: str = "word"  # which embeddings are looked at: "word", "position" or "token_type"
     read: Ints | None = None  # the positions whose outputs are wanted; None is all of them
@@ -30,7 +31,8 @@ class Row:
 
     def only(self, kept: Any) -> Row:
         """The row of these positions alone: a boolean mask, or indices in order."""
-        return replace(self, ids=self.ids[kept], extras={name: values[kept] for name, values in self.extras.items()})
+        extras = {name: values[kept] for name, values in self.extras.items()}
+        return replace(self, ids=self.ids[kept], extras=extras)
 
 
 def padded(rows: Sequence[np.ndarray[Any, Any]], value: Any, left: bool) -> Tensor:

@@ -102,6 +102,8 @@ class TextModel:
             return row.only(~gone)
         if not gone.any():
             return row
+        if absent == "hide":
+            return replace(row, hidden=gone)
         filler = self.filler(absent)
         if row.face == "word" and filler is not None and (filler != self.pad or not self.tables):
             return replace(row, ids=np.where(gone, filler, row.ids))
@@ -122,7 +124,9 @@ class TextModel:
 
     def _absences(self) -> tuple[str, ...]:
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
-        has |= {"zero": self.differentiable, "drop": True}
+        bare = len(self.tokenizer("")["input_ids"]) == 0  # with nothing left to look at, attention has no answer
+        masked = "attention_mask" in self.tokenizer.model_input_names and not bare
+        has |= {"zero": self.differentiable, "drop": True, "hide": masked and self._hides()}
         return tuple(name for name in ABSENCES if has[name])
 
     # ---- the model -------------------------------------------------------------------------------------------------
@@ -132,7 +136,7 @@ class TextModel:
 
     def key(self, row: Row) -> Hashable:
         extras = tuple(values.tobytes() for values in row.extras.values())
-        marks = tuple(None if m is None else m.tobytes() for m in (row.absent, row.read, row.places))
+        marks = tuple(None if m is None else m.tobytes() for m in (row.absent, row.hidden, row.read, row.places))
         return row.ids.tobytes(), extras, marks, row.filler, row.face
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor | list[Tensor]:
@@ -176,7 +180,7 @@ class TextModel:
         ids = padded([r.ids for r in rows], self.pad or 0, self._left)
         batch = {"input_ids": ids}
         if "attention_mask" in self.tokenizer.model_input_names:
-            batch["attention_mask"] = padded([np.ones(len(r.ids), np.int64) for r in rows], 0, self._left)
+            batch["attention_mask"] = padded([_shown(r) for r in rows], 0, self._left)
         for name in rows[0].extras:
             blank = getattr(self.tokenizer, "pad_token_type_id", 0) if name == "token_type_ids" else 0
             batch[name] = padded([r.extras[name] for r in rows], blank, self._left)
@@ -220,6 +224,16 @@ class TextModel:
         found = find_embeddings(self.model, batch["input_ids"], lambda: self.model(**batch))
         return found if found["word"] else {}
 
+    def _hides(self) -> bool:
+        """Does the attention mask take a position out? Its word must then make no difference to the answer."""
+        row = self._sample(7)
+        gone = np.arange(len(row.ids)) == len(row.ids) // 2
+        taken = {*self.tokenizer.all_special_ids, *row.ids.tolist()}
+        another = next((i for i in range(len(self.tokenizer)) if i not in taken), 0)
+        other = replace(row, ids=np.where(gone, another, row.ids), hidden=gone)
+        one, two = self.forward([replace(row, hidden=gone), other])
+        return bool(torch.isfinite(one).all()) and bool(torch.allclose(one, two, atol=1e-5, rtol=1e-4))
+
     def _padding_matters(self) -> bool:
         """Does a row answer otherwise beside a longer one than alone? Then only rows of equal length share a batch."""
         short, long = self._sample(2), self._sample(7)
@@ -228,6 +242,11 @@ class TextModel:
             1e-5 if next(self.model.parameters()).dtype == torch.float32 else 1e-2
         )
         return not bool((alone - beside).abs().max() <= precise)
+
+
+def _shown(row: Row) -> Any:
+    """[S]: 1 where the model may look."""
+    return np.ones(len(row.ids), np.int64) if row.hidden is None else (~row.hidden).astype(np.int64)
 
 
 def _decodes(model: PreTrainedModel) -> bool:

@@ -1,0 +1,115 @@
+"""Which method to believe: methods by metrics on your own model and texts, with intervals, controls and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..progress import progress as shown_progress
+from ..tasks import WantedTarget
+from .entries import ORACLE, Compared
+from .files import Parts, add
+from .foresee import Foreseen, foresee
+from .plan import DEFAULT_METRICS, Plan, Wanted, planned
+from .result import Column, Comparison, Estimate, Place, Spent, likeness_of
+from .run import WINDOW, Found, Walk
+
+if TYPE_CHECKING:
+    from ..explain import Explainer
+    from ..features import Granularity
+
+__all__ = ["DEFAULT_METRICS", "Column", "Comparison", "Estimate", "Foreseen", "Place", "Spent", "compare"]
+
+
+def compare(
+    explainer: Explainer,
+    texts: Sequence[Any],
+    methods: Sequence[Compared] | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    removals: Sequence[str] | None = None,
+    target: WantedTarget = None,
+    unit: str | None = None,
+    by: Granularity | None = None,
+    absent: str | None = None,
+    overlong: str = "refuse",
+    scores: Mapping[str, Sequence[Any]] | None = None,
+    rationales: Sequence[Sequence[bool]] | None = None,
+    seed: int = 0,
+    resume: str | Path | None = None,
+    announce: Callable[[Foreseen], object] | None = None,
+    progress: bool | None = None,
+) -> Comparison:
+    """Methods by metrics on these texts: means with 95 % bootstrap intervals, what each took, and two controls.
+
+    `methods`: names in METHODS, "name:option=value", (name, options) or generator functions; by default what the model can be
+    asked. "random" is always among them, and "oracle", the best order that a search finds, where order matters. `metrics`:
+    names in METRICS. `removals`: two ways by default in which the metrics take features away, whatever the methods do.
+    `scores`: name -> scores made elsewhere, [n] a text. `rationales`: bool [n] a text, for metrics of plausibility. `resume`:
+    a file that keeps each text's numbers, from which the same call goes on. `announce` is called with what it will cost, before
+    the first method runs. That is all methods' cost, and some 20 evaluations a text for each method and removal, and 128 to
+    search each removal's best order; every distinct row goes through the model once. Raises OptionError, InputError and
+    MethodError before the first model call.
+    """
+    wanted = Wanted(methods, metrics, removals, scores or {}, rationales, target, unit, by, absent, overlong, seed)
+    plan = planned(explainer, texts, wanted)
+    parts = None if resume is None else Parts(Path(resume), plan.asked)
+    found = [] if parts is None else parts.done
+    if announce is not None:
+        announce(foresee(explainer.model, explainer.task, plan, len(found)))
+    with shown_progress(len(plan.inputs), progress) as tick, nullcontext() if parts is None else parts.open() as file:
+        walk = Walk(explainer.model, explainer.task, plan, explainer.batch_tokens, lambda n: tick(0, n))
+        tick(len(found), 0)
+        for start in range(len(found), len(plan.inputs), WINDOW):
+            window = plan.inputs[start : start + WINDOW]
+            for each in walk.window(window, start):
+                found.append(each)
+                if file is not None:
+                    add(file, each)
+            tick(len(window), 0)
+    return _comparison(plan, found)
+
+
+def _comparison(plan: Plan, found: Sequence[Found]) -> Comparison:
+    """The numbers of all texts in tables."""
+    labels = [e.label for e in plan.entries]
+    judged = [*labels, *([ORACLE] if any(ORACLE in f.values for f in found) else [])]
+    blank = [[None, None] for _ in plan.columns]
+    cells = np.array([[f.values.get(m, blank) for m in judged] for f in found], dtype=float)  # [T, M, C, 2]
+    cells = cells.reshape(len(found), len(judged), len(plan.columns), 2)
+    curves = {}
+    for removal in {r for f in found for r in f.curves}:
+        curves[removal] = np.array([[f.curves[removal].get(m, [np.nan] * 21) for m in judged] for f in found])
+    return Comparison(
+        tuple(judged),
+        plan.columns,
+        cells[..., 0],
+        cells[..., 1],
+        curves,
+        likeness_of([_likeness(f, labels) for f in found]),
+        tuple(_total(found, m) for m in judged),
+        sum(f.rows for f in found),
+        sum(f.rows_alone for f in found),
+        plan.asked,
+    )
+
+
+def _likeness(found: Found, labels: Sequence[str]) -> Any:
+    import torch
+
+    from ..metrics.ranks import spearman
+
+    vectors = [torch.tensor(found.scores[m], dtype=torch.float64) for m in labels]
+    return np.array([[spearman(a, b) for b in vectors] for a in vectors])
+
+
+def _total(found: Sequence[Found], method: str) -> Spent:
+    every = [f.spent[method] for f in found if method in f.spent]
+    peaks = [peak for _, _, _, peak in every if peak is not None]
+    return Spent(
+        sum(e[0] for e in every), sum(e[1] for e in every), sum(e[2] for e in every), max(peaks) if peaks else None
+    )

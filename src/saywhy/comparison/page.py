@@ -1,0 +1,177 @@
+"""A comparison as a page that stands alone: ranking, every metric and removal, curves, likeness, and what they cannot show."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+
+from ..metrics import METRICS
+from ..render import colors
+from . import words
+from .result import SHARES, Comparison, mean_curve
+
+_STYLE = """
+.sw-c{font:15px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:74rem;padding:1rem 1.2rem}
+.sw-c h1{font-size:1.35em;margin:0}.sw-c h2{font-size:1.1em;margin:1.6em 0 .3em}.sw-c p{margin:.3em 0;max-width:52rem}
+.sw-c .q{color:#5b636d}.sw-c .t{overflow-x:auto}
+.sw-c table{border-collapse:collapse;margin:.5em 0;font-variant-numeric:tabular-nums}
+.sw-c th,.sw-c td{border-bottom:1px solid #e1e4e8;padding:.2em .7em;text-align:right;vertical-align:bottom}
+.sw-c td{white-space:nowrap}
+.sw-c th:first-child,.sw-c td:first-child,.sw-c th.l,.sw-c td.l{text-align:left}.sw-c tr.x td{color:#5b636d;font-style:italic}
+.sw-c svg{max-width:100%;height:auto;color:inherit}.sw-c .g{display:flex;flex-wrap:wrap;gap:1.5em}
+.sw-c text{fill:currentColor;font:12px system-ui,sans-serif}.sw-c dt{font-weight:600;margin-top:.5em}.sw-c dd{margin:0}
+@media (prefers-color-scheme:dark){.sw-c{color:#eceff2;background:#16191d}.sw-c .q,.sw-c tr.x td{color:#9aa4af}
+.sw-c th,.sw-c td{border-color:#31373e}}
+"""
+# Okabe & Ito's colours, told apart by colour-blind readers on both grounds; the dashes tell a second round apart.
+_LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98")
+_DASHES = ("", "6 3", "2 3")
+
+
+def page(c: Comparison) -> str:
+    """A complete HTML document that needs nothing else and may load nothing else."""
+    allowed = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
+        f"<title>{_safe(words.title(c))}</title>\n</head>\n<body>\n{fragment(c)}\n</body>\n</html>\n"
+    )
+
+
+def fragment(c: Comparison) -> str:
+    """HTML to put into any page. Every string is escaped."""
+    blocks = [
+        f"<h1>{_safe(words.title(c))}</h1><p class=q>{_safe(words.about(c))}</p><p>{_safe(words.verdict(c))}</p>",
+        _ranking(c),
+        _curves(c),
+        _every(c),
+        _likeness(c),
+        _blind(c),
+        f"<p class=q>{_safe(words.saved(c))}</p>",
+    ]
+    return f'<div class="sw-c" lang="en"><style>{_STYLE}</style>\n{chr(10).join(blocks)}\n</div>'
+
+
+def _ranking(c: Comparison) -> str:
+    metric = words.leading(c) or c.metrics[0]
+    heads = ["method", "rank", words.heading(metric), "reversed", "inputs a text", "backward", "ms a text", "peak MB"]
+    rows = []
+    for rank, method in words.ordered(c):
+        reverse = c.estimate(method, metric, reverse=True)
+        spent = words.spent_cells(c.spent[c.methods.index(method)], len(c))
+        cells = [
+            method,
+            rank,
+            words.full(c.estimate(method, metric)),
+            "–" if reverse is None else f"{reverse.mean:.3g}",
+        ]
+        rows.append((method, [*cells, *(spent if method not in words.CONTROLS else [""] * 4)]))
+    note = "Methods share a rank where the 95 % interval of their difference, text by text, holds 0."
+    return f"<h2>Ranking</h2>{_table(heads, rows)}<p class=q>{note}</p>"
+
+
+def _every(c: Comparison) -> str:
+    heads = ["method", *(words.heading(col.metric) + (f" ({col.removal})" if col.removal else "") for col in c.columns)]
+    rows = [
+        (m, [m, *(words.full(c.estimate(m, col.metric, col.removal)) for col in c.columns)])
+        for _, m in words.ordered(c)
+    ]
+    note = "Means with 95 % bootstrap intervals; the removal in brackets."
+    return f"<h2>Every metric</h2>{_table(heads, rows)}<p class=q>{note}</p>"
+
+
+def _table(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
+    top = "".join(f"<th scope=col>{_safe(h)}</th>" for h in heads)
+    body = "".join(
+        f"<tr{' class=x' if m in words.CONTROLS else ''}>{''.join(f'<td>{_safe(cell)}</td>' for cell in cells)}</tr>"
+        for m, cells in rows
+    )
+    return f"<div class=t tabindex=0><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _curves(c: Comparison) -> str:
+    drawn = [_curve(c, removal) for removal in sorted(c.curves)]
+    if not drawn:
+        return ""
+    legend = "".join(
+        f'<span><svg width="34" height="10" aria-hidden="true"><path d="M1 5H33" {_stroke(i)}/></svg> {_safe(m)}&ensp;</span>'
+        for i, m in enumerate(c.methods)
+    )
+    about = (
+        "The target's change, in its unit, as the highest scores are taken away first; the faster it falls, the better."
+    )
+    return f"<h2>Removal</h2><p class=q>{about}</p><div class=g>{''.join(drawn)}</div><p>{legend}</p>"
+
+
+def _curve(c: Comparison, removal: str) -> str:
+    """One picture: the mean curve of each method."""
+    found = [(i, mean_curve(c.curves[removal][:, i])) for i in range(len(c.methods))]
+    lines = [(i, curve) for i, curve in found if curve is not None]
+    low = min((float(curve.min()) for _, curve in lines), default=-1.0)
+    high = max(0.0, max((float(curve.max()) for _, curve in lines), default=0.0))
+    wide, tall, left, foot = 440, 240, 46, 28
+    span = (high - low) or 1.0
+
+    def at(x: float, y: float) -> str:
+        return f"{left + x * (wide - left - 8):.1f} {8 + (high - y) / span * (tall - foot - 8):.1f}"
+
+    grid = "".join(
+        f'<path d="M{at(0, y)}L{at(1, y)}" stroke="currentColor" stroke-opacity=".15"/>'
+        f'<text x="{left - 6}" y="{float(at(0, y).split()[1]) + 4:.1f}" text-anchor="end">{y:.2g}</text>'
+        for y in np.linspace(low, high, 4)
+    )
+    ticks = "".join(
+        f'<text x="{at(x, low).split()[0]}" y="{tall - 8}" text-anchor="{anchor}">{x:.0%}</text>'
+        for x, anchor in ((0, "start"), (0.5, "middle"), (1, "end"))
+    )
+    paths = "".join(
+        f'<path d="M{"L".join(at(x, y) for x, y in zip(SHARES, curve, strict=True))}" {_stroke(i)}>'
+        f"<title>{_safe(c.methods[i])}</title></path>"
+        for i, curve in lines
+    )
+    name = _safe(f"Change of the target as features are taken away by {removal}")
+    return (
+        f'<figure style="margin:0"><svg viewBox="0 0 {wide} {tall}" width="{wide}" role="img" aria-label="{name}">'
+        f"{grid}{ticks}{paths}</svg><figcaption class=q>taken away by {_safe(removal)}</figcaption></figure>"
+    )
+
+
+def _stroke(i: int) -> str:
+    dash = _DASHES[i // len(_LINES) % len(_DASHES)]
+    return f'fill="none" stroke="{_LINES[i % len(_LINES)]}" stroke-width="2"' + (
+        f' stroke-dasharray="{dash}"' if dash else ""
+    )
+
+
+def _likeness(c: Comparison) -> str:
+    names = c.methods[: len(c.likeness)]
+    top = "".join(f"<th scope=col>{_safe(name)}</th>" for name in names)
+    rows = "".join(
+        f"<tr><td>{_safe(name)}</td>{''.join(_cell(float(x)) for x in row)}</tr>"
+        for name, row in zip(names, c.likeness, strict=True)
+    )
+    about = "The mean Spearman correlation of two methods' scores. To agree is not to be right."
+    table = f"<table><thead><tr><th></th>{top}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<h2>Likeness</h2><p class=q>{about}</p><div class=t tabindex=0>{table}</div>"
+
+
+def _cell(x: float) -> str:
+    back = colors.shade(x, 1.0, colors.LIGHT)
+    return f'<td style="background:{back};color:{colors.ink_on(back)}">{x:.2f}</td>'
+
+
+def _blind(c: Comparison) -> str:
+    rows = "".join(_told(m) for m in c.metrics if m in METRICS)
+    return f"<h2>What the metrics say, and what they cannot</h2><dl>{rows}</dl>"
+
+
+def _told(name: str) -> str:
+    metric = METRICS[name]
+    cannot = f"<span class=q>Cannot show: {_safe(metric.blind)}.</span>"
+    return f"<dt>{_safe(words.heading(name))}</dt><dd>{_safe(metric.summary)} {cannot}</dd>"
+
+
+def _safe(text: object) -> str:
+    return html.escape(str(text))

@@ -1,0 +1,175 @@
+"""Everything that is asked of a comparison, checked before the first model call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, OptionError, unknown
+from ..line import Ask
+from ..metrics import METRICS, Metric
+from ..models import Look
+from ..tasks import WantedTarget
+from ..types import Asking, Bools, Feature, Problem, Scores
+from .entries import Compared, Entry, entries
+from .result import Column
+
+if TYPE_CHECKING:
+    from ..explain import Explainer
+    from ..features import Granularity
+
+DEFAULT_METRICS = (
+    *("normalised_comprehensiveness", "removal_area", "sufficiency", "leave_one_out_correlation", "scaled_infidelity"),
+    *("random_logit", "completeness_gap"),
+)
+_PREFERRED = ("mask", "hide", "baseline", "mean", "drop", "black", "zero", "unk", "pad")
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What the caller said, as in `compare`."""
+
+    methods: Sequence[Compared] | None
+    metrics: Sequence[str] | None
+    removals: Sequence[str] | None
+    scores: Mapping[str, Sequence[Any]]
+    rationales: Sequence[Sequence[bool]] | None
+    target: WantedTarget
+    unit: str | None
+    by: Granularity | None
+    absent: str | None
+    overlong: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The inputs and everything asked about them, checked."""
+
+    inputs: Sequence[Any]
+    entries: tuple[Entry, ...]
+    metrics: tuple[Metric, ...]
+    columns: tuple[Column, ...]
+    removals: tuple[str, ...]
+    ask: Ask  # how a problem is posed, whichever method asks about it
+    seed: int
+    human: Sequence[Bools] | None
+    asked: Mapping[str, Any]  # in words that can be compared with those of an earlier run
+
+
+def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
+    """The plan. Refuses unknown names, inputs that cannot be explained, and methods that cannot explain them."""
+    if isinstance(texts, str) or not len(texts):
+        raise InputError(f"`texts` is a list of at least one input, not {texts!r:.60}.")
+    if wanted.by == "focus":
+        raise OptionError(
+            "by='focus' looks at other features for each method: compare by 'sentence', 'word' or 'token'."
+        )
+    inputs = [explainer.task.joined(each, [wanted.target], None) for each in texts]
+    rows = tuple(entries(wanted.methods, wanted.scores, explainer.model))
+    metrics = _metrics(wanted.metrics, wanted.rationales is not None)
+    look = Look(explainer.task.grain if wanted.by is None else wanted.by, wanted.absent or "", wanted.overlong)
+    ask = explainer.ask(_posing, look, wanted.target, None, wanted.unit, {})
+    removals = _removals(wanted.removals, explainer, ask.look.absent)
+    for row in rows:
+        if row.method is not None:
+            like = row.method.function if row.method.family == "custom" else row.method.name
+            own = Look(look.by, row.absent or ask.look.absent, look.overlong)
+            explainer.check(inputs, explainer.ask(like, own, wanted.target, None, wanted.unit, row.options), True)
+    columns = tuple(
+        Column(m.name, removal, m.better)
+        for m in metrics
+        for removal in (removals if m.family == "removal" else (None,))
+    )
+    human = None if wanted.rationales is None else [np.asarray(r, dtype=bool) for r in wanted.rationales]
+    given = dict(wanted.scores) | ({} if human is None else {"rationales": human})
+    if given:
+        features = [explainer.task.encode(explainer.model, each, ask.look).features for each in inputs]
+        for name, numbers in given.items():
+            _fitting(name, numbers, features)
+    return Plan(
+        inputs,
+        rows,
+        metrics,
+        columns,
+        removals,
+        ask,
+        wanted.seed,
+        human,
+        _in_words(explainer, inputs, wanted, ask, rows, columns),
+    )
+
+
+def _in_words(
+    explainer: Explainer,
+    inputs: Sequence[Any],
+    wanted: Wanted,
+    ask: Ask,
+    rows: Sequence[Entry],
+    columns: Sequence[Column],
+) -> dict[str, Any]:
+    return {
+        "model": explainer.model.name,
+        "task": explainer.task.name,
+        "methods": [e.label for e in rows],
+        "metrics": list(dict.fromkeys(c.metric for c in columns)),
+        "removals": list(dict.fromkeys(c.removal for c in columns if c.removal)),
+        "by": str(ask.look.by),
+        "absent": ask.look.absent,
+        "target": wanted.target,
+        "unit": wanted.unit,
+        "seed": wanted.seed,
+        "texts": len(inputs),
+        "input": hashlib.sha256(json.dumps([*map(repr, inputs)]).encode()).hexdigest()[:16],
+    }
+
+
+def _fitting(name: str, given: Sequence[Any], features: Sequence[Sequence[Feature]]) -> None:
+    """Refuses what was given for each text where it is not one number a feature."""
+    if len(given) != len(features):
+        raise OptionError(f"What was given as {name!r} is of {len(given)} texts; {len(features)} texts were given.")
+    for i, (numbers, mine) in enumerate(zip(given, features, strict=True)):
+        if np.shape(numbers) != (len(mine),):
+            labels = ", ".join(f.label for f in mine[:12])
+            raise OptionError(
+                f"What was given as {name!r} for text {i} has shape {np.shape(numbers)}; the text has {len(mine)} features: "
+                f"{labels}{', …' if len(mine) > 12 else ''}."
+            )
+
+
+def _posing(problem: Problem) -> Asking:
+    """Stands for all methods where the problem is posed: it may be asked anything."""
+    return Scores(np.zeros(0))  # type: ignore[arg-type]
+    yield
+
+
+def _metrics(wanted: Sequence[str] | None, marked: bool) -> tuple[Metric, ...]:
+    if wanted is not None and not wanted:
+        raise OptionError("`metrics` is empty: name at least one, or leave it out for the usual ones.")
+    names = list(DEFAULT_METRICS if wanted is None else wanted)
+    if wanted is None and marked:
+        names += [m.name for m in METRICS.values() if m.family == "human"]
+    for name in names:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+        if METRICS[name].family == "human" and not marked:
+            raise OptionError(f"{name} holds scores against what people marked: give `rationales`, bool [n] a text.")
+    return tuple(METRICS[name] for name in dict.fromkeys(names))
+
+
+def _removals(wanted: Sequence[str] | None, explainer: Explainer, first: str) -> tuple[str, ...]:
+    """How the metrics take features away: what was asked for, or two ways that this model and task have."""
+    allowed = [a for a in explainer.model.absences if a != "drop" or not explainer.task.steady] or [first]
+    if wanted is None:
+        return tuple(sorted(allowed, key=lambda a: _PREFERRED.index(a) if a in _PREFERRED else 99)[:2])
+    for name in wanted:
+        if name not in allowed:
+            raise unknown("removal", name, allowed)
+    if not wanted:
+        raise OptionError("`removals` is empty: name at least one way to take features away.")
+    return tuple(dict.fromkeys(wanted))

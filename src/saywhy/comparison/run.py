@@ -1,0 +1,232 @@
+"""The walk of a comparison: every input is posed once; methods and metrics ask about it together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..engine import Engine, Posed
+from ..line import Line
+from ..metrics import Claim, Judgement, Metric
+from ..metrics.removal import best_known
+from ..metrics.stability import shaken, under_noise
+from ..models import Model
+from ..tasks import Case, Task
+from ..types import Asking, Cost, Problem, Scores, Target
+from .entries import ORACLE, RANDOM, Entry
+from .plan import Plan
+from .randomised import randomised
+from .result import SHARES
+from .tally import Tally, counted, peak_memory
+
+WINDOW = 16  # texts in flight at once
+NOISY = 4  # noisy explanations that are averaged, and how far they are shaken, for smooth randomisation
+RADIUS = 0.1
+
+
+@dataclass(eq=False)
+class Found:
+    """What came out for one text."""
+
+    values: Mapping[str, list[list[float | None]]] = field(default_factory=dict)  # method -> a pair for each column
+    curves: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)  # removal -> method -> [21]
+    scores: Mapping[str, list[float]] = field(default_factory=dict)
+    spent: Mapping[str, tuple[int, int, float, float | None]] = field(default_factory=dict)
+    rows: int = 0
+    rows_alone: int = 0
+
+
+class Walk:
+    """A model and a task at one comparison's work."""
+
+    def __init__(self, model: Model, task: Task, plan: Plan, batch_tokens: int | None, tick: Any):
+        self.model, self.task, self.plan = model, task, plan
+        self.engine = Engine(model, batch_tokens, tick)
+        self.line = Line(model, task, plan.ask, self.engine)
+
+    def window(self, inputs: Sequence[Any], start: int) -> list[Found]:
+        """What is found for some inputs; `start` is the place of the first among all."""
+        given = [self.task.finished(self.model, each) for each in inputs]
+        operators = {*self.plan.removals, *(e.absent or self.plan.ask.look.absent for e in self.plan.entries)}
+        encodings = {
+            o: [self.task.encode(self.model, g, replace(self.plan.ask.look, absent=o)) for g in given]
+            for o in operators
+        }
+        cases, seen = self.line.cases(encodings[self.plan.ask.look.absent])
+        targets = [self._targets(case) for case in cases]
+        posed = {
+            o: [
+                self.line.put(replace(case, encoding=encoding), named, saw)
+                for case, encoding, named, saw in zip(cases, made, targets, seen, strict=True)
+            ]
+            for o, made in encodings.items()
+        }
+        found = [Found() for _ in given]
+        claims = self._claims(posed, found, start)
+        self._judged(posed, claims, found)
+        for each, saw in zip(found, seen, strict=True):
+            each.rows += saw.cost.rows
+        return found
+
+    def _targets(self, case: Case) -> tuple[Target, ...]:
+        """The target that is explained, and the label that comes closest to it, where there is one."""
+        first = self.task.targets(case, [self.plan.ask.target], None, self.plan.ask.unit)
+        labels = len(case.encoding.labels)
+        if labels < 2 or case.encoding.about or len(first[0].index) != 1:
+            return first
+        every = self.task.targets(case, range(labels), None, self.plan.ask.unit)
+        numbers = self.task.score(case, case.output[None], every)[0]
+        rival = max((i for i in range(labels) if every[i].index != first[0].index), key=lambda i: float(numbers[i]))
+        return (*first, every[rival])
+
+    # ---- scores --------------------------------------------------------------------------------------------------------
+
+    def _claims(self, posed: Mapping[str, list[Posed]], found: list[Found], start: int) -> list[dict[str, Claim]]:
+        """For each text, what each method claims."""
+        made: list[dict[str, Tensor]] = [{} for _ in found]
+        for entry in self.plan.entries:
+            here = posed[entry.absent or self.plan.ask.look.absent]
+            for t, scores in enumerate(self._scored(entry, here, found, start)):
+                made[t][entry.label] = scores
+        claims: list[dict[str, Claim]] = []
+        for t, scores_by in enumerate(made):
+            found[t].scores = {label: scores[0].tolist() for label, scores in scores_by.items()}
+            human = None if self.plan.human is None else self.plan.human[start + t]
+            mine = {}
+            for entry in self.plan.entries:
+                others = [s[0] for label, s in scores_by.items() if label not in (entry.label, RANDOM)]
+                mine[entry.label] = Claim(scores_by[entry.label], self._again(entry, start + t), others, human=human)
+            claims.append(mine)
+        return self._with_random_weights(posed[self.plan.ask.look.absent], claims, start)
+
+    def _scored(self, entry: Entry, here: list[Posed], found: list[Found], start: int) -> list[Tensor]:
+        if entry.method is None:
+            for t in range(len(here)):
+                found[t].spent = {**found[t].spent, entry.label: (0, 0, 0.0, None)}
+            return [entry.scores(start + t) for t in range(len(here))]
+        tallies = [Tally() for _ in here]
+        before = [p.seen.cost for p in here]
+        jobs: list[tuple[Posed, Asking]] = [
+            (p, counted(entry.asking(p.problem, start + t, self.plan.seed), tallies[t])) for t, p in enumerate(here)
+        ]
+        with peak_memory() as peak:
+            scores = self.engine.run(jobs)
+        for t, p in enumerate(here):
+            spent = _spent(before[t], p.seen.cost, tallies[t], peak[0])
+            found[t].spent = {**found[t].spent, entry.label: spent}
+        return [s.values for s in scores]
+
+    def _again(self, entry: Entry, index: int) -> Any:
+        if entry.method is None:
+            return None
+        return lambda problem, seed: entry.asking(problem, index, seed)
+
+    def _with_random_weights(
+        self, here: list[Posed], claims: list[dict[str, Claim]], start: int
+    ) -> list[dict[str, Claim]]:
+        """The claims with the scores of ever more random models, where a metric needs them."""
+        needs = {m.needs for m in self.plan.metrics if m.needs}
+        if not needs:
+            return claims
+        entries = [e for e in self.plan.entries if e.method is not None and e.absent is None]
+        stages: dict[str, list[list[Tensor]]] = {e.label: [[] for _ in here] for e in entries}
+        noisy: dict[str, list[list[Tensor]]] = {e.label: [[] for _ in here] for e in entries}
+
+        def note(line: Line, posed: list[Posed], plain: bool) -> None:
+            for e in entries:
+                if plain:
+                    jobs = [(p, e.asking(p.problem, start + t, self.plan.seed)) for t, p in enumerate(posed)]
+                    for t, scores in enumerate(line.engine.run(jobs)):
+                        stages[e.label][t].append(scores.values[0])
+                if "smoothed" in needs:
+                    smooth = [(p, _mean_under_noise(p.problem, claims[t][e.label])) for t, p in enumerate(posed)]
+                    for t, mean in enumerate(line.engine.drive(smooth)):
+                        noisy[e.label][t] += [] if mean is None else [mean]
+
+        note(self.line, here, False)
+        for model in randomised(self.model, self.plan.seed):
+            line = replace(self.line, model=model, engine=Engine(model, self.engine.budget, self.engine.tick))
+            cases, seen = line.cases([p.encoding for p in here])
+            again = [line.put(c, p.problem.targets, s) for c, p, s in zip(cases, here, seen, strict=True)]
+            note(line, again, True)
+        for t, mine in enumerate(claims):
+            for e in entries:
+                smoothed = torch.stack(noisy[e.label][t]) if len(noisy[e.label][t]) > 1 else None
+                mine[e.label] = replace(mine[e.label], randomised=torch.stack(stages[e.label][t]), smoothed=smoothed)
+        return claims
+
+    # ---- judgements ----------------------------------------------------------------------------------------------------
+
+    def _judged(self, posed: Mapping[str, list[Posed]], claims: list[dict[str, Claim]], found: list[Found]) -> None:
+        values: list[dict[str, list[list[float | None]]]] = [{} for _ in found]
+        curves: list[dict[str, dict[str, list[float]]]] = [{} for _ in found]
+        for removal in (None, *self.plan.removals):
+            stated = self._with_oracle(posed[removal], claims) if removal else claims
+            own = {e.label: removal or e.absent or self.plan.ask.look.absent for e in self.plan.entries}
+            jobs, places = [], []
+            for t, mine in enumerate(stated):
+                for label, claim in mine.items():
+                    p = posed[own.get(label, removal or "")][t]
+                    for column, metric in self._columns(removal):
+                        tally = Tally()
+                        places.append((t, label, column, metric, tally))
+                        jobs.append((p, counted(metric.function(p.problem, claim), tally)))
+            for (t, label, column, metric, tally), judged in zip(places, self.engine.drive(jobs), strict=True):
+                pair = [judged.value, judged.reverse]
+                values[t].setdefault(label, [[None, None] for _ in self.plan.columns])[column] = pair
+                if label != ORACLE:
+                    found[t].rows_alone += tally.rows + found[t].spent[label][0]
+                if judged.curve and metric.name not in ("sufficiency", "normalised_sufficiency", "insertion"):
+                    curves[t].setdefault(str(removal), {})[label] = _on_shares(judged)
+        for t, each in enumerate(found):
+            each.values, each.curves = values[t], curves[t]
+
+    def _columns(self, removal: str | None) -> Iterator[tuple[int, Metric]]:
+        by_name = {m.name: m for m in self.plan.metrics}
+        for i, column in enumerate(self.plan.columns):
+            if column.removal == removal:
+                yield i, by_name[column.metric]
+
+    def _with_oracle(self, here: list[Posed], claims: list[dict[str, Claim]]) -> list[dict[str, Claim]]:
+        """The claims, and that of the best order known under this removal: what scores could reach."""
+        orders = self.engine.drive(
+            [(p, best_known(p.problem, mine[RANDOM])) for p, mine in zip(here, claims, strict=True)]
+        )
+        out = []
+        for order, mine in zip(orders, claims, strict=True):
+            falling = -order.argsort().double()[None]
+            out.append({**mine, ORACLE: Claim(falling, None, mine[RANDOM].others)})
+        return out
+
+
+def _mean_under_noise(problem: Problem, claim: Claim) -> Any:
+    """The mean of the scores over NOISY shaken embeddings, as something the engine can drive; None where that cannot be."""
+    if problem.smooth is None:
+        return None
+    total = []
+    for noise in shaken(problem.smooth, NOISY, RADIUS, 0):
+        scores: Scores | None = yield from under_noise(problem, claim, noise)
+        if scores is None:
+            return None
+        total.append(scores.values[0])
+    return torch.stack(total).mean(0)
+
+
+def _spent(before: Cost, after: Cost, tally: Tally, peak: float | None) -> tuple[int, int, float, float | None]:
+    """Evaluations as if alone; the seconds measured, with those rows that had been answered before at the mean price."""
+    rows, seconds = after.rows - before.rows, after.seconds - before.seconds
+    price = after.seconds / max(1, after.rows)
+    shared = max(0, tally.rows - rows)
+    return tally.rows, after.backward_rows - before.backward_rows, seconds + shared * price, peak
+
+
+def _on_shares(judged: Judgement) -> list[float]:
+    """The curve as the target's change, at the 21 shares of the text that are gone."""
+    curve = np.asarray(judged.curve)
+    drawn: list[float] = np.interp(SHARES, np.linspace(0, 1, len(curve)), curve - curve[0]).tolist()
+    return drawn

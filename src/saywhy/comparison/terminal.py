@@ -1,0 +1,59 @@
+"""A comparison in a terminal."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from . import words
+from .result import Comparison
+
+
+def plain(c: Comparison) -> str:
+    """The tables as text without colour, 110 characters wide."""
+    out = StringIO()
+    console = Console(file=out, width=110, color_system=None, force_jupyter=False, legacy_windows=False, _environ={})
+    show(c, console)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def show(c: Comparison, console: Console) -> None:
+    """Prints the verdict, the ranking with its intervals and costs, and the other metrics."""
+    quiet = "dim"
+    blocks: list[RenderableType] = [Text(words.title(c), "bold"), Text(words.about(c), quiet), Text("")]
+    blocks += [Text(words.verdict(c)), Text(""), _ranking(c), _others(c), Text(words.saved(c), quiet)]
+    console.print(Group(*blocks))
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(names):
+        table.add_column(name, justify="left" if i < 2 else "right", no_wrap=i < 2, vertical="bottom")
+    return table
+
+
+def _ranking(c: Comparison) -> Table:
+    metric = words.leading(c) or c.metrics[0]
+    table = _table("", "method", words.heading(metric), "reversed", "inputs a text", "backward", "ms a text", "peak MB")
+    for rank, method in words.ordered(c):
+        at = c.methods.index(method)
+        reverse = c.estimate(method, metric, reverse=True)
+        cells = words.spent_cells(c.spent[at], len(c)) if method not in words.CONTROLS else [""] * 4
+        value = words.full(c.estimate(method, metric))
+        table.add_row(rank, method, value, "" if reverse is None else f"{reverse.mean:.3g}", *cells)
+    return table
+
+
+def _others(c: Comparison) -> RenderableType:
+    leading = words.leading(c) or c.metrics[0]
+    others = [m for m in c.metrics if m != leading]
+    if not others:
+        return Text("")
+    table = _table("", "method", *(words.heading(m) for m in others))
+    for _, method in words.ordered(c):
+        table.add_row("", method, *(words.short(c.estimate(method, m)) for m in others))
+    return table

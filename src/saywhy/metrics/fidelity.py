@@ -1,0 +1,87 @@
+"""Metrics that hold the scores themselves against what the model says of subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import OptionError
+from ..types import Problem, Values
+from .claim import Claim, Judgement, Judging
+from .ranks import kendall
+
+LAWS = ("half", "sizes")
+
+
+def leave_one_out_correlation(problem: Problem, claim: Claim) -> Judging:
+    """Kendall's tau-b between the scores and the fall of the target when each feature alone is gone. n + 1 evaluations.
+
+    Source: Jain & Wallace 2019. Leave-one-out is not the truth: two words that say the same hide each other.
+    """
+    n = problem.n
+    values = yield Values(torch.cat([torch.ones(1, n), 1 - torch.eye(n)]).bool())
+    return Judgement(kendall(claim.scores[0], values[0, 0] - values[1:, 0]))
+
+
+def infidelity(problem: Problem, claim: Claim, *, samples: int = 64, law: str = "half", seed: int = 0) -> Judging:
+    """The mean squared difference between what the scores say of a random set and the fall without it. `samples` evaluations.
+
+    `law` draws the sets: "half" takes each feature with probability 1/2, "sizes" a size from 1 to n - 1 first, all alike. Each
+    set comes with its complement. In the target's unit squared: compare only within one text. Source: Yeh et al. 2019.
+    """
+    said, fell = yield from _sets(problem, claim, samples, law, seed)
+    return Judgement(float(((said - fell) ** 2).mean()))
+
+
+def scaled_infidelity(
+    problem: Problem, claim: Claim, *, samples: int = 64, law: str = "half", seed: int = 0
+) -> Judging:
+    """Infidelity at the scale that suits the scores best, as a share of the falls' mean square: 0 to 1. `samples` evaluations.
+
+    For methods whose scores have no unit. Source: Yeh et al. 2019; the scale as in their section on optimal scaling.
+    """
+    said, fell = yield from _sets(problem, claim, samples, law, seed)
+    size, square = float((said * said).mean()), float((fell * fell).mean())
+    if square == 0:
+        return Judgement(None)
+    scale = float((said * fell).mean()) / size if size else 0.0
+    return Judgement(float(((scale * said - fell) ** 2).mean()) / square)
+
+
+def _sets(
+    problem: Problem, claim: Claim, samples: int, law: str, seed: int
+) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
+    """[samples] each: the sum of the scores of each set, and how far the target falls without it."""
+    if samples < 2 or samples % 2:
+        raise OptionError(
+            f"`samples` must be an even number of at least 2 (sets come with their complement), not {samples}."
+        )
+    gone = drawn(problem.n, samples, law, seed)
+    values = yield Values(torch.cat([torch.ones(1, problem.n, dtype=torch.bool), ~gone]))
+    return gone.double() @ claim.scores[0], values[0, 0] - values[1:, 0]
+
+
+def drawn(n: int, samples: int, law: str, seed: int) -> Tensor:
+    """bool [samples, n]: random sets of features, the second half the complements of the first."""
+    if law not in LAWS:
+        raise OptionError(f"`law` is one of {', '.join(LAWS)}, not {law!r}.")
+    draw = torch.Generator().manual_seed(seed)
+    at = torch.rand(samples // 2, n, generator=draw, dtype=torch.float64)
+    if law == "half":
+        half = at < 0.5
+    else:
+        sizes = torch.randint(1, max(2, n), (samples // 2, 1), generator=draw)
+        half = at.argsort(1).argsort(1) < sizes
+    return torch.cat([half, ~half])
+
+
+def completeness_gap(problem: Problem, claim: Claim) -> Judging:
+    """What the scores leave of value - base, as a share of sum |scores|; 0 where they add up. 2 evaluations."""
+    n = problem.n
+    values = yield Values(torch.tensor([[True] * n, [False] * n]))
+    size = float(claim.scores[0].abs().sum())
+    gap = abs(float(values[0, 0] - values[1, 0] - claim.scores[0].sum()))
+    return Judgement(gap / size if size else None)

@@ -1,0 +1,50 @@
+"""Plausibility: do the scores point where people point? That is no proof of faithfulness, and is never averaged with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..types import Problem
+from .claim import NOT_APPLICABLE, Claim, Judgement, Judging
+from .ranks import average_precision
+
+
+def token_f1(problem: Problem, claim: Claim) -> Judging:
+    """F1 of the k highest scores above zero against k marked features. No evaluation. Source: DeYoung et al. 2020."""
+    found = _both(claim)
+    if found is None:
+        return NOT_APPLICABLE
+    chosen, marked = found
+    return Judgement(2 * int((chosen & marked).sum()) / int(chosen.sum() + marked.sum()))
+    yield
+
+
+def intersection_over_union(problem: Problem, claim: Claim) -> Judging:
+    """How many of the k highest scores above zero and of the k marked features are both. No evaluation.
+
+    Source: DeYoung et al. 2020.
+    """
+    found = _both(claim)
+    if found is None:
+        return NOT_APPLICABLE
+    chosen, marked = found
+    return Judgement(int((chosen & marked).sum()) / int((chosen | marked).sum()))
+    yield
+
+
+def rationale_precision(problem: Problem, claim: Claim) -> Judging:
+    """The area under precision and recall (AUPRC) for the marked features. No evaluation. Source: DeYoung et al. 2020."""
+    found = _both(claim)
+    return NOT_APPLICABLE if found is None else Judgement(average_precision(claim.scores[0], found[1]))
+    yield
+
+
+def _both(claim: Claim) -> tuple[Tensor, Tensor] | None:
+    """bool [n] each: as many features as are marked, of those that score highest and above zero; and those marked."""
+    if claim.human is None or not claim.human.any():
+        return None
+    marked = torch.as_tensor(claim.human)
+    chosen = torch.zeros(len(marked), dtype=torch.bool)
+    chosen[claim.order[: int(marked.sum())]] = True
+    return chosen & (claim.scores[0] > 0), marked
