@@ -35,7 +35,8 @@ ALLOWED = {
     "backward": {"errors", "pathways"},
     "looks": {"errors", "types"},
     "engine": {"errors", "types", "backward", "looks", "packing", "slopes"},
-    "line": {"types", "explanation", "features", "methods", "models", "packing", "tasks", "engine"},
+    "trust": {"errors", "types", "explanation", "metrics"},
+    "line": {"types", "trust", "explanation", "features", "methods", "models", "packing", "tasks", "engine"},
     "checks": {"errors", "types", "line", "methods", "models", "tasks"},
     "explain": {
         "errors",
@@ -48,6 +49,7 @@ ALLOWED = {
         "engine",
         "line",
         "progress",
+        "trust",
         "demo",
     },
     "comparison": {

@@ -111,6 +111,7 @@ Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An 
 Style = Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")]
 Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
+Check = Annotated[str, typer.Option("--trust", help="How far to believe it: a quick check, a full one, or none.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 
@@ -137,12 +138,13 @@ def explain(
     format: Style = None,
     output: Output = None,
     top: Top = 10,
+    trust: Check = "quick",
     trust_remote_code: Trust = False,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
     given, style = given_by(text, pair, question, context, value or []), style_of(format, output)
     settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent}
-    settings |= {"overlong": overlong, "embedding": embedding}
+    settings |= {"overlong": overlong, "embedding": embedding, "trust": trust}
     settings |= options_of(option or [], {*settings, "target", "against", "progress"})
     if all_targets and (target is not None or against is not None):
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")

@@ -19,6 +19,7 @@ from .models.load import adapt, head_of, taken_apart
 from .progress import progress as shown_progress
 from .tasks import Case, Task, WantedTarget, task_for
 from .tasks.zero_shot import ZeroShotClassification
+from .trust import checked
 
 WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
 
@@ -81,6 +82,7 @@ class Explainer:
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
+        trust: str = "quick",
         progress: bool | None = None,
         **options: Any,
     ) -> Explanation | Explanations:
@@ -94,13 +96,14 @@ class Explainer:
         `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or "drop"; in an
         image "mean", "black", "white" or "blur".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
-        "token_type" where the model has them. `options` go to the method. All inputs are checked before the first model
+        "token_type" where the model has them. `trust`: "quick" (8 evaluations more), "full" (some 150) or "none", how each
+        explanation is checked against removal. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.
         """
         many = isinstance(given, list)
         inputs = [self.task.joined(each, [target], against) for each in (given if many else [given])]
         look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = self.ask(method, look, target, against, unit, options, **kind(inputs))
+        ask = replace(self.ask(method, look, target, against, unit, options, **kind(inputs)), trust=checked(trust))
         self.check(inputs, ask, many)
         found = tuple(each[0] for each in self._explained(inputs, ask, [target], len(inputs), progress))
         return Explanations(found) if many else found[0]
@@ -120,6 +123,7 @@ class Explainer:
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
+        trust: str = "quick",
         progress: bool | None = None,
         **options: Any,
     ) -> Explanations | list[Explanations]:
@@ -134,7 +138,7 @@ class Explainer:
         inputs = [self.task.joined(each, targets, None) for each in (given if many else [given])]
         look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
         first = None if targets is None else targets[0]
-        ask = self.ask(method, look, first, None, unit, options, **kind(inputs))
+        ask = replace(self.ask(method, look, first, None, unit, options, **kind(inputs)), trust=checked(trust))
         self.check(inputs, ask, many)
         wanted = None if targets is None else list(targets)
         found = [Explanations(tuple(e)) for e in self._explained(inputs, ask, wanted, len(inputs), progress)]
@@ -152,11 +156,15 @@ class Explainer:
         absent: str | None = None,
         overlong: str = "refuse",
         embedding: str = "word",
+        trust: str = "none",
         **options: Any,
     ) -> Iterator[Explanation]:
-        """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like."""
+        """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like.
+
+        They are not checked against removal unless `trust` says so.
+        """
         look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = self.ask(method, look, target, against, unit, options)
+        ask = replace(self.ask(method, look, target, against, unit, options), trust=checked(trust))
         given = (self.task.joined(each, [target], against) for each in inputs)
         return (each[0] for each in self._explained(given, ask, [target], None, False))
 

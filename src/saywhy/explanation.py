@@ -28,6 +28,14 @@ class Variant(NamedTuple):
     flips: bool
 
 
+class Trust(NamedTuple):
+    """How far to believe an explanation."""
+
+    level: str  # "high", "medium", "low", or "unknown" where there is nothing to check
+    said: str  # why, in plain words
+    figures: Mapping[str, float]  # what was measured; `rows` are the evaluations it took, beside those of the method
+
+
 def _frozen(array: Any) -> Floats:
     out = np.array(array, dtype=np.float64)
     out.setflags(write=False)
@@ -54,6 +62,7 @@ class Explanation:
     complete: bool = False  # does the method promise scores that add up to value - base?
     cost: Cost = field(default_factory=Cost)
     image: Picture | None = None  # where the input is one
+    trust: Trust | None = None  # how far to believe it, where that was checked
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", _frozen(self.scores))

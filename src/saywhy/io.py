@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import FileError, OptionError, missing, unknown
-from .explanation import Explanation, Explanations
+from .explanation import Explanation, Explanations, Trust
 from .types import Cost, Feature, Picture, Target
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "without": None if e.without is None else list(e.without),
         "notes": list(e.notes),
         "cost": e.cost._asdict(),
+        **({} if e.trust is None else {"trust": {**e.trust._asdict(), "figures": dict(e.trust.figures)}}),
         **({} if e.image is None else {"image": _image_to_dict(e.image)}),
     }
 
@@ -106,6 +107,7 @@ def from_dict(data: Mapping[str, Any]) -> Explanation:
         notes=tuple(data["notes"]),
         cost=Cost(**data["cost"]),
         image=None if data.get("image") is None else _image(data["image"]),
+        trust=None if data.get("trust") is None else Trust(**data["trust"]),
         **{
             key: data[key]
             for key in ("method", "value", "base", "texts", "options", "prediction", "probability", "complete")

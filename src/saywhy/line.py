@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from .engine import Engine, Posed, Seen
-from .explanation import Explanation
+from .explanation import Explanation, Trust
 from .features import Granularity, Span, words
 from .methods import Method
 from .models import NOT_FOLLOWED, Look, Model
 from .packing import parts
 from .tasks import Case, Task, WantedTarget
-from .types import Asking, Encoding, Problem, Scores, Smooth, Target
+from .trust import trust
+from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target
 
 MethodLike: TypeAlias = "str | Callable[..., Asking]"
 FOCUS = 64  # with by="focus": how many words get a score of their own
@@ -32,6 +33,7 @@ class Ask:
     target: WantedTarget
     against: WantedTarget
     unit: str | None
+    trust: str = "none"  # how the explanations are checked: one of trust.CHECKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,8 @@ class Line:
         window = [self.task.finished(self.model, given) for given in window]
         if self.ask.look.by != "focus":
             return self._explain(window, wanted, [self.ask.look] * len(window))
-        coarse = self._explain(window, wanted, [replace(self.ask.look, by="sentence")] * len(window))
+        first = replace(self, ask=replace(self.ask, trust="none"))
+        coarse = first._explain(window, wanted, [replace(self.ask.look, by="sentence")] * len(window))
         looks = [replace(self.ask.look, by=_focused(found)) for found in coarse]
         fine = self._explain(window, wanted, looks)
         return [_both(before, after) for before, after in zip(coarse, fine, strict=True)]
@@ -61,12 +64,36 @@ class Line:
         chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
         posed = [self.posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
         asked = [p for p, named in zip(posed, chosen, strict=True) if named]
-        scores = iter(self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked]))
-        values = iter(self.engine.values([(p, ends(p.problem.n)) for p in asked]))
+        scores = self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked])
+        values = self.engine.values([(p, ends(p.problem.n)) for p in asked])
+        costs = [p.seen.cost for p in asked]
+        trusts = self._trusts(asked, scores, [len(named) for named in chosen if named])
+        made = iter(zip(scores, values, costs, trusts, strict=True))
         return [
-            self._explanations(case, p, next(scores), next(values), len(named)) if named else []
+            self._explanations(case, p, *next(made)) if named else []
             for case, p, named in zip(cases, posed, chosen, strict=True)
         ]
+
+    def _trusts(
+        self, posed: Sequence[Posed], scores: Sequence[Scores], wanted: Sequence[int]
+    ) -> list[list[Trust | None]]:
+        """For each problem, how far to believe the scores of each target that was wanted."""
+        ask = self.ask
+        if ask.trust == "none":
+            return [[None] * k for k in wanted]
+        by = ask.look.by
+        noun = (
+            f"{by}s"
+            if isinstance(by, str) and by not in ("focus", "patch")
+            else "patches"
+            if by == "patch"
+            else "features"
+        )
+        checks = [
+            (p, trust(p.problem, s, ask.trust, ask.method.complete, k, noun))
+            for p, s, k in zip(posed, scores, wanted, strict=True)
+        ]
+        return self.engine.drive(checks)
 
     def cases(self, encodings: Sequence[Encoding]) -> tuple[list[Case], list[Seen]]:
         """What the model says of each input with everything present, from one forward."""
@@ -111,9 +138,15 @@ class Line:
         return Smooth(point, origin, encoding.owner, len(encoding.features))
 
     def _explanations(
-        self, case: Case, posed: Posed, scores: Scores, values: torch.Tensor, wanted: int
+        self,
+        case: Case,
+        posed: Posed,
+        scores: Scores,
+        values: torch.Tensor,
+        cost: Cost,
+        trusts: Sequence[Trust | None],
     ) -> list[Explanation]:
-        ask, encoding = self.ask, posed.encoding
+        ask, encoding, wanted = self.ask, posed.encoding, len(trusts)
         says = self.task.says(case)
         picture = None if encoding.picture is None else encoding.picture()
         without = None
@@ -135,8 +168,9 @@ class Line:
                 without=without,
                 notes=encoding.notes + scores.notes,
                 complete=ask.method.complete,
-                cost=posed.seen.cost,
+                cost=cost,
                 image=picture,
+                trust=trusts[k],
             )
             for k in range(wanted)
         ]

@@ -77,7 +77,7 @@ def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) 
     _bars(sheet, e, limit, k)
     sheet.y += 8
     sheet.lines([(pieces.minus(pieces.balance(e, pieces.spec(limit))), None)], 8)
-    for note in e.notes:
+    for note in filter(None, [pieces.believed(e), *e.notes]):
         sheet.lines([(pieces.label(note), None)], 8, LIGHT.muted)
 
 

@@ -152,7 +152,10 @@ def _sums(e: Explanation, form: str) -> str:
     )
     said = [f"The gap is {pieces.off(e)}."] if pieces.off(e) else []
     said += [] if e.complete else [f"{pieces.LOOSE[0].upper()}{pieces.LOOSE[1:]}."]
-    notes = "".join(f'\n<p class="saywhy-note" dir="auto">{_safe(note)}</p>' for note in e.notes)
+    notes = "".join(
+        f'\n<p class="saywhy-note" dir="auto">{_safe(note)}</p>'
+        for note in filter(None, [pieces.believed(e), *e.notes])
+    )
     cost = f'\n<p class="saywhy-small">{_safe(pieces.spent(e.cost))}</p>' if pieces.spent(e.cost) else ""
     small = f'\n<p class="saywhy-small">{_safe(" ".join(said))}</p>' if said else ""
     return f'<dl class="saywhy-sums">{sums}</dl>{small}{notes}{cost}'

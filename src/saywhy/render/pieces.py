@@ -263,6 +263,11 @@ def balance(e: Explanation, form: str) -> str:
     return f"value {value}, base {base}, scores {total}, gap {gap}; {LOOSE}"
 
 
+def believed(e: Explanation) -> str:
+    """One line on how far to believe it; empty where that was not checked."""
+    return "" if e.trust is None else f"trust: {e.trust.level} – {label(e.trust.said)}"
+
+
 LOOSE = "the scores of this method need not add up"
 
 

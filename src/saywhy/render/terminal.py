@@ -83,6 +83,9 @@ def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -
     for start in range(0, len(group), room):
         out += [_heat(group[start : start + room], names[start : start + room], order, top), ""]
     notes = dict.fromkeys(note for e in items for note in e.notes)
+    out += [_set(f"{name}: {pieces.believed(e)}") for name, e in zip(names, items, strict=True) if e.trust is not None][
+        :top
+    ]
     out += [] if all(e.complete for e in items) else [_set(f"gap: {pieces.LOOSE}")]
     costs = [pieces.spent(e.cost) for e in items]
     said = costs[:1] if len(set(costs)) == 1 else [f"{name}: {cost}" for name, cost in zip(names, costs, strict=True)]
@@ -97,7 +100,8 @@ def _heading(e: Explanation, limit: float) -> RenderableType:
 
 def _closing(e: Explanation, limit: float) -> list[RenderableType]:
     cost = pieces.spent(e.cost)
-    return [_set(pieces.balance(e, pieces.spec(limit))), *map(_note, e.notes), *([_set(cost, _QUIET)] if cost else [])]
+    said = [pieces.balance(e, pieces.spec(limit)), pieces.believed(e)]
+    return [*(_set(line) for line in said if line), *map(_note, e.notes), *([_set(cost, _QUIET)] if cost else [])]
 
 
 def _phrases(said: Sequence[str]) -> RenderableType:

@@ -138,7 +138,7 @@ def _explained(explainer: Explainer, given: Any, goal: Any, asked: dict[str, Any
     """The whole continuation first, then each of its tokens."""
     model: Any = explainer.model
     wanted = [None, *range(model.count(goal))]
-    return explainer.each_target({"prompt": given, "continuation": goal}, wanted, **asked)
+    return explainer.each_target({"prompt": given, "continuation": goal}, wanted, trust="none", **asked)
 
 
 def _result(inp: Any, found: Sequence[Explanations], device: Any) -> LLMAttributionResult:

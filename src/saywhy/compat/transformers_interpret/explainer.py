@@ -117,6 +117,7 @@ class TextExplainer(BaseExplainer):
         usual, model.most_rows = model.most_rows, internal_batch_size or model.most_rows
         settings: dict[str, Any] = {
             "by": "token",
+            "trust": "none",
             "unit": unit,
             "absent": absent,
             "embedding": embedding,

@@ -91,7 +91,7 @@ class ImageClassificationExplainer:
         method, options = self._method(float(pixels.std()))
         zero = "mean" if getattr(self.feature_extractor, "do_normalize", False) else "black"
         self.explanation = self.why(
-            image, method=method, target=self.selected_index, by="channel", absent=zero, **options
+            image, method=method, target=self.selected_index, by="channel", absent=zero, trust="none", **options
         )
         self.attributions = torch.tensor(self.explanation.scores, dtype=torch.float32).reshape(pixels.shape)
         self.delta = torch.tensor([-self.explanation.gap]) if method == "integrated_gradients" else None

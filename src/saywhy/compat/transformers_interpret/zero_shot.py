@@ -59,7 +59,9 @@ class ZeroShotClassificationExplainer(TextExplainer):
         return out if isinstance(text, list) else out[0]
 
     def _run(self, text: str, labels: Sequence[str], settings: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
-        told = self.why.each_target({"text": text, "labels": labels}, method="random", unit="prob", overlong="truncate")
+        told = self.why.each_target(
+            {"text": text, "labels": labels}, method="random", unit="prob", overlong="truncate", trust="none"
+        )
         self.text = text
         self.labels = [e.target.label for e in told]
         self.pred_probs = [e.value for e in told]
