@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__, cli_image
+from .cli_architectures import architectures
 from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
 from .cli_prompt import prompt
 from .cli_train import train
@@ -60,6 +61,7 @@ def _version(shown: bool) -> None:
 
 
 app.command()(train)
+app.command()(architectures)
 app.command()(prompt)
 
 

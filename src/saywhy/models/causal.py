@@ -15,7 +15,7 @@ from ..errors import InputError, ModelError
 from ..types import Encoding, Held, Ints
 from . import ABSENCES, Look
 from .asking import encoding_of, goal_of, ids_of
-from .embedding import embedded, find_embeddings
+from .embedding import embedded, find_embeddings, word_vectors
 from .facts import length_limit
 from .heads import HEADS, Wanted, vocabulary_at
 from .prompts import Goal, Prompt, Scored, rendered
@@ -114,8 +114,14 @@ class LanguageModel:
         return list(HEADS[self.head].read(out, rows, at, Wanted()))
 
     def _face(self, ids: Tensor, vectors: Tensor | None) -> AbstractContextManager[None]:
-        """The first look-up of the input's table answers `vectors`: the prompt's, never the decoder's."""
-        return nullcontext() if vectors is None else embedded("first", self.tables[:1], ids, vectors)
+        """The look-ups of the prompt's ids answer `vectors`; of a model with a decoder the input table's first alone."""
+        if vectors is None:
+            return nullcontext()
+        return (
+            embedded("first", self.tables[:1], ids, vectors)
+            if self.decodes
+            else embedded("word", self.tables, ids, vectors)
+        )
 
     def _collated(self, rows: Sequence[Scored]) -> dict[str, Tensor]:
         before = [row.ids if self.decodes else np.concatenate([row.ids, row.goal[:-1]]) for row in rows]
@@ -139,12 +145,15 @@ class LanguageModel:
         """[B, S, D]: the embeddings of prompts and continuations, with the absent positions' replaced."""
         if not self.tables:
             raise ModelError(f"{type(self.model).__name__} has no embeddings to look into.")
-        table = self.tables[0]
-        vectors: Tensor = table(ids).clone()
+        tables = self.tables[:1] if self.decodes else self.tables
+        looked: Callable[[Tensor], Tensor] = lambda ids: word_vectors(
+            tables, ids, lambda ids: self.model(input_ids=ids)
+        )
+        vectors = looked(ids).clone()
         for b, row in enumerate(rows):
             if row.absent is not None:
                 gone = torch.as_tensor(np.flatnonzero(row.absent), device=ids.device)
-                fill = 0.0 if row.filler is None else table(torch.tensor([[row.filler]], device=ids.device))[0]
+                fill = 0.0 if row.filler is None else looked(torch.full_like(ids[:1], row.filler))[0, gone]
                 vectors[b, gone] = fill
         return vectors
 
