@@ -29,7 +29,7 @@ ALLOWED = {
     "io": {"errors", "types", "explanation"},
     "models": {"errors", "types", "features"},
     "tasks": {"errors", "types", "features", "models"},
-    "slopes": {"types"},
+    "slopes": {"errors", "types"},
     "pathways": set(),
     "backward": {"errors", "pathways"},
     "looks": {"errors", "types"},

@@ -16,7 +16,7 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _VOCABULARY = 96  # the words take the first places, tokens of images and sounds the last
 
 
-class Unbuilt(ValueError):
+class UnbuiltError(ValueError):
     """A class that cannot be made tiny, and why."""
 
 
@@ -52,7 +52,7 @@ def pixels(model: Any) -> Any:
 
 
 def tiny(kind: str, name: str, heading: str) -> Any:
-    """The model of this class with small sizes and random weights, in eval mode. Raises Unbuilt, or what its own code raises.
+    """The model of this class with small sizes and random weights, in eval mode. Raises UnbuiltError, or what its own code raises.
 
     The default configuration with every size that is known made small (`sizes.py`), also of the configurations within it.
     """
@@ -62,7 +62,7 @@ def tiny(kind: str, name: str, heading: str) -> Any:
     with torch.device("meta"):
         size = sum(p.numel() for p in made(_part(small(kind, heading), made)).parameters())
     if size > MOST:
-        raise Unbuilt(f"its configuration does not get small by the usual names: {size:,} parameters")
+        raise UnbuiltError(f"its configuration does not get small by the usual names: {size:,} parameters")
     torch.manual_seed(0)
     model = made(_part(small(kind, heading), made)).eval().requires_grad_(False)
     with torch.no_grad():
@@ -91,11 +91,16 @@ def small(kind: str, heading: str) -> Any:
 
     own = OWN.get(kind, {})
     if "unbuilt" in own:
-        raise Unbuilt(own["unbuilt"])
+        raise UnbuiltError(own["unbuilt"])
     config_class = transformers.CONFIG_MAPPING[kind]
     config = config_class(**_chosen(config_class(**PARTS.get(kind, {})), heading))
     if heading == "causal LM" and hasattr(config, "is_decoder") and not getattr(config, "is_encoder_decoder", False):
         config.is_decoder = True
+    if heading == "causal LM" and hasattr(config, "causal"):
+        config.causal = True
+    part = getattr(config, "decoder", None)
+    if heading == "seq2seq LM" and hasattr(part, "is_decoder"):
+        part.is_decoder = part.add_cross_attention = True
     return config
 
 

@@ -25,6 +25,7 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "attention": ("attention_rollout", {}),
 }
 NEAR = 1e-5  # of the prediction's size, or of 1 where that is less
+ZERO = "scores that are all zero"
 GOAL = "good"  # the continuation that language models are asked about
 
 
@@ -85,13 +86,15 @@ def check(what: Registered) -> Found:
                 note = next((n for n in e.notes if "converge" in n), "")
         except Exception as error:
             results[kind] = _short(error)
+    if results["coalitions"] == ZERO:  # the answer does not depend on the words, and zero is right
+        results = {kind: "yes" if said == ZERO else said for kind, said in results.items()}
     return Found(heading, name, prediction=prediction, results=results, gap=gap, note=note)
 
 
 def _judged(e: Explanation) -> str:
     if not np.isfinite(e.scores).all():
         return "scores that are not finite"
-    return "yes" if np.abs(e.scores).max() > 0 else "scores that are all zero"
+    return "yes" if np.abs(e.scores).max() > 1e-7 * max(1.0, abs(e.value)) else ZERO
 
 
 def _given(heading: str) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from ..types import Encoding, Held, Ints
 from . import ABSENCES, Look
 from .asking import encoding_of, goal_of, ids_of
 from .embedding import embedded, find_embeddings, word_vectors
-from .facts import length_limit
+from .facts import forwards_only, length_limit
 from .heads import HEADS, Wanted, vocabulary_at
 from .prompts import Goal, Prompt, Scored, rendered
 from .rows import padded
@@ -54,7 +54,7 @@ class LanguageModel:
         with self.still(), torch.no_grad():
             self.tables = self._probe_embeddings()
             self.uniform = self._probe()
-        self.differentiable = bool(self.tables)
+        self.differentiable = bool(self.tables) and not forwards_only(model)
         self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
         has |= {"zero": self.differentiable, "drop": True}
@@ -146,9 +146,10 @@ class LanguageModel:
         if not self.tables:
             raise ModelError(f"{type(self.model).__name__} has no embeddings to look into.")
         tables = self.tables[:1] if self.decodes else self.tables
-        looked: Callable[[Tensor], Tensor] = lambda ids: word_vectors(
-            tables, ids, lambda ids: self.model(input_ids=ids)
-        )
+
+        def looked(ids: Tensor) -> Tensor:
+            return word_vectors(tables, ids, lambda ids: self.model(input_ids=ids))
+
         vectors = looked(ids).clone()
         for b, row in enumerate(rows):
             if row.absent is not None:
@@ -233,6 +234,7 @@ class LanguageModel:
         if bool((alone[0] - changed[0]).abs() > precise / 10):  # of equal shape: the same to the last digits
             raise ModelError(
                 f"{type(self.model).__name__} looks ahead at the words it is to predict (a decoder needs is_decoder=True); "
-                "its probabilities of a continuation mean nothing."
+                "its probabilities of a continuation mean nothing. Where it has a call that does not, give a function of it: "
+                "Explainer(function, labels=[...]), which 'kernel_shap' and 'occlusion' explain."
             )
         return not bool((alone - beside).abs().max() <= precise)

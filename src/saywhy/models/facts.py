@@ -49,3 +49,8 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
                 offset = int(module.padding_idx) + 1
         known.append(positions - offset)
     return min(known) if known else None
+
+
+def forwards_only(model: PreTrainedModel) -> bool:
+    """Does the model hold layers that no gradient comes back through (torch's own quantised ones)?"""
+    return any(".quantized" in type(module).__module__ for module in model.modules())

@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..types import Bools, Encoding, Held
 from . import ABSENCES, Look
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
-from .facts import label_names, length_limit, output_kind, padding_id
+from .facts import forwards_only, label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
 from .rows import Row, padded
 from .sight import Sight, eager, sight, why_blind
@@ -60,7 +60,7 @@ class TextModel:
         with self.still(), torch.no_grad():
             self.tables = self._probe_embeddings()
             self.embeddings = tuple(self.tables)
-            self.differentiable = bool(self.tables)
+            self.differentiable = bool(self.tables) and not forwards_only(model)
             self.absences = self._absences()
             self.uniform = self.pad is not None and self._padding_matters()
 
