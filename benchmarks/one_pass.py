@@ -1,6 +1,6 @@
 """One pass over many sentences: what explaining by a one-pass method costs beyond the bare batched forward and backward.
 
-    python -m benchmarks.one_pass --cache .cache [--texts 1000]
+    python -m benchmarks.one_pass --cache .cache
 
 On the fine-tuned MiniLM and one thread. Bare: the sentences sorted by length, padded, in batches of the same size, embeddings
 in, one backward pass for the first logit; tokenising included. Sentences are taken in four parts, in turn with ours, and the
@@ -39,7 +39,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, tokenizer, held_out = real(options.cache)
     model.requires_grad_(False)
-    count = 40 if options.quick else 1_000
+    count = 40 if options.quick else 200
     texts = (held_out * (count // len(held_out) + 1))[:count]
     explainer = saywhy.Explainer(model, tokenizer)
     bare(model, tokenizer, texts[:20], explainer.model.batch_tokens)

@@ -358,7 +358,7 @@ def test_quantised_models_get_coalitions_and_refuse_gradients(name):
     assert abs(e.gap) < 1e-9
     assert np.abs(e.scores).max() > 0
     for method in ("integrated_gradients", "libra", "integrated_rules"):
-        with pytest.raises(MethodError, match="gives no gradients.*kernel_shap"):
+        with pytest.raises(MethodError, match=r"gives no gradients.*kernel_shap"):
             explainer("I dislike you", method=method, target=0)
 
 
@@ -375,14 +375,14 @@ def test_a_model_that_refuses_a_backward_pass_is_told_plainly(make):
             raise AssertionError("train me first")
 
     model.classifier.register_forward_pre_hook(lambda module, args: (Forward.apply(args[0]),))
-    with pytest.raises(MethodError, match="train me first.*kernel_shap"):
+    with pytest.raises(MethodError, match=r"train me first.*kernel_shap"):
         saywhy.Explainer(model, tokenizer)("I dislike you")
 
 
 def test_gradients_that_are_not_finite_are_refused(make):
     model, tokenizer = make()
     model.classifier.register_forward_pre_hook(lambda module, args: (args[0] + (args[0] * 0).sqrt(),))
-    with pytest.raises(ModelError, match="not finite.*float32"):
+    with pytest.raises(ModelError, match=r"not finite.*float32"):
         saywhy.Explainer(model, tokenizer)("I dislike you", method="input_x_gradient")
 
 

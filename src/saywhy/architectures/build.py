@@ -52,9 +52,9 @@ def pixels(model: Any) -> Any:
 
 
 def tiny(kind: str, name: str, heading: str) -> Any:
-    """The model of this class with small sizes and random weights, in eval mode. Raises UnbuiltError, or what its own code raises.
+    """The model of this class, small and with random weights, in eval mode. Raises UnbuiltError, or what its own code raises.
 
-    The default configuration with every size that is known made small (`sizes.py`), also of the configurations within it.
+    The default configuration with every known size made small (`sizes.py`), also of the configurations within it.
     """
     import transformers
 
@@ -98,7 +98,7 @@ def small(kind: str, heading: str) -> Any:
         config.is_decoder = True
     if heading == "causal LM" and hasattr(config, "causal"):
         config.causal = True
-    part = getattr(config, "decoder", None)
+    part: Any = getattr(config, "decoder", None)
     if heading == "seq2seq LM" and hasattr(part, "is_decoder"):
         part.is_decoder = part.add_cross_attention = True
     return config

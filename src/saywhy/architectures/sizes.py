@@ -13,12 +13,16 @@ def _named(size: int, names: str) -> dict[str, int]:
 # a number of one of these names becomes at most this
 SIZES: Mapping[str, int] = {
     **_named(32, "hidden_size d_model n_embd dim emb_dim model_dim width pooler_hidden_size out_hidden_size"),
-    **_named(32, "word_embed_proj_dim  input_embedding_size output_embedding_size"),
+    **_named(32, "word_embed_proj_dim input_embedding_size output_embedding_size"),
     **_named(32, "projection_dim lru_width entity_emb_size d_latents embedding_dim pooler_output_size projection_size"),
     **_named(32, "true_hidden_size intra_bottleneck_size encoder_hidden_size cross_attention_hidden_size output_dim"),
     **_named(
         32,
-        "prediction_head_size hidden_size_global backbone_hidden_size adapter_out_dim adapter_in_dim adapter_input_size decoder_hidden_size",
+        "prediction_head_size hidden_size_global backbone_hidden_size decoder_hidden_size",
+    ),
+    **_named(
+        32,
+        "adapter_out_dim adapter_in_dim adapter_input_size",
     ),
     **_named(24, "embed_dim"),
     **_named(8, "mamba_n_heads mamba_num_heads n_mamba_heads"),

@@ -18,6 +18,9 @@ def label_names(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[s
         if count is not None and len(labels) != count:
             raise OptionError(f"{len(labels)} labels were given ({list(labels)!r}) and the model has {count} outputs.")
         return tuple(str(label) for label in labels)
+    many = getattr(getattr(model, "config", None), "num_labels", None)
+    if not id2label and isinstance(many, int) and many > 0:
+        return tuple(f"LABEL_{i}" for i in range(many))  # as transformers itself names them
     if not id2label:
         raise OptionError("The model's config names no labels (id2label): give them as Explainer(..., labels=[...]).")
     return tuple(str(id2label[i]) for i in sorted(id2label))
