@@ -200,7 +200,13 @@ INTRODUCTION = (
     "least-relevant-first and most-relevant-first, at ten shares, by the mask token (padding on the decoder, which has none); "
     "higher is better. Intervals are bootstraps over sentences; the fourth column is of the paired difference. F and B are rows "
     "forwards and backwards, the two ends' included; seconds are processor time on one thread, ten sentences at a time. "
-    "`integrated_rules, attn_lrp, 2` is two steps under those rules; a sum joins scores whose sizes each sum to 1."
+    "`integrated_rules, attn_lrp, 2` is two steps under those rules; a sum joins scores whose sizes each sum to 1.\n\n"
+    "On MiniLM one pass under libra beats input x gradient by far, and fifty steps from padding by a little if at all; it falls short of "
+    "fifty steps from the mask. Two steps under any rules are level with fifty without, and attn_lrp with four is ahead of them. "
+    "Many orders of Shapley sampling stay the best; keeping each token alone joined with two steps under rules reaches two orders, "
+    "and leaving one out, keeping one and two steps reach neither sixteen orders nor, on these sentences, 3.4. On the package's "
+    "model, which is nearly additive, all of these are close, rules gain nothing over plain integrated gradients, and occlusion "
+    "loses to both."
 )
 
 
