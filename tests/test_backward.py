@@ -288,3 +288,34 @@ def test_torchs_own_attention_layer_is_as_written_out(rules):
     expected = passed(block.attend, x, rules)
     torch.testing.assert_close(found, expected)
     assert torch.equal(found[0], passed(lambda x: layer(x, x, x)[0], x, None)[0])
+
+
+# ---- along the path ---------------------------------------------------------------------------------------------------
+
+
+def test_a_path_under_rules_is_the_mean_of_passes_along_it():
+    from saywhy.methods.gradients import smooth_face
+    from saywhy.types import Scores, Slopes
+
+    def by_hand(problem):
+        face = smooth_face(problem)
+        places = torch.tensor([0.5 - math.sqrt(1 / 12), 0.5 + math.sqrt(1 / 12)])
+        points = face.origin + places[:, None, None] * (face.point - face.origin)
+        _, slopes = yield Slopes(points, along=face.point - face.origin, rules="libra")
+        return Scores(face.fold(slopes.mean(1)))
+
+    explainer = saywhy.Explainer(*tiny("bert"))
+    e = explainer(TEXT, method="integrated_rules", rules="libra", steps=2)
+    np.testing.assert_allclose(e.scores, explainer(TEXT, method=by_hand, absent="mask").scores, rtol=1e-4, atol=1e-7)
+    assert e.cost.backward_rows == 2
+    assert not e.complete
+
+
+def test_a_path_takes_every_set_of_rules_and_no_other():
+    from saywhy.methods.rules import RULED
+
+    assert set(RULED) == set(RULES)
+    with pytest.raises(OptionError, match="Did you mean 'libra'"):
+        saywhy.Explainer(*tiny("bert"))(TEXT, method="integrated_rules", rules="libre")
+    with pytest.raises(OptionError, match="steps"):
+        saywhy.Explainer(*tiny("bert"))(TEXT, method="integrated_rules", steps=0)

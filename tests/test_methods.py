@@ -79,6 +79,8 @@ def test_the_same_seed_gives_the_same_scores_and_another_does_not(row):
         ("libra", {}, 0, 1),
         ("attn_lrp", {}, 0, 1),
         ("detach_attention", {}, 0, 1),
+        ("integrated_rules", {}, 0, 2),
+        ("integrated_rules", {"steps": 4, "rules": "detach_attention"}, 0, 4),
         ("label_attention", {}, 0, 0),
         ("raw_attention", {}, 0, 0),
         ("attention_rollout", {}, 0, 0),
@@ -344,3 +346,12 @@ def test_a_method_of_the_callers_own_needs_no_registration():
     row = method_named(keep_one)
     game, weights = additive()
     torch.testing.assert_close(game.drive(row.function(game.problem)).values, weights + 0.3)
+
+
+def test_integrated_gradients_stop_at_a_jump():
+    """A model that jumps on the path: no piece is cut for ever, and a note says why the scores do not add up."""
+    game = Game(3, lambda presence: (presence.sum(-1, keepdim=True) > 1.7).double() + presence[:, :1])
+    scores = game.drive(METHODS["integrated_gradients"].function(game.problem))
+    assert game.bends < 60
+    assert "jumps" in scores.notes[0]
+    torch.testing.assert_close(scores.values, torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64), atol=1e-3, rtol=0)

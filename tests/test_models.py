@@ -338,3 +338,80 @@ def test_an_adapter_says_how_features_can_be_absent():
     assert adapt(Given(*tiny("bert"))).absences == ("mask", "pad", "unk", "zero", "drop", "hide")
     assert not {"mask", "hide"} & {*adapt(Given(*tiny("gpt2"))).absences}  # no mask token; nothing is left to look at
     assert "hide" not in adapt(Given(*tiny("bart"))).absences  # its decoder reads the same ids
+
+
+QUANTISED = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+
+
+@QUANTISED
+@pytest.mark.parametrize("name", ["bert", "llama", "t5"])
+def test_quantised_models_get_coalitions_and_refuse_gradients(name):
+    import copy
+
+    model, tokenizer = tiny(name)
+    int8 = torch.ao.quantization.quantize_dynamic(copy.deepcopy(model), {torch.nn.Linear}, dtype=torch.qint8)
+    explainer = saywhy.Explainer(int8, tokenizer)
+    with torch.no_grad():
+        logit = float(int8(**tokenizer("I dislike you", return_tensors="pt")).logits[0, 0])
+    e = explainer("I dislike you", target=0)
+    assert e.method == "kernel_shap"
+    assert e.value == pytest.approx(logit, abs=1e-5)
+    assert abs(e.gap) < 1e-9
+    assert np.abs(e.scores).max() > 0
+    for method in ("integrated_gradients", "libra", "integrated_rules"):
+        with pytest.raises(MethodError, match=r"gives no gradients.*kernel_shap"):
+            explainer("I dislike you", method=method, target=0)
+
+
+def test_a_model_that_refuses_a_backward_pass_is_told_plainly(make):
+    model, tokenizer = make()
+
+    class Forward(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise AssertionError("train me first")
+
+    model.classifier.register_forward_pre_hook(lambda module, args: (Forward.apply(args[0]),))
+    with pytest.raises(MethodError, match=r"train me first.*kernel_shap"):
+        saywhy.Explainer(model, tokenizer)("I dislike you")
+
+
+def test_gradients_that_are_not_finite_are_refused(make):
+    model, tokenizer = make()
+    model.classifier.register_forward_pre_hook(lambda module, args: (args[0] + (args[0] * 0).sqrt(),))
+    with pytest.raises(ModelError, match=r"not finite.*float32"):
+        saywhy.Explainer(model, tokenizer)("I dislike you", method="input_x_gradient")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["gpt2", "qwen2"])
+def test_half_precision_gives_the_methods_of_full(name, dtype):
+    import copy
+
+    model, tokenizer = tiny(name)
+    half = saywhy.Explainer(copy.deepcopy(model).to(dtype), tokenizer)
+    for method, options in (("occlusion", {}), ("integrated_gradients", {"steps": 4}), ("libra", {})):
+        precise = saywhy.Explainer(model, tokenizer)("I dislike you", method=method, target=0, **options).scores
+        scores = half("I dislike you", method=method, target=0, **options).scores
+        np.testing.assert_allclose(scores, precise, atol=0.1 * np.abs(precise).max() + 0.05)
+
+
+def test_embeddings_that_are_no_table_of_the_ids():
+    """CANINE hashes characters, Longformer fills its input up, I-BERT's table is its own, T5Gemma's decoder has another."""
+    from saywhy.architectures.build import TEXT, words
+    from saywhy.architectures.build import tiny as built
+
+    kinds = {"canine": "Canine", "longformer": "Longformer", "ibert": "IBert", "t5gemma": "T5Gemma"}
+    for kind, name in kinds.items():
+        model = built(kind, f"{name}ForSequenceClassification", "sequence classification")
+        explainer = saywhy.Explainer(model, words("sequence classification"))
+        e = explainer(TEXT, target=0)
+        assert e.method == "integrated_gradients"
+        base = explainer(TEXT, target=0, method="occlusion").base
+        assert e.base == pytest.approx(base, abs=1e-5)
+        assert abs(e.gap) <= 0.011 * np.abs(e.scores).sum() + 1e-5, name
+        assert np.abs(e.scores).max() > 0

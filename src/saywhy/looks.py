@@ -14,6 +14,10 @@ from .types import Attentions, Gaze, Heads
 if TYPE_CHECKING:
     from .engine import Posed
 
+_APART = (
+    "{name} hands out attention weights and states in a form that its output does not follow from. Use 'kernel_shap', "
+    "'occlusion' or a gradient method."
+)
 Look = Callable[[Any, Sequence[Any], Sequence[Any]], "tuple[list[Any], int]"]
 
 
@@ -55,12 +59,11 @@ def heads(model: Any, asked: Sequence[tuple[Posed, Heads]], rows: Sequence[Any])
         gradients = []
         for k in range(passes):
             total = torch.stack([each[k] for each in numbers if len(each) > k]).sum()
+            if not all(each.requires_grad for each in (total, *wanted)):
+                raise MethodError(_APART.format(name=model.name))
             gradients.append(torch.autograd.grad(total, wanted, retain_graph=k + 1 < passes, allow_unused=True))
     if any(g is None for each in gradients for g in each):
-        raise MethodError(
-            f"{model.name} hands out attention weights and states in a form that its output does not follow from. "
-            "Use 'kernel_shap', 'occlusion' or a gradient method."
-        )
+        raise MethodError(_APART.format(name=model.name))
     return [_gaze(posed, seen, gradients, b, q.slopes, len(numbers[b])) for b, (posed, q) in enumerate(asked)], passes
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .errors import MethodError, ModelError
 from .types import Slopes
 
 if TYPE_CHECKING:
@@ -52,7 +53,21 @@ class Group:
         else:
             directions = along[self.places] if along.dim() == 3 else along[None]
             folded = (gradient * directions.to(gradient)).sum(-1)
+        if not bool(torch.isfinite(folded).all()):
+            raise ModelError(
+                "The gradient is not finite here. Load the model in float32 or bfloat16 (float16 overflows), take another "
+                "`absent`, or use a coalition method: 'kernel_shap' or 'occlusion'."
+            )
         self.slopes[k, self.places] = folded.cpu().double()
+
+
+def _without_way_back(error: Exception) -> MethodError:
+    """What a model says that computes forwards only: quantised layers, or layers that refuse a backward pass in eval mode."""
+    said = " ".join(str(error).split())[:200]
+    return MethodError(
+        "This model has no gradients from its output to its embeddings (its layers are quantised, or refuse a backward pass "
+        f"outside training): {said} Use a coalition method: 'kernel_shap', 'shapley_sampling' or 'occlusion'."
+    )
 
 
 def backward(groups: Sequence[Group], points: Sequence[Tensor]) -> int:
@@ -61,9 +76,14 @@ def backward(groups: Sequence[Group], points: Sequence[Tensor]) -> int:
     for k in range(passes):
         having = [group for group in groups if len(group.wanted) > k]
         total = torch.stack([group.numbers[:, group.wanted[k]].sum() for group in having]).sum()
-        gradients = torch.autograd.grad(
-            total, points, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
-        )
+        try:
+            gradients = torch.autograd.grad(
+                total, points, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
+            )
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
+                raise
+            raise _without_way_back(error) from error
         for group in having:
             group.keep_slopes(k, gradients)
     return passes

@@ -19,7 +19,7 @@ from .gradients import (
     saliency,
     smoothgrad,
 )
-from .rules import attn_lrp, detach_attention, libra
+from .rules import attn_lrp, detach_attention, integrated_rules, libra
 from .surrogates import kernel_shap, lime
 
 
@@ -70,6 +70,7 @@ _ROWS = (
     Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025"),
     Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024"),
     Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022"),
+    Method(integrated_rules, "gradient", "2 (F + B)", "Mehri et al. 2025; Sundararajan et al. 2017"),
     Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018", needs="label attention"),
     Method(raw_attention, "attention", "1 F", "Jain & Wallace 2019", needs="attention heads"),
     Method(attention_rollout, "attention", "1 F", "Abnar & Zuidema 2020", needs="attention heads"),

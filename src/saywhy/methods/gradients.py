@@ -110,6 +110,7 @@ def _noise(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
 
 
 OF = ("mean", "square", "variance")
+NARROW = 2.0**-18  # of the way from the origin: what float32 embeddings hardly tell apart
 
 
 def _averaged(
@@ -157,7 +158,7 @@ def integrated_gradients(
     """
     face = smooth_face(problem)
     if steps is not None:
-        return (yield from _fixed(face, steps))
+        return (yield from fixed_path(face, steps))
     if not 0 < tolerance < 1 or budget < 9:
         raise OptionError(
             f"integrated_gradients needs 0 < tolerance < 1 and a budget of at least 9, not {tolerance} and {budget}."
@@ -175,8 +176,11 @@ def integrated_gradients(
         if not off.any() or len(path.places) + 2 > budget:
             break
         path.close(off)
-        pieces = yield from path.cut(pieces, errors[:, off], allowed[off], budget)
-    notes = () if not off.any() else (_unconverged(errors, allowed, tolerance, len(path.places)),)
+        halved = yield from path.cut(pieces, errors[:, off], allowed[off], budget)
+        if len(halved) == len(pieces):
+            break
+        pieces = halved
+    notes = () if not off.any() else (_unconverged(errors, allowed, tolerance, pieces, len(path.places)),)
     return Scores(done, notes=notes)
 
 
@@ -214,8 +218,12 @@ class _Path:
     def cut(
         self, pieces: Sequence[tuple[float, float]], errors: Tensor, allowed: Tensor, budget: int
     ) -> Generator[Slopes, Any, list[tuple[float, float]]]:
-        """Halve the worst pieces, as many as must go for the rest to be within half of what is allowed."""
+        """Halve the worst pieces, as many as must go for the rest to be within half of what is allowed; none that is NARROW."""
         share = (errors / allowed.clamp(min=1e-300)).max(1).values  # [P]
+        narrow = torch.tensor([b - a <= NARROW * b for a, b in pieces])
+        share[narrow] = 0
+        if not share.any() or bool((errors[narrow].sum(0) > allowed).all()):  # a jump: finer pieces do not help
+            return list(pieces)
         order = share.argsort(descending=True).tolist()
         rest = share[order].flip(0).cumsum(0).flip(0)  # what stays when all before are cut
         most = (budget - len(self.places)) // 2
@@ -228,18 +236,21 @@ class _Path:
         return out
 
 
-def _unconverged(errors: Tensor, allowed: Tensor, tolerance: float, points: int) -> str:
+def _unconverged(
+    errors: Tensor, allowed: Tensor, tolerance: float, pieces: Sequence[tuple[float, float]], points: int
+) -> str:
+    jumps = any(b - a <= NARROW * b for a, b in pieces)
+    why = ", for the model jumps on the path (it picks experts by rank, or hashes)" if jumps else ""
     worst = float((errors.sum(0) / allowed.clamp(min=1e-300)).max()) * tolerance
-    return (
-        f"integrated gradients did not converge: the error is up to {worst:.1%} of sum |scores| after {points} points"
-    )
+    return f"integrated gradients did not converge: the error is up to {worst:.1%} of sum |scores| after {points} points{why}"
 
 
-def _fixed(face: Smooth, steps: int) -> Asking:
+def fixed_path(face: Smooth, steps: int, rules: str | None = None) -> Asking:
+    """The gradient, under backward rules where some are named, integrated by the Gauss-Legendre rule of so many steps."""
     if steps < 1:
         raise OptionError(f"`steps` must be at least 1, not {steps}.")
     places, weights = _rule(steps)
-    _, slopes = yield Slopes(_on_path(face, places), along=face.point - face.origin)
+    _, slopes = yield Slopes(_on_path(face, places), along=face.point - face.origin, rules=rules)
     return Scores(face.fold(torch.einsum("b,kbs->ks", weights.to(slopes), slopes)))
 
 

@@ -15,8 +15,8 @@ from ..errors import InputError, ModelError
 from ..types import Encoding, Held, Ints
 from . import ABSENCES, Look
 from .asking import encoding_of, goal_of, ids_of
-from .embedding import embedded, find_embeddings
-from .facts import length_limit
+from .embedding import embedded, find_embeddings, word_vectors
+from .facts import forwards_only, length_limit
 from .heads import HEADS, Wanted, vocabulary_at
 from .prompts import Goal, Prompt, Scored, rendered
 from .rows import padded
@@ -54,7 +54,7 @@ class LanguageModel:
         with self.still(), torch.no_grad():
             self.tables = self._probe_embeddings()
             self.uniform = self._probe()
-        self.differentiable = bool(self.tables)
+        self.differentiable = bool(self.tables) and not forwards_only(model)
         self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
         has |= {"zero": self.differentiable, "drop": True}
@@ -114,8 +114,14 @@ class LanguageModel:
         return list(HEADS[self.head].read(out, rows, at, Wanted()))
 
     def _face(self, ids: Tensor, vectors: Tensor | None) -> AbstractContextManager[None]:
-        """The first look-up of the input's table answers `vectors`: the prompt's, never the decoder's."""
-        return nullcontext() if vectors is None else embedded("first", self.tables[:1], ids, vectors)
+        """The look-ups of the prompt's ids answer `vectors`; of a model with a decoder the input table's first alone."""
+        if vectors is None:
+            return nullcontext()
+        return (
+            embedded("first", self.tables[:1], ids, vectors)
+            if self.decodes
+            else embedded("word", self.tables, ids, vectors)
+        )
 
     def _collated(self, rows: Sequence[Scored]) -> dict[str, Tensor]:
         before = [row.ids if self.decodes else np.concatenate([row.ids, row.goal[:-1]]) for row in rows]
@@ -139,12 +145,16 @@ class LanguageModel:
         """[B, S, D]: the embeddings of prompts and continuations, with the absent positions' replaced."""
         if not self.tables:
             raise ModelError(f"{type(self.model).__name__} has no embeddings to look into.")
-        table = self.tables[0]
-        vectors: Tensor = table(ids).clone()
+        tables = self.tables[:1] if self.decodes else self.tables
+
+        def looked(ids: Tensor) -> Tensor:
+            return word_vectors(tables, ids, lambda ids: self.model(input_ids=ids))
+
+        vectors = looked(ids).clone()
         for b, row in enumerate(rows):
             if row.absent is not None:
                 gone = torch.as_tensor(np.flatnonzero(row.absent), device=ids.device)
-                fill = 0.0 if row.filler is None else table(torch.tensor([[row.filler]], device=ids.device))[0]
+                fill = 0.0 if row.filler is None else looked(torch.full_like(ids[:1], row.filler))[0, gone]
                 vectors[b, gone] = fill
         return vectors
 
@@ -224,6 +234,7 @@ class LanguageModel:
         if bool((alone[0] - changed[0]).abs() > precise / 10):  # of equal shape: the same to the last digits
             raise ModelError(
                 f"{type(self.model).__name__} looks ahead at the words it is to predict (a decoder needs is_decoder=True); "
-                "its probabilities of a continuation mean nothing."
+                "its probabilities of a continuation mean nothing. Where it has a call that does not, give a function of it: "
+                "Explainer(function, labels=[...]), which 'kernel_shap' and 'occlusion' explain."
             )
         return not bool((alone - beside).abs().max() <= precise)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,27 +21,64 @@ def find_embeddings(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> di
     """The modules that a call of the model looks ids [B, S] up in: "word", and "position" and "token_type" where it has them.
 
     Words: those that turn exactly these ids into vectors; the first is the input's. Watching the call finds shared, scaled
-    and factorised embeddings alike, whatever the model calls them, and the decoder that classifiers like BART and T5 feed
-    with the same text. The others go by their names. One forward.
+    and factorised embeddings alike, whatever the model calls them, the decoder that classifiers like BART and T5 feed with
+    the same text, and tables of later layers. Where no table does (ids are hashed, or the table is no nn.Embedding), it is
+    the innermost module that gets the ids and answers vectors. The others go by their names. One forward.
     """
     words: list[nn.Module] = []
+    blocks: list[nn.Module] = []
     others: dict[str, list[nn.Module]] = {face: [] for face in _NAMES}
 
-    def watch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if isinstance(module, nn.Embedding) and module not in words and _way(args, ids) is not None:
-            words.append(module)
+    def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
+        placed = called[module].endswith(sum(_NAMES.values(), ()))
+        if isinstance(module, nn.Embedding) and not placed and _way(given, ids) and _by_token(given, output):
+            words.extend([module] if module not in words else [])
             return
         for face, endings in _NAMES.items():
             if called[module].endswith(endings) and _by_position(output, ids):
                 others[face].append(module)
+        if not blocks and _way((*args[:1], kwargs.get("input_ids")), ids) == "rows" and _vectors(output, ids):
+            blocks.append(module)
 
     called = {module: name for name, module in model.named_modules()}
     with ExitStack() as hooks:
-        for module, name in called.items():
-            if isinstance(module, nn.Embedding) or name.endswith(sum(_NAMES.values(), ())):
-                hooks.callback(module.register_forward_hook(watch).remove)
+        for module in called:
+            hooks.callback(module.register_forward_hook(watch, with_kwargs=True).remove)
         run()
-    return {"word": tuple(words)} | {face: (found[0],) for face, found in others.items() if len(found) == 1}
+    named = {face: (found[0],) for face, found in others.items() if len(found) == 1}
+    return {"word": tuple(words or blocks)} | named
+
+
+def distinct(tables: Sequence[nn.Module]) -> list[nn.Module]:
+    """The tables without those that share another's weights: each has vectors of its own for a token."""
+    found: dict[Any, nn.Module] = {}
+    for table in tables:
+        weight = getattr(table, "weight", None)
+        same = (weight.data_ptr(), weight.shape) if isinstance(weight, Tensor) else id(table)
+        scale = getattr(table, "embed_scale", None)
+        told = scale.flatten().tolist() if isinstance(scale, Tensor) else scale
+        found.setdefault((same, str(told)), table)
+    return list(found.values())
+
+
+def _by_token(given: Sequence[Any], output: Any) -> bool:
+    """Are these vectors of the tokens alone, and not of their places? The sample that is asked says a word several times."""
+    ids = next(each for each in given if isinstance(each, Tensor))
+    if not isinstance(output, Tensor) or output.shape[:-1] != ids.shape:
+        return False
+    again = ids[:, 1:] == ids[:, :-1]
+    return bool((output[:, 1:][again] == output[:, :-1][again]).all())
+
+
+def _vectors(output: Any, ids: Tensor) -> bool:
+    """Is this a vector for each of the ids, [B, S, D], alone or before something else?"""
+    first = _first(output)
+    return isinstance(first, Tensor) and first.dim() == 3 and first.shape[:2] == ids.shape and first.is_floating_point()
+
+
+def _first(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple) and output else output
 
 
 def _by_position(output: Any, ids: Tensor) -> bool:
@@ -54,33 +92,64 @@ def _by_position(output: Any, ids: Tensor) -> bool:
 def embedded(face: str, tables: Sequence[nn.Module], ids: Tensor, vectors: Tensor | None) -> Iterator[None]:
     """While inside, looking up `ids` in `tables` answers `vectors` [B, S, D] instead; the hooks are always removed.
 
-    Only the first look-up of each kind: a table that is shared (with token types, say) keeps its other uses.
+    D is the width of all `distinct` tables together, in their order. Only the first look-up of each kind in each table: one
+    that is shared (with token types, say) keeps its other uses. "first" is of words that a decoder may look up as well.
     """
     if vectors is None:
         yield
         return
-    used: set[str] = set()
+    used: set[tuple[str, int]] = set()
+    owners = distinct(tables)
+    starts = dict(zip(map(id, owners), np.cumsum([0, *map(_width, owners)]).tolist(), strict=False))
 
-    def swap(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        way = _way(args, ids) if face == "word" else "rows"
-        if way is None or way in used:
+    def swap(table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
+        way = _way(given, ids) if face == "word" else "rows"
+        if way is None or (way, id(table)) in used:
             return None
-        used.add(way)
-        put = vectors.to(output.dtype)
-        if way == "shifted":  # the first place is the decoder's own start token
-            return torch.cat([output[:, :1], put[:, :-1]], dim=1)
-        return put if way == "rows" else put.transpose(0, 1)
+        used.add((way, id(table)))
+        first = _first(output)
+        start = starts[id(_owner(table, owners))] if len(owners) > 1 else 0
+        put = _placed(vectors[..., start : start + first.shape[-1]].to(first.dtype), first, way)
+        return (put, *output[1:]) if isinstance(output, tuple) else put
 
     with ExitStack() as hooks:
         for table in tables:
-            hooks.callback(table.register_forward_hook(swap).remove)
+            hooks.callback(table.register_forward_hook(swap, with_kwargs=True).remove)
         yield
+
+
+def _placed(put: Tensor, output: Tensor, way: str) -> Tensor:
+    """The vectors as the look-up's own answer lies; what of it is not of the ids stays."""
+    if way == "shifted":  # the first place is the decoder's own start token
+        return torch.cat([output[:, :1], put[:, :-1]], dim=1)
+    if way == "longer":  # the model fills its input up to a multiple of something
+        return torch.cat([put, output[:, put.shape[1] :]], dim=1)
+    return put.transpose(0, 1) if way == "turned" else put
+
+
+def _width(table: nn.Module) -> int:
+    weight = getattr(table, "weight", None)
+    return int(weight.shape[-1]) if isinstance(weight, Tensor) else 0
+
+
+def _owner(table: nn.Module, owners: Sequence[nn.Module]) -> nn.Module:
+    """Of the distinct tables the one that this is or shares the weights of."""
+    return next(owner for owner in owners if len(distinct([owner, table])) == 1)
+
+
+def word_vectors(tables: Sequence[nn.Module], ids: Tensor, run: Callable[[Tensor], Any]) -> Tensor:
+    """[B, S, D]: what the distinct tables answer to these ids, side by side; `run` calls the model on ids, where it must be."""
+    owners = distinct(tables)
+    if len(owners) == 1 and next(owners[0].children(), None) is not None:
+        return looked_up(owners[0], ids, lambda: run(ids))
+    return torch.cat([_first(table(ids)) for table in owners], dim=-1)
 
 
 def looked_up(table: nn.Module, ids: Tensor, run: Callable[[], Any]) -> Tensor:
     """[B, S, D]: what `table` answers while `run` calls the model on `ids`. One forward."""
     seen: list[Tensor] = []
-    hook = table.register_forward_hook(lambda module, args, output: seen.append(output))
+    hook = table.register_forward_hook(lambda module, args, output: seen.append(_first(output)))
     try:
         run()
     finally:
@@ -89,14 +158,18 @@ def looked_up(table: nn.Module, ids: Tensor, run: Callable[[], Any]) -> Tensor:
     return vectors.expand(len(ids), *vectors.shape[1:])
 
 
-def _way(args: tuple[Any, ...], ids: Tensor) -> str | None:
-    """Is this a look-up of exactly these ids: as rows [B, S], turned (XLNet reads [S, B]), shifted by one, or not at all?"""
-    given = args[0] if args else None
-    if not isinstance(given, Tensor) or given.dim() != 2:
+def _way(given: Sequence[Any], ids: Tensor) -> str | None:
+    """Is this a look-up of exactly these ids: as rows [B, S], longer, turned (XLNet reads [S, B]), shifted by one, or not?"""
+    found = next((each for each in given if isinstance(each, Tensor)), None)
+    if found is None or found.dim() != 2:
         return None
-    if given.shape == ids.shape and bool((given == ids).all()):
+    if found.shape == ids.shape and bool((found == ids).all()):
         return "rows"
-    if given.shape == ids.shape and ids.shape[1] > 1 and bool((given[:, 1:] == ids[:, :-1]).all()):
+    if found.shape == ids.shape and ids.shape[1] > 1 and bool((found[:, 1:] == ids[:, :-1]).all()):
         return "shifted"
+    length = ids.shape[1]
+    if len(found) == len(ids) and found.shape[1] > length and bool((found[:, :length] == ids).all()):
+        rest = found[:, length:]
+        return "longer" if bool((rest == rest[0, 0]).all()) else None
     turned = ids.transpose(0, 1)
-    return "turned" if given.shape == turned.shape and bool((given == turned).all()) else None
+    return "turned" if found.shape == turned.shape and bool((found == turned).all()) else None

@@ -18,6 +18,9 @@ def label_names(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[s
         if count is not None and len(labels) != count:
             raise OptionError(f"{len(labels)} labels were given ({list(labels)!r}) and the model has {count} outputs.")
         return tuple(str(label) for label in labels)
+    many = getattr(getattr(model, "config", None), "num_labels", None)
+    if not id2label and isinstance(many, int) and many > 0:
+        return tuple(f"LABEL_{i}" for i in range(many))  # as transformers itself names them
     if not id2label:
         raise OptionError("The model's config names no labels (id2label): give them as Explainer(..., labels=[...]).")
     return tuple(str(id2label[i]) for i in sorted(id2label))
@@ -49,3 +52,8 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
                 offset = int(module.padding_idx) + 1
         known.append(positions - offset)
     return min(known) if known else None
+
+
+def forwards_only(model: PreTrainedModel) -> bool:
+    """Does the model hold layers that no gradient comes back through (torch's own quantised ones)?"""
+    return any(".quantized" in type(module).__module__ for module in model.modules())

@@ -33,6 +33,7 @@ class Head:
     loader: str  # the Auto class of transformers
     suffixes: tuple[str, ...]
     read: Read  # (the model's answer, rows, where each row's positions are in the batch, …) -> an output a row
+    named: tuple[str, ...] = ()  # endings of classes that can be read so too, where the task is asked for by name
     trained: bool = True  # does the head have weights of its own, which must come with the model?
 
 
@@ -140,13 +141,14 @@ def _shaped(output: Any, shape: tuple[int | None, ...], loader: str) -> Tensor:
     return output
 
 
+_NEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MTModel", "EncoderDecoderModel", "ModelWithLMHead")
 _IMAGE = ("ForImageClassification", "ForImageClassificationWithTeacher")
 HEADS: Mapping[str, Head] = {
     "labels": Head("AutoModelForSequenceClassification", ("ForSequenceClassification",), _labels),
     "tokens": Head("AutoModelForTokenClassification", ("ForTokenClassification",), _tokens),
     "span": Head("AutoModelForQuestionAnswering", ("ForQuestionAnswering", "ForQuestionAnsweringSimple"), _span),
-    "blanks": Head("AutoModelForMaskedLM", ("ForMaskedLM", "WithLMHeadModel"), _blanks),
-    "next": Head("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"), _next),
+    "blanks": Head("AutoModelForMaskedLM", ("ForMaskedLM", "WithLMHeadModel"), _blanks, ("ForConditionalGeneration",)),
+    "next": Head("AutoModelForCausalLM", _NEXT, _next, ("WithLMHeadModel",)),
     "image": Head("AutoModelForImageClassification", _IMAGE, _image),
     "vector": Head("AutoModel", ("Model",), _vector, trained=False),
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import ModelError, OptionError
 from ..types import Bools, Box, Encoding, Held, Picture
 from . import Look
-from .facts import label_names, output_kind
+from .facts import forwards_only, label_names, output_kind
 from .framing import Framing, blurred, framed, processed
 from .grid import cut, features, owners
 from .heads import HEADS, Wanted
@@ -63,7 +63,6 @@ class ImageModel:
 
     head = "image"
     embeddings: tuple[str, ...] = ()
-    differentiable = True
     uniform = True
     most_rows: int | None = None
     absences: tuple[str, ...] = ABSENCES
@@ -78,6 +77,7 @@ class ImageModel:
         self.name = getattr(model, "name_or_path", "") or type(model).__name__
         self.labels = label_names(model, labels)
         self.kind = output_kind(model, self.labels)
+        self.differentiable = not forwards_only(model)
         self.batch_tokens = (8 if self.device.type == "cpu" else 64) * 224 * 224
         self._framing = lru_cache(maxsize=8)(lambda size, shape: framed(processor, size, shape))
 

@@ -63,4 +63,9 @@ def sight(out: Any, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], nam
             f"{name} gives attention weights of shape {shapes[0]}, not [B, H, S, S] over the input's {longest} positions: "
             "use 'kernel_shap', 'occlusion' or a gradient method."
         )
+    if any(not bool(((w >= 0) & (w <= 1.01)).all()) for w in weights):
+        raise MethodError(
+            f"{name} hands out numbers for its attention that are no weights from 0 to 1: use 'kernel_shap', 'occlusion' or a "
+            "gradient method."
+        )
     return Sight(outputs, tuple(weights), states[-1], at)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..types import Bools, Encoding, Held
 from . import ABSENCES, Look
-from .embedding import embedded, find_embeddings, looked_up
-from .facts import label_names, length_limit, output_kind, padding_id
+from .embedding import embedded, find_embeddings, looked_up, word_vectors
+from .facts import forwards_only, label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
 from .rows import Row, padded
 from .sight import Sight, eager, sight, why_blind
@@ -60,7 +60,7 @@ class TextModel:
         with self.still(), torch.no_grad():
             self.tables = self._probe_embeddings()
             self.embeddings = tuple(self.tables)
-            self.differentiable = bool(self.tables)
+            self.differentiable = bool(self.tables) and not forwards_only(model)
             self.absences = self._absences()
             self.uniform = self.pad is not None and self._padding_matters()
 
@@ -194,16 +194,20 @@ class TextModel:
         face, ids = rows[0].face, batch["input_ids"]
         if face not in self.tables:
             raise ModelError(f"{type(self.model).__name__} has no {face} embeddings to look into.")
-        table = self.tables[face][0]
-        vectors: Tensor = table(ids) if face == "word" else looked_up(table, ids, lambda: self.model(**batch))
+        tables = self.tables[face]
+
+        def answer(ids: Tensor) -> Tensor:
+            if face == "word":
+                return word_vectors(tables, ids, lambda ids: self.model(**{**batch, "input_ids": ids}))
+            return looked_up(tables[0], ids, lambda: self.model(**batch))
+
+        vectors = answer(ids)
         for filler in {row.filler for row in rows if row.absent is not None}:
             chosen = [
                 r.absent if r.absent is not None and r.filler == filler else np.zeros(len(r.ids), bool) for r in rows
             ]
             absent = padded(chosen, False, self._left).to(ids.device)
-            fill = torch.zeros_like(vectors[:1, :1])
-            if filler is not None:
-                fill = table(torch.tensor([[filler]], device=ids.device))
+            fill = torch.zeros_like(vectors) if filler is None else answer(torch.where(absent, filler, ids))
             vectors = torch.where(absent[..., None], fill, vectors)
         return vectors
 
@@ -213,7 +217,8 @@ class TextModel:
     # ---- what is found out once, at construction --------------------------------------------------------------------
 
     def _sample(self, words: int) -> Row:
-        encoded = self.tokenizer(" ".join(["the"] * words))
+        text = " ".join(["the"] * words)
+        encoded = self.tokenizer("the", text) if self.head == "span" else self.tokenizer(text)
         names = [
             n for n in self.tokenizer.model_input_names if n in encoded and n not in ("input_ids", "attention_mask")
         ]
@@ -236,7 +241,7 @@ class TextModel:
 
     def _padding_matters(self) -> bool:
         """Does a row answer otherwise beside a longer one than alone? Then only rows of equal length share a batch."""
-        short, long = self._sample(2), self._sample(7)
+        short, long = self._sample(5), self._sample(11)
         alone, beside = self.forward([short])[0], self.forward([short, long])[0]
         precise = alone.abs().max().clamp(min=1) * (
             1e-5 if next(self.model.parameters()).dtype == torch.float32 else 1e-2

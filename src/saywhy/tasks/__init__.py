@@ -137,7 +137,10 @@ def task_for(wanted: str | Task | None, hint: str | None, head: str | None, arch
         if name not in TASKS:
             raise unknown("task", wanted, TASKS)
         wanted = TASKS[name]
-    if head is not None and wanted.head not in (head, "vector"):
+    from ..models.heads import HEADS
+
+    readable = (architecture or "").endswith(HEADS[wanted.head].named or "-") if wanted.head in HEADS else False
+    if head is not None and wanted.head not in (head, "vector") and not readable:
         can = [task.name for task in TASKS.values() if task.head == head]
         raise ModelError(
             f"{architecture} cannot do {wanted.name}; it can do {', '.join(can) or 'none of the tasks here'}."
