@@ -140,7 +140,8 @@ class Engine:
                     seen.outputs[names[b]] = answer if seen.keep is None else seen.keep(answer)
             self._charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
 
-        self._in_batches(sizes, send)
+        bundled = getattr(self.model, "bundles", None)
+        self._in_batches(sizes, send, bundled and bundled(list(rows.values()), self.budget))
 
     # ---- slopes: how the targets change with the embeddings ----------------------------------------------------------
 
@@ -216,9 +217,14 @@ class Engine:
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 
-    def _in_batches(self, sizes: Sequence[int], send: Callable[[Sequence[int]], None]) -> None:
-        """Send everything in packed batches; where memory runs out, halve the batch and go on."""
-        queue = deque(pack(sizes, self.budget, self.model.most_rows, self.model.uniform))
+    def _in_batches(
+        self,
+        sizes: Sequence[int],
+        send: Callable[[Sequence[int]], None],
+        batches: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Send everything in these batches, or packed ones; where memory runs out, halve the batch and go on."""
+        queue = deque(batches or pack(sizes, self.budget, self.model.most_rows, self.model.uniform))
         with self.model.still():
             while queue:
                 batch = queue.popleft()

@@ -14,9 +14,9 @@ from .explanation import Explanation
 from .features import Granularity, Span, words
 from .methods import Method
 from .models import Look, Model
-from .packing import parts
+from .packing import CHUNK, parts
 from .tasks import Case, Task, WantedTarget
-from .types import Encoding, Problem, Scores, Smooth, Target
+from .types import Encoding, Problem, Scores, Smooth, Target, Values
 
 FOCUS = 64  # with by="focus": how many words get a score of their own
 
@@ -57,8 +57,8 @@ class Line:
     ) -> list[list[Explanation]]:
         encodings = [self.task.encode(self.model, given, look) for given, look in zip(window, looks, strict=True)]
         seen = [Seen() for _ in encodings]
-        present = [ends(len(e.features))[:1] for e in encodings]
-        outputs = self.engine.outputs(list(zip(encodings, seen, present, strict=True)))
+        first = [self._first(encoding) for encoding in encodings]
+        outputs = self.engine.outputs(list(zip(encodings, seen, first, strict=True)))
         cases = [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
         chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
         posed = [self._posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
@@ -69,6 +69,17 @@ class Line:
             self._explanations(case, p, next(scores), next(values), len(named)) if named else []
             for case, p, named in zip(cases, posed, chosen, strict=True)
         ]
+
+    def _first(self, encoding: Encoding) -> torch.Tensor:
+        """bool [N, n]: everything present; and where outputs are small, both ends and all that the method asks first."""
+        n = len(encoding.features)
+        if not self.task.small or self.ask.method.family != "coalition":
+            return ends(n)[:1]
+        asking = self.ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **self.ask.options)
+        question = next(asking)
+        asking.close()
+        asked = question.coalitions.bool() if isinstance(question, Values) else ends(n)[:0]
+        return torch.cat([ends(n), asked])[: CHUNK // 2]
 
     def _posed(self, case: Case, wanted: Sequence[WantedTarget], seen: Seen) -> Posed:
         """The problem of one input, once it is known what the model says of it."""

@@ -49,6 +49,9 @@ class Task(Protocol):
     head: str  # the row of models.heads.HEADS that it reads
     grain: str = "word"  # the features where `by` does not say
     steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
+    small: bool = (
+        False  # are whole outputs so small that a method's rows may be asked for before its targets are known?
+    )
 
     def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
         """What was given, with what of the question is part of the input. Before any input is read."""

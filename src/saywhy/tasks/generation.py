@@ -36,6 +36,7 @@ class TextGeneration(Task):
     max_new_tokens: int = 25
     name = "text-generation"
     head = "next"
+    small = True
 
     def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
         goals: list[Goal] = []
