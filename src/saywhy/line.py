@@ -63,7 +63,8 @@ class Line:
         chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
         posed = [self._posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
         asked = [p for p, named in zip(posed, chosen, strict=True) if named]
-        scores = iter(self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked]))
+        found = self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked])
+        scores = iter([_over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)])
         values = iter(self.engine.values([(p, ends(p.problem.n)) for p in asked]))
         return [
             self._explanations(case, p, next(scores), next(values), len(named)) if named else []
@@ -89,7 +90,9 @@ class Line:
         narrow = replace(case, encoding=encoding)
         if targets:
             seen.hold(lambda output: self.task.keep(case, output, targets))
-        problem = Problem(encoding.features, targets, self._smooth(encoding))
+        problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._smooth(encoding))
+        if encoding.drawn:
+            return Posed(problem, encoding, lambda outputs: _by_draw(self.task.drawn(narrow, outputs, targets)), seen)
         return Posed(problem, encoding, lambda outputs: self.task.score(narrow, outputs, targets), seen)
 
     def _watched(self, case: Case) -> tuple[Target, ...]:
@@ -120,7 +123,7 @@ class Line:
         says = self.task.says(case)
         picture = None if encoding.picture is None else encoding.picture()
         without = None
-        if scores.without is not None and len(posed.problem.targets) > wanted:
+        if scores.without is not None and len(scores.without) > wanted:
             without = tuple(encoding.labels[int(i)] for i in scores.without[wanted:].argmax(0))
         return [
             Explanation(
@@ -157,6 +160,28 @@ class Line:
             "overlong": look.overlong,
             "embedding": look.embedding,
         }
+
+
+def _by_draw(numbers: torch.Tensor) -> torch.Tensor:
+    """[B, D, K] -> [B, K + D * K]: the means over the draws, then every draw's own."""
+    return torch.cat([numbers.mean(1), numbers.flatten(1)], dim=1)
+
+
+def _over_draws(scores: Scores, drawn: int) -> Scores:
+    """The scores of the means, with the standard errors that come of drawing: from how the draws' own scores differ.
+
+    Every draw stands in for what is absent on both sides of every difference, so one draw's scores are a sample of one. A
+    method's own standard errors, from the subsets that it chose, are added as variances.
+    """
+    if not drawn:
+        return scores
+    many = len(scores.values) // (1 + drawn)
+    each = scores.values[many:].reshape(drawn, many, -1)  # [D, K, n]
+    variance = each.var(0) / drawn
+    if scores.stderr is not None:
+        variance = variance + scores.stderr[:many] ** 2
+    without = None if scores.without is None else scores.without[:many]
+    return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without)
 
 
 def ends(n: int) -> torch.Tensor:

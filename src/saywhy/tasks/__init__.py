@@ -76,6 +76,10 @@ class Task(Protocol):
     def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
         """[B, ...], what is kept of the outputs -> [B, K]: each target's number for each row."""
 
+    def drawn(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        """[B, D, K]: the numbers of `score` draw by draw, where they are means over `case.encoding.drawn` draws."""
+        return self.score(case, outputs, targets)[:, None]
+
     def says(self, case: Case) -> tuple[str | None, float | None]:
         """The label (or answer) that the model gives to this input, and its probability (or score); None if not asked."""
 

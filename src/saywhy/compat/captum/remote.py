@@ -119,7 +119,15 @@ class Remote:
         full = template.filled(self.tokenizer, np.full(len(template.features), True))[0]
         tokens = tuple(Token(spoken(self.tokenizer, i), part="continuation:0") for i in ids)
         texts = {"prompt": rendered(full.text, self.tokenizer).text, "continuation": target}
-        return Encoding(texts, template.features, at, notes=template.notes, labels=(target,), tokens=tokens)
+        return Encoding(
+            texts,
+            template.features,
+            at,
+            notes=template.notes,
+            labels=(target,),
+            tokens=tokens,
+            drawn=getattr(template, "drawn", 0),
+        )
 
     def _ids(self, target: str) -> list[int]:
         ids = list(self.tokenizer.encode(target, add_special_tokens=False))
