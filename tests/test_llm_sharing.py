@@ -157,7 +157,7 @@ class TestWhereItIsNotDone:
     def test_rows_that_share_little(self):
         codes = [np.random.default_rng(i).integers(0, 90, 20) for i in range(8)]
         assert bundles(codes, 100) is None
-        assert cuts(ordered(codes)[1], 20, 15, 1) == []
+        assert cuts(ordered(codes)[1], 20, 15, 1) == ([], 0)
 
 
 class TestCuts:
@@ -166,10 +166,10 @@ class TestCuts:
         order, shared = ordered(codes)
         assert sorted(order) == [0, 1, 2, 3]
         assert sorted(shared.tolist()) == [0, 0, 4, 4]
-        assert cuts(shared, 8, 7, 1) == [4]
+        assert cuts(shared, 8, 7, 1) == ([4], 7)
         assert beginnings(shared, 4).tolist() == [0, 0, 1, 1]
-        assert cuts(shared, 8, 7, 100) == []
-        assert cuts(shared, 8, 3, 1) == [3]
+        assert cuts(shared, 8, 7, 100) == ([], 0)
+        assert cuts(shared, 8, 3, 1) == ([3], 5)
 
     def test_bundles_hold_what_fits(self):
         codes = [np.array([1] * 50 + [i]) for i in range(40)]

@@ -39,11 +39,11 @@ def bundles(codes: Sequence[Ints], budget: int) -> list[list[int]] | None:
     return out
 
 
-def cuts(shared: Ints, longest: int, most: int, fixed: int) -> list[int]:
-    """The depths at which to cut ordered rows, so that the fewest positions are computed; [] where that does not pay.
+def cuts(shared: Ints, longest: int, most: int, fixed: int) -> tuple[list[int], int]:
+    """The depths at which to cut ordered rows so that the least is computed, and how many positions that saves.
 
     Between two depths every distinct beginning is computed once. `most` is the deepest allowed, `fixed` what a call of the
-    model costs besides its positions, counted in positions.
+    model costs besides its positions, counted in positions, and paid for out of what is saved. No depths where nothing is.
     """
     depths = np.unique(shared[1:].clip(max=most))
     depths = depths[depths > 0]
@@ -61,7 +61,7 @@ def cuts(shared: Ints, longest: int, most: int, fixed: int) -> list[int]:
     while at > 0:
         out.append(places[at])
         at = back[at]
-    return out[::-1]
+    return out[::-1], int(whole[0] - min(whole))
 
 
 def beginnings(shared: Ints, depth: int) -> Ints:

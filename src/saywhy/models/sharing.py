@@ -50,8 +50,9 @@ def shared_answers(lm: LanguageModel, rows: Sequence[Scored]) -> list[Tensor] | 
     if isinstance(window, int) and window < longest:
         return None
     most = min(len(row.ids) for row in rows) - 1
-    depths = cuts(shared, longest, most, lm.batch_tokens // 40)
-    if not depths:
+    fixed = lm.batch_tokens // 40
+    depths, saved = cuts(shared, longest, most, fixed)
+    if not depths or (lm.shares is None and saved < longest + fixed):  # the first time pays for its check too
         return None
     sorted_rows = [rows[i] for i in order]
     found = _checked(lm, sorted_rows, shared, depths) if lm.shares is None else _waves(lm, sorted_rows, shared, depths)
