@@ -23,8 +23,9 @@ from .methods import (
     ShapleyValues,
     ShapleyValueSampling,
 )
-from .remote import RemoteLLMAttribution, RemoteLLMProvider, VLLMProvider
+from .remote import RemoteLLMAttribution, RemoteLLMProvider
 from .result import LLMAttributionResult
+from .vllm import VLLMProvider
 
 __all__ = [
     "FeatureAblation",
