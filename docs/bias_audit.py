@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ from saywhy.llm import probe
 found = probe(
     explainer,
     {text!r},
-    {slots},
+    {{
+{slots}
+    }},
     {target!r},
     against={against!r},
 )
@@ -59,16 +62,17 @@ found.save("probe.html")  # every table, with all pairwise interactions; .csv an
 ```
 
 {size} prompts go through the model, each with both continuations, and beginnings that prompts share are computed once. The
-number is the log-probability of “{target_short}” less that of “{against_short}”: above zero the model holds rejection for the
-likelier of the two. Nothing is sampled: the effects below are those of the full table.
+number is the log-probability of “{target_short}” less that of
+“{against_short}”: above zero the model holds rejection for the likelier of the two. Nothing is
+sampled: the effects below are those of the full table.
 
 ```text
 {summary}
 ```
 
-`spread` is the distance between the highest and the lowest mean of a slot's values. A difference of 0.69 doubles the odds, so
-{top} moves the odds by a factor of {factor:.2f} between {high} and {low}. `alone` is the share of the
-variance that the slot explains by itself, `with others` what it does only together with other slots.
+`spread` is the distance between the highest and the lowest mean of a slot's values. A difference of 0.69 doubles the odds, so {top}
+moves the odds by a factor of {factor:.2f} between {high} and {low}. `alone` is the share of the variance that the slot
+explains by itself, `with others` what it does only together with other slots.
 
 ## The control
 
@@ -94,7 +98,8 @@ other values on average?
 ```python
 from saywhy.llm import Template
 
-template = Template(text, values={values}, baselines={{slot: [all the other values]}})
+values = {values}
+template = Template(text, values, baselines={{…}})  # of each slot, all the other values
 explainer(template, target={target!r}, against={against!r}, method="shapley_values")
 ```
 
@@ -191,10 +196,11 @@ def main() -> None:
     exact = explainer(Template(TEXT, values, rest), **asked)
     drawn = explainer(Template(TEXT, values, rest, most=10, samples=8), **asked)
     exact.save(HERE / "images" / "bias_slots.svg")
+    lines = "\n".join(f'        "{slot}": {json.dumps(values)},' for slot, values in SLOTS.items())
     top, combinations = first.ranking[0], math.prod(map(len, rest.values()))
     spread = {moved.slot: moved.spread for moved in first.ranking}
     page = PAGE.format(
-        text=TEXT, slots=SLOTS, target=TARGET, against=AGAINST, size=first.values.size, summary=first,
+        text=TEXT, slots=lines, target=TARGET, against=AGAINST, size=first.values.size, summary=first,
         target_short=TARGET.strip(), against_short=AGAINST.strip(), top=f"the {top.slot}", factor=math.exp(top.spread),
         high=top.highest, low=top.lowest, day=spread["day"], verdict=verdict(first), variants=table(found),
         agreement=agreement(found), values=values, told=exact, combinations=combinations, samples=8, drawn=drawn,
