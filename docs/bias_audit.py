@@ -70,8 +70,8 @@ sampled: the effects below are those of the full table.
 {summary}
 ```
 
-`spread` is the distance between the highest and the lowest mean of a slot's values. A difference of 0.69 doubles the odds, so {top}
-moves the odds by a factor of {factor:.2f} between {high} and {low}. `alone` is the share of the variance that the slot
+`spread` is the distance between the highest and the lowest mean of a slot's values. A difference of 0.69 doubles the odds, so
+{top} moves the odds by a factor of {factor:.2f} between {high} and {low}. `alone` is the share of the variance that the slot
 explains by itself, `with others` what it does only together with other slots.
 
 ## The control
