@@ -50,21 +50,21 @@ from saywhy.llm import probe
 
 found = probe(
     explainer,
-    {text!r},
+    {text},
     {{
 {slots}
     }},
-    {target!r},
-    against={against!r},
+    {target},
+    against={against},
 )
 print(found)
 found.save("probe.html")  # every table, with all pairwise interactions; .csv and .parquet have the rows
 ```
 
 {size} prompts go through the model, each with both continuations, and beginnings that prompts share are computed once. The
-number is the log-probability of “{target_short}” less that of
-“{against_short}”: above zero the model holds rejection for the likelier of the two. Nothing is
-sampled: the effects below are those of the full table.
+number is the log-probability of “{target_short}” less that of “{against_short}”:
+above zero the model holds rejection for the likelier of the two. Nothing is sampled: the effects below are those of the full
+table.
 
 ```text
 {summary}
@@ -89,6 +89,8 @@ pair of continuations; the numbers are the spreads:
 {variants}
 
 {agreement}
+Near 1 two ways of asking order the values alike; near 0 or below they do not, and then the first table is a fact about one
+wording and no more.
 
 ## One prompt, slot by slot
 
@@ -99,8 +101,9 @@ other values on average?
 from saywhy.llm import Template
 
 values = {values}
-template = Template(text, values, baselines={{…}})  # of each slot, all the other values
-explainer(template, target={target!r}, against={against!r}, method="shapley_values")
+others = {{slot: [one for one in slots[slot] if one != value] for slot, value in values.items()}}
+template = Template(text, values, others)
+explainer(template, target={target}, against={against}, method="shapley_values")
 ```
 
 ```text
@@ -200,10 +203,11 @@ def main() -> None:
     top, combinations = first.ranking[0], math.prod(map(len, rest.values()))
     spread = {moved.slot: moved.spread for moved in first.ranking}
     page = PAGE.format(
-        text=TEXT, slots=lines, target=TARGET, against=AGAINST, size=first.values.size, summary=first,
+        text=json.dumps(TEXT), slots=lines, target=json.dumps(TARGET), against=json.dumps(AGAINST),
+        size=first.values.size, summary=first,
         target_short=TARGET.strip(), against_short=AGAINST.strip(), top=f"the {top.slot}", factor=math.exp(top.spread),
         high=top.highest, low=top.lowest, day=spread["day"], verdict=verdict(first), variants=table(found),
-        agreement=agreement(found), values=values, told=exact, combinations=combinations, samples=8, drawn=drawn,
+        agreement=agreement(found), values=json.dumps(values), told=exact, combinations=combinations, samples=8, drawn=drawn,
         versions=f"saywhy, torch {torch.__version__}, transformers {transformers.__version__}, float32",
     )  # fmt: skip
     (HERE / "bias_audit.md").write_text("\n".join(line.rstrip() for line in page.splitlines()) + "\n", encoding="utf-8")
