@@ -63,8 +63,8 @@ REMARKS = """Distances are of single tokens' scores, in log-probability, from th
 
 What bounds these ratios is arithmetic: one thread is busy with a single prompt already, and a batch makes a prompt only about
 half as dear. Three slots are 8 prompts, against 76 evaluations by 25 sampled orders; no batch makes that 40 x. With eight slots
-4,560 of the 9,472 positions of the padded prompts are computed, the rest are beginnings that prompts share; a replaced token of a long prompt
-leaves the positions before it as they were, which is half of them at most. Integrated gradients take one forward and a backward
+4,560 of the 9,472 positions of the padded prompts are computed, the rest are beginnings that prompts share; a replaced token
+of a long prompt leaves the positions before it as they were, which are half of them on average. Integrated gradients take one forward and a backward
 pass a target token at every step, where Captum takes a forward and a backward pass for each target token: twice as many, and no
 batching changes that. Memory is the price of batches: a loop over single prompts needs less than a batch of them wherever prompts
 are short, and `batch_tokens` sets how much a batch may hold."""
@@ -230,7 +230,7 @@ def main() -> None:
 def write(found: Mapping[str, Any]) -> None:
     """docs/benchmarks/llm.json and .md, from the lines measured so far."""
     head = " ".join((__doc__ or "").split("\n\n")[2].split())
-    rows, about = [], {"torch_threads": 1, **machine()}
+    rows, about = [], machine()
     text = ["# Language models beside Captum", "", head, ""]
     for case, title in TITLES.items():
         lines = {name: each for name, each in found.items() if name.startswith(case + "-")}
