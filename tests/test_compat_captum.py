@@ -300,6 +300,17 @@ def test_remote_models(method):
         wrapped.attribute(ours.TextTemplateInput(TEMPLATE, VALUES), target="m n")
 
 
+def test_what_is_not_offered_says_so():
+    with pytest.raises(ImportError, match="image classifiers"):
+        from saywhy.compat.captum import ImageMaskInput  # noqa: F401
+    with pytest.raises(ImportError, match="paragraphs"):
+        ours.TextSegmentInput  # noqa: B018
+    assert not hasattr(ours, "Saliency")
+    attribution = ours.LLMAttribution(ours.FeatureAblation(language_model("Llama")[0]), language_model("Llama")[1])
+    with pytest.raises(OptionError, match="_inspect_forward"):
+        attribution.attribute(ours.TextTemplateInput("{} was", ["It"]), target=" x", _inspect_forward=print)
+
+
 class TestResult:
     def test_shapes_are_checked(self):
         made = {"input_tokens": ["a", "b"], "output_tokens": ["c"]}

@@ -144,7 +144,8 @@ class Engine:
                     seen.outputs[names[b]] = answer if seen.keep is None else seen.keep(answer)
             self._charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
 
-        self._in_batches(sizes, send)
+        bundled = getattr(self.model, "bundles", None)
+        self._in_batches(sizes, send, bundled and bundled(list(rows.values()), self.budget))
 
     # ---- slopes: how the targets change with the embeddings ----------------------------------------------------------
 
@@ -220,9 +221,14 @@ class Engine:
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 
-    def _in_batches(self, sizes: Sequence[int], send: Callable[[Sequence[int]], None]) -> None:
-        """Send everything in packed batches; where memory runs out, halve the batch and go on."""
-        queue = deque(pack(sizes, self.budget, self.model.most_rows, self.model.uniform))
+    def _in_batches(
+        self,
+        sizes: Sequence[int],
+        send: Callable[[Sequence[int]], None],
+        batches: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Send everything in these batches, or packed ones; where memory runs out, halve the batch and go on."""
+        queue = deque(batches or pack(sizes, self.budget, self.model.most_rows, self.model.uniform))
         with self.model.still():
             while queue:
                 batch = queue.popleft()
@@ -289,9 +295,5 @@ def _finite(posed: Posed, numbers: Tensor) -> None:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    said = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "out of memory" in said
-        or "can't allocate memory" in said
-    )
+    told = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -14,10 +14,10 @@ from .explanation import Explanation, Trust
 from .features import Granularity, Span, words
 from .methods import Method
 from .models import NOT_FOLLOWED, Look, Model
-from .packing import parts
+from .packing import CHUNK, parts
 from .tasks import Case, Task, WantedTarget
 from .trust import trust
-from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target
+from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target, Values
 
 MethodLike: TypeAlias = "str | Callable[..., Asking]"
 FOCUS = 64  # with by="focus": how many words get a score of their own
@@ -64,7 +64,8 @@ class Line:
         chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
         posed = [self.posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
         asked = [p for p, named in zip(posed, chosen, strict=True) if named]
-        scores = self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked])
+        found = self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked])
+        scores = [_over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
         values = self.engine.values([(p, ends(p.problem.n)) for p in asked])
         costs = [p.seen.cost for p in asked]
         trusts = self._trusts(asked, scores, [len(named) for named in chosen if named])
@@ -96,11 +97,22 @@ class Line:
         return self.engine.drive(checks)
 
     def cases(self, encodings: Sequence[Encoding]) -> tuple[list[Case], list[Seen]]:
-        """What the model says of each input with everything present, from one forward."""
+        """What the model says of each input with everything present; with what the method asks first, from one forward."""
         seen = [Seen() for _ in encodings]
-        present = [ends(len(e.features))[:1] for e in encodings]
-        outputs = self.engine.outputs(list(zip(encodings, seen, present, strict=True)))
+        first = [self._first(encoding) for encoding in encodings]
+        outputs = self.engine.outputs(list(zip(encodings, seen, first, strict=True)))
         return [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)], seen
+
+    def _first(self, encoding: Encoding) -> torch.Tensor:
+        """bool [N, n]: everything present; and where outputs are small, both ends and all that the method asks first."""
+        n = len(encoding.features)
+        if not self.task.small or self.ask.method.family != "coalition":
+            return ends(n)[:1]
+        asking = self.ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **self.ask.options)
+        question = next(asking)
+        asking.close()
+        asked = question.coalitions.bool() if isinstance(question, Values) else ends(n)[:0]
+        return torch.cat([ends(n), asked])[: CHUNK // 2]
 
     def posed(self, case: Case, wanted: Sequence[WantedTarget], seen: Seen) -> Posed:
         """The problem of one input, once it is known what the model says of it."""
@@ -113,7 +125,9 @@ class Line:
         narrow = replace(case, encoding=encoding)
         if targets and seen.keep is None:
             seen.hold(lambda output: self.task.keep(case, output, targets))
-        problem = Problem(encoding.features, targets, self._smooth(encoding))
+        problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._smooth(encoding))
+        if encoding.drawn:
+            return Posed(problem, encoding, lambda outputs: _by_draw(self.task.drawn(narrow, outputs, targets)), seen)
         return Posed(problem, encoding, lambda outputs: self.task.score(narrow, outputs, targets), seen)
 
     def _watched(self, case: Case) -> tuple[Target, ...]:
@@ -150,7 +164,7 @@ class Line:
         says = self.task.says(case)
         picture = None if encoding.picture is None else encoding.picture()
         without = None
-        if scores.without is not None and len(posed.problem.targets) > wanted:
+        if scores.without is not None and len(scores.without) > wanted:
             without = tuple(encoding.labels[int(i)] for i in scores.without[wanted:].argmax(0))
         return [
             Explanation(
@@ -188,6 +202,28 @@ class Line:
             "overlong": look.overlong,
             "embedding": look.embedding,
         }
+
+
+def _by_draw(numbers: torch.Tensor) -> torch.Tensor:
+    """[B, D, K] -> [B, K + D * K]: the means over the draws, then every draw's own."""
+    return torch.cat([numbers.mean(1), numbers.flatten(1)], dim=1)
+
+
+def _over_draws(scores: Scores, drawn: int) -> Scores:
+    """The scores of the means, with the standard errors that come of drawing: from how the draws' own scores differ.
+
+    Every draw stands in for what is absent on both sides of every difference, so one draw's scores are a sample of one. A
+    method's own standard errors, from the subsets that it chose, are added as variances.
+    """
+    if not drawn:
+        return scores
+    many = len(scores.values) // (1 + drawn)
+    each = scores.values[many:].reshape(drawn, many, -1)  # [D, K, n]
+    variance = each.var(0) / drawn
+    if scores.stderr is not None:
+        variance = variance + scores.stderr[:many] ** 2
+    without = None if scores.without is None else scores.without[:many]
+    return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without)
 
 
 def ends(n: int) -> torch.Tensor:

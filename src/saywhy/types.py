@@ -100,6 +100,7 @@ class Encoding:
     about: tuple[int, ...] = ()  # the label that each part of a row is about, where labels have rows of their own
     each: tuple[Encoding, ...] = ()  # the encodings that this one holds side by side
     picture: Callable[[], Picture] | None = None  # the image, where the input is one
+    drawn: int = 0  # how many random draws of baselines each number is the mean of; 0 where nothing is left to chance
 
 
 @dataclass(frozen=True, eq=False)

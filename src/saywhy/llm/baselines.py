@@ -16,6 +16,7 @@ class Draws(NamedTuple):
 
     rows: list[dict[str, str]]
     note: str = ""
+    random: bool = False  # are there others, that were not drawn?
 
 
 def draws(given: Any, slots: Sequence[str], most: int, samples: int, seed: int) -> Draws:
@@ -36,7 +37,7 @@ def draws(given: Any, slots: Sequence[str], most: int, samples: int, seed: int) 
     else:
         chosen = list(zip(*(_even(column, samples, f"{seed} {key}") for key, column in columns.items()), strict=True))
         note = f"means over {samples} of {count:,} combinations of baselines, drawn with seed {seed}"
-    return Draws([_joined(columns, row) for row in chosen], note)
+    return Draws([_joined(columns, row) for row in chosen], note, count > most)
 
 
 def options(given: Any, slots: Sequence[str]) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
@@ -107,4 +108,4 @@ def _called(function: Callable[[], Any], slots: Sequence[str], samples: int) -> 
     distinct = {tuple(row.items()) for row in rows}
     if len(distinct) == 1:
         return Draws(rows[:1])
-    return Draws(rows, f"means over {samples} baselines, as the function given drew them")
+    return Draws(rows, f"means over {samples} baselines, as the function given drew them", True)

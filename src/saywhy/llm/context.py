@@ -13,13 +13,29 @@ from ..errors import InputError
 from ..explanation import Explanation, Explanations
 from ..render import colors, pieces
 
+
+def _scheme(palette: colors.Palette, name: str) -> str:
+    return (
+        f"color-scheme:{name};--paper:{palette.paper};--ink:{palette.ink};--muted:{palette.muted};--line:{palette.line};"
+        f"--up:{palette.up};--down:{palette.down};--mark:{palette.strong_up}"
+    )
+
+
+_MIX = "color-mix(in srgb,var(--{}) calc(100%*var(--a)),var(--paper))"
 _STYLE = (
-    ".sw-c{font:15px/1.7 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:60rem}"
+    f".sw-c{{{_scheme(colors.LIGHT, 'light')}}}"
+    f"@media(prefers-color-scheme:dark){{.sw-c{{{_scheme(colors.DARK, 'dark')}}}}}"
+    f'[data-jp-theme-light="true"] .sw-c,.vscode-light .sw-c{{{_scheme(colors.LIGHT, "light")}}}'
+    f'[data-jp-theme-light="false"] .sw-c,.vscode-dark .sw-c{{{_scheme(colors.DARK, "dark")}}}'
+    ".sw-c{font:15px/1.7 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;padding:.3rem}"
     ".sw-c input{position:absolute;opacity:0}"
     ".sw-c label{display:inline-block;white-space:pre;padding:0 .15rem;cursor:pointer;"
     "border-radius:.2rem;border-bottom:3px solid}"
-    ".sw-c .v{display:none;white-space:pre-wrap;border:1px solid #e1e4e8;border-radius:.3rem;padding:.5rem;margin-top:.6rem}"
-    ".sw-c .v span{border-radius:.2rem}.sw-c small{color:#5b636d;display:block}"
+    ".sw-c .v{display:none;white-space:pre-wrap;border:1px solid var(--line);border-radius:.3rem;padding:.5rem;margin-top:.6rem}"
+    ".sw-c .v span{border-radius:.2rem}.sw-c small{color:var(--muted);display:block}"
+    f".sw-c .up{{background:{_MIX.format('up')}}}.sw-c .down{{background:{_MIX.format('down')}}}"
+    f".sw-c label.up{{background:none;border-color:{_MIX.format('up')}}}"
+    f".sw-c label.down{{background:none;border-color:{_MIX.format('down')}}}"
 )
 
 
@@ -38,8 +54,8 @@ def in_context(explanations: Sequence[Explanation]) -> str:
     limit = max(pieces.limits(items))
     page = "sw" + sha256("".join(e.text + repr(e.scores.tolist()) for e in items).encode()).hexdigest()[:10]
     chosen = "".join(
-        f"#{page}-{k}:checked~.t label[for={page}-{k}]{{background:#e1e4e8}}"
-        f"#{page}-{k}:focus-visible~.t label[for={page}-{k}]{{outline:2px solid #186bc5}}"
+        f"#{page}-{k}:checked~.t label[for={page}-{k}]{{background:var(--line)}}"
+        f"#{page}-{k}:focus-visible~.t label[for={page}-{k}]{{outline:2px solid var(--mark)}}"
         f"#{page}-{k}:checked~#{page}-v{k}{{display:block}}"
         for k in range(len(items))
     )
@@ -49,7 +65,7 @@ def in_context(explanations: Sequence[Explanation]) -> str:
         for k, e in enumerate(items)
     )
     labels = "".join(
-        f'<label for="{page}-{k}" style="border-color:{_strong(e, limit)}">{_safe(pieces.visible(e.target.label))}</label>'
+        f'<label for="{page}-{k}"{_strong(e, limit)}>{_safe(pieces.visible(e.target.label))}</label>'
         for k, e in enumerate(items)
     )
     views = "".join(_view(e, f"{page}-v{k}", limit) for k, e in enumerate(items))
@@ -76,13 +92,17 @@ def _view(e: Explanation, name: str, limit: float) -> str:
 
 
 def _piece(e: Explanation, i: int, text: str, limit: float) -> str:
-    back = colors.shade(float(e.scores[i]), limit, colors.LIGHT)
     told = _safe(pieces.exact(e, i))
-    return f'<span style="background:{back};color:{colors.ink_on(back)}" title="{told}">{_safe(pieces.visible(text))}</span>'
+    return f'<span{_shade(float(e.scores[i]), limit)} title="{told}">{_safe(pieces.visible(text))}</span>'
 
 
 def _strong(e: Explanation, limit: float) -> str:
-    return colors.shade(float(max(e.scores, key=abs, default=0.0)), limit, colors.LIGHT)
+    return _shade(float(max(e.scores, key=abs, default=0.0)), limit)
+
+
+def _shade(score: float, limit: float) -> str:
+    t = colors.strength(score, limit)
+    return f' class="{"up" if t >= 0 else "down"}" style="--a:{abs(t):.3f}"'
 
 
 def _safe(text: str) -> str:

@@ -25,7 +25,8 @@ class Template:
     in its list. None is the empty text everywhere. `groups`: name -> slots that are one feature.
 
     With several baselines the numbers are means over all combinations, where there are at most `most`; else over `samples`
-    combinations drawn with `seed`, the same for every subset of slots, each baseline as often as any other.
+    combinations drawn with `seed`, the same for every subset of slots, each baseline as often as any other; the scores then
+    have standard errors, from how they differ between the draws.
     Raises InputError and OptionError when it is made: unknown, missing, unused slots, and lists inside lists.
     """
 
@@ -95,6 +96,11 @@ class Template:
         twice = [slot for slot in dict.fromkeys(slots) if slots.count(slot) > 1]
         said = (self.draws.note,) if self.draws.note else ()
         return said + tuple(f"the slot {slot!r} is filled in {slots.count(slot)} places at once" for slot in twice)
+
+    @property
+    def drawn(self) -> int:
+        """How many combinations of baselines were drawn at random; 0 where they are all there, or one alone."""
+        return len(self.draws.rows) if self.draws.random and len(self.draws.rows) > 1 else 0
 
     def filled(self, tokenizer: Any, present: Bools) -> list[Rendered]:
         """The prompts with these features present, one for each combination of baselines."""

@@ -92,7 +92,12 @@ def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:
     if prompt.smooth and goals:
         owner = np.concatenate([_owner(model, template.owner, goal) for goal in goals])
     return replace(
-        made, features=template.features, owner=owner, notes=made.notes + template.notes, about=made.about * len(full)
+        made,
+        features=template.features,
+        owner=owner,
+        notes=made.notes + template.notes,
+        about=made.about * len(full),
+        drawn=getattr(template, "drawn", 0),
     )
 
 

@@ -15,11 +15,14 @@ from ..errors import InputError, ModelError
 from ..types import Encoding, Held, Ints
 from . import ABSENCES, Look
 from .asking import encoding_of, goal_of, ids_of
+from .causality import apart, second_block, states_after
 from .embedding import embedded, find_embeddings, word_vectors
 from .facts import forwards_only, length_limit
 from .heads import HEADS, Wanted, vocabulary_at
+from .prefixes import bundles
 from .prompts import Goal, Prompt, Scored, rendered
 from .rows import padded
+from .sharing import code_of, reusable, shared_answers
 from .still import held_still
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class LanguageModel:
     labels: tuple[str, ...] = ()
     kind = "softmax"
     most_rows: int | None = None
+    shares: bool | None  # can beginnings be computed once and kept? None: not tried yet
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
         self.model, self.tokenizer = model, tokenizer
@@ -49,11 +53,14 @@ class LanguageModel:
         self.lead = self._lead()
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
+        self.exact = next((p.dtype for p in model.parameters()), torch.float32) == torch.float32
+        self.shares = None if reusable(model, self.decodes, self.takes) else False
         self.uniform = False
         self.tables: tuple[nn.Module, ...] = ()
         with self.still(), torch.no_grad():
-            self.tables = self._probe_embeddings()
-            self.uniform = self._probe()
+            self._found_out()
+        if self.uniform:
+            self.shares = False
         self.differentiable = bool(self.tables) and not forwards_only(model)
         self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
         has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
@@ -99,17 +106,35 @@ class LanguageModel:
         absent = None if row.absent is None else row.absent.tobytes()
         return row.ids.tobytes(), row.goal.tobytes(), row.width, absent, row.filler
 
+    def bundles(self, rows: Sequence[Scored], budget: int) -> list[list[int]] | None:
+        """Batches of rows whose prompts begin alike, which `forward` computes once; None where little is shared."""
+        return None if self.shares is False else bundles([code_of(row) for row in rows], budget)
+
     def forward(self, rows: Sequence[Scored], points: Sequence[Tensor] | None = None) -> list[Tensor]:
-        batch = self._collated(rows)
+        shared = None if points is not None or self.shares is False else shared_answers(self, rows)
+        return self.plain(rows, points) if shared is None else shared
+
+    def plain(self, rows: Sequence[Scored], points: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """The answers with every row computed from its beginning."""
+        batch = self.collated(rows)
         vectors: Tensor | None = None
         if points is not None:
             vectors = nn.utils.rnn.pad_sequence(list(points), batch_first=True)
         elif any(row.absent is not None for row in rows):
-            vectors = self._filled(batch["input_ids"], rows)
-        starts = [len(self.lead) - 1 if self.decodes else len(row.ids) - 1 for row in rows]
-        places = padded([start + np.arange(len(row.goal)) for start, row in zip(starts, rows, strict=True)], 0, False)
-        with self._face(batch["input_ids"], vectors), vocabulary_at(self.model, places.to(self.device)) as cut:
-            out = self.model(**batch)
+            vectors = self.filled(batch["input_ids"], rows)
+        return self.through(batch.pop("input_ids"), rows, vectors, 0, batch)
+
+    def through(
+        self, ids: Tensor, rows: Sequence[Scored] | None, vectors: Tensor | None, start: int, more: Mapping[str, Any]
+    ) -> list[Tensor]:
+        """The answers of rows whose positions from `start` on are `ids` [B, S]; with no rows, nothing is read off."""
+        starts = [len(self.lead) - 1 if self.decodes else len(row.ids) - 1 - start for row in rows or ()]
+        read = [begin + np.arange(len(row.goal)) for begin, row in zip(starts, rows or (), strict=True)]
+        places = padded(read or [np.zeros(1, dtype=np.int64)] * len(ids), 0, False)
+        with self._face(ids, vectors), vocabulary_at(self.model, places.to(self.device)) as cut:
+            out = self.model(input_ids=ids, **more)
+        if rows is None:
+            return []
         at = [slice(0, len(r.goal)) if cut else slice(s, s + len(r.goal)) for s, r in zip(starts, rows, strict=True)]
         return list(HEADS[self.head].read(out, rows, at, Wanted()))
 
@@ -123,7 +148,8 @@ class LanguageModel:
             else embedded("word", self.tables, ids, vectors)
         )
 
-    def _collated(self, rows: Sequence[Scored]) -> dict[str, Tensor]:
+    def collated(self, rows: Sequence[Scored]) -> dict[str, Any]:
+        """What the model is called with: ids padded on the right, and the mask that says so."""
         before = [row.ids if self.decodes else np.concatenate([row.ids, row.goal[:-1]]) for row in rows]
         pad = self.tokenizer.pad_token_id or 0
         batch = {"input_ids": padded(before, pad, False)}
@@ -139,9 +165,9 @@ class LanguageModel:
         return name in self.takes or any(p.kind is p.VAR_KEYWORD for p in self.takes.values())
 
     def embed(self, row: Scored) -> Tensor:
-        return self._filled(self._collated([row])["input_ids"], [row])[0].float()
+        return self.filled(self.collated([row])["input_ids"], [row])[0].float()
 
-    def _filled(self, ids: Tensor, rows: Sequence[Scored]) -> Tensor:
+    def filled(self, ids: Tensor, rows: Sequence[Scored]) -> Tensor:
         """[B, S, D]: the embeddings of prompts and continuations, with the absent positions' replaced."""
         if not self.tables:
             raise ModelError(f"{type(self.model).__name__} has no embeddings to look into.")
@@ -220,21 +246,37 @@ class LanguageModel:
         ids = self.tokenizer(" ".join(["the"] * words), verbose=False)["input_ids"] or [0]
         return Scored(np.array(ids), np.array(goal), len(goal))
 
-    def _probe_embeddings(self) -> tuple[nn.Module, ...]:
-        batch = self._collated([self._sample(3, [0])])
-        return find_embeddings(self.model, batch["input_ids"], lambda: self.model(**batch))["word"]
+    def _found_out(self) -> None:
+        """Where words are looked up, and whether a row answers otherwise beside a longer one.
 
-    def _probe(self) -> bool:
-        """Does a row answer otherwise beside a longer one? Refuses a model that sees what it is to predict."""
+        Read off the model's first two blocks where all are alike, else off its answers. Raises ModelError for a model that
+        sees what it is to predict.
+        """
         short, long, other = self._sample(2, [0, 0, 0]), self._sample(7, [0, 1, 0]), self._sample(2, [0, 1, 0])
-        [alone], [changed] = self.forward([short]), self.forward([other])
-        beside = self.forward([short, long])[0]
-        exact = next((p.dtype for p in self.model.parameters()), torch.float32) == torch.float32
-        precise = float(alone.abs().max().clamp(min=1)) * (1e-5 if exact else 1e-2)
-        if bool((alone[0] - changed[0]).abs() > precise / 10):  # of equal shape: the same to the last digits
+        block = second_block(self.model)
+        rows = [short, long]
+        ids = self.collated(rows)["input_ids"]
+        answers: list[list[Tensor]] = []
+        self.tables = find_embeddings(self.model, ids, lambda: answers.append(self._told(rows, block)))["word"]
+        [alone], [changed] = self._told([short], block), self._told([other], block)
+        precise = 1e-5 if self.exact else 1e-2
+        if apart(alone[0], changed[0]) > precise / 10:  # of equal shape: the same to the last digits
             raise ModelError(
                 f"{type(self.model).__name__} looks ahead at the words it is to predict (a decoder needs is_decoder=True); "
                 "its probabilities of a continuation mean nothing. Where it has a call that does not, give a function of it: "
                 "Explainer(function, labels=[...]), which 'kernel_shap' and 'occlusion' explain."
             )
-        return not bool((alone - beside).abs().max() <= precise)
+        self.uniform = not apart(alone, answers[0][0]) <= precise
+
+    def _told(self, rows: Sequence[Scored], block: nn.Module | None) -> list[Tensor]:
+        """For each row what the model makes of the places that predict its continuation: [T, D] of a block, or [T]."""
+        if block is not None:
+            batch = self.collated(rows)
+            states = states_after(block, lambda: self.model(**batch))
+            if states is not None:
+                starts = [len(row.ids) - 1 for row in rows]
+                return [
+                    states[b, start : start + len(row.goal)]
+                    for b, (row, start) in enumerate(zip(rows, starts, strict=True))
+                ]
+        return [told[: len(row.goal)] for row, told in zip(rows, self.forward(rows), strict=True)]

@@ -48,7 +48,8 @@ class Filling(Protocol):
     def filled(self, tokenizer: Any, present: Bools) -> Sequence[Rendered]:
         """The prompts with these slots present; the answer is the mean over them, and they are always as many.
 
-        Where there is one, of one length, an attribute `owner` [S] may tell each position's feature, for gradients.
+        Where there is one, of one length, an attribute `owner` [S] may tell each position's feature, for gradients. Where they
+        are a random choice of more, an attribute `drawn` says how many they are.
         """
 
 

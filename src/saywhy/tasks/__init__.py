@@ -49,6 +49,9 @@ class Task(Protocol):
     head: str  # the row of models.heads.HEADS that it reads
     grain: str = "word"  # the features where `by` does not say
     steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
+    small: bool = (
+        False  # are whole outputs so small that a method's rows may be asked for before its targets are known?
+    )
 
     def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
         """What was given, with what of the question is part of the input. Before any input is read."""
@@ -72,6 +75,10 @@ class Task(Protocol):
 
     def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
         """[B, ...], what is kept of the outputs -> [B, K]: each target's number for each row."""
+
+    def drawn(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        """[B, D, K]: the numbers of `score` draw by draw, where they are means over `case.encoding.drawn` draws."""
+        return self.score(case, outputs, targets)[:, None]
 
     def says(self, case: Case) -> tuple[str | None, float | None]:
         """The label (or answer) that the model gives to this input, and its probability (or score); None if not asked."""

@@ -36,6 +36,7 @@ class TextGeneration(Task):
     max_new_tokens: int = 25
     name = "text-generation"
     head = "next"
+    small = True
 
     def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
         goals: list[Goal] = []
@@ -120,16 +121,19 @@ class TextGeneration(Task):
         return said[index[1]] + (f" ({again})" if again > 1 else "")
 
     def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        return self.drawn(case, outputs, targets).mean(1)
+
+    def drawn(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
         many = len(set(case.encoding.about)) or 1
         each = outputs.reshape(len(outputs), -1, many, outputs.shape[-1])  # [B, draws, continuations, tokens]
 
         def number(unit: str, index: tuple[int, ...]) -> Tensor:
             logp = each[:, :, index[0]]
             told = logp.sum(-1) if len(index) == 1 else logp[:, :, index[1]]
-            return (told.exp() if unit == "prob" else told).mean(1)
+            return told.exp() if unit == "prob" else told  # [B, draws]
 
         columns = [number(t.unit, t.index) - (number(t.unit, t.against) if t.against else 0.0) for t in targets]
-        return torch.stack(columns, dim=1)
+        return torch.stack(columns, dim=-1)
 
     def says(self, case: Case) -> tuple[str | None, float | None]:
         if not any(token.part == "written:0" for token in case.encoding.tokens):

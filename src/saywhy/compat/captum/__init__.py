@@ -23,8 +23,23 @@ from .methods import (
     ShapleyValues,
     ShapleyValueSampling,
 )
-from .remote import RemoteLLMAttribution, RemoteLLMProvider, VLLMProvider
+from .remote import RemoteLLMAttribution, RemoteLLMProvider
 from .result import LLMAttributionResult
+from .vllm import VLLMProvider
+
+_ELSEWHERE = {
+    "ImageMaskInput": "an image beside a prompt is not explained; saywhy.Explainer explains image classifiers",
+    "TextSegmentInput": "words, sentences, lines and paragraphs are saywhy.Explainer(model, tokenizer)(text, by=…)",
+    "Occlusion": "its windows mean nothing for the slots of a prompt; FeatureAblation replaces one at a time",
+    "FeaturePermutation": "it permutes a batch, and a prompt is one row; take FeatureAblation",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _ELSEWHERE:
+        raise ImportError(f"saywhy.compat.captum has no {name}: {_ELSEWHERE[name]}.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "FeatureAblation",

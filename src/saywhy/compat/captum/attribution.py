@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...errors import InputError, OptionError, unknown
 from ...explain import Explainer
-from ...explanation import Explanations
+from ...explanation import Explanation, Explanations
+from ...types import Target
 from .inputs import TextTemplateInput, TextTokenInput, Tokenised
 from .methods import checked_arguments, way_of
 from .result import LLMAttributionResult
@@ -107,8 +110,8 @@ class LLMGradientAttribution:
         method, options = self._way.method(inp.n_itp_features, int(told))
         if self._way.seeded:
             options["seed"] = int(kwargs.get("seed", 0))
-        found = _explained(self._explainer, given, goal, {"method": method, **options})
-        return _result(inp, [found], _device(self.model))
+        tokens = _explained(self._explainer, given, goal, {"method": method, **options}, whole=False)
+        return _result(inp, [Explanations((_summed(tokens.items), *tokens.items))], _device(self.model))
 
 
 def _goal(explainer: Explainer, given: Any, target: Any, gen_args: Mapping[str, Any] | None) -> Any:
@@ -134,11 +137,24 @@ def _goal(explainer: Explainer, given: Any, target: Any, gen_args: Mapping[str, 
     return ids
 
 
-def _explained(explainer: Explainer, given: Any, goal: Any, asked: dict[str, Any]) -> Explanations:
-    """The whole continuation first, then each of its tokens."""
+def _explained(explainer: Explainer, given: Any, goal: Any, asked: dict[str, Any], whole: bool = True) -> Explanations:
+    """The whole continuation first (if `whole`), then each of its tokens."""
     model: Any = explainer.model
-    wanted = [None, *range(model.count(goal))]
+    wanted = [*([None] if whole else []), *range(model.count(goal))]
     return explainer.each_target({"prompt": given, "continuation": goal}, wanted, trust="none", **asked)
+
+
+def _summed(tokens: Sequence[Explanation]) -> Explanation:
+    """The whole continuation: gradients of a sum of log-probabilities are the sum of theirs, and need no pass of their own."""
+    label = tokens[0].texts.get("continuation", "".join(e.target.label for e in tokens))
+    return replace(
+        tokens[0],
+        scores=np.sum([e.scores for e in tokens], axis=0),
+        target=Target(label, (0,), tokens[0].target.unit),
+        value=sum(e.value for e in tokens),
+        base=sum(e.base for e in tokens),
+        stderr=None,
+    )
 
 
 def _result(inp: Any, found: Sequence[Explanations], device: Any) -> LLMAttributionResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import InputError, MethodError, ModelError, OptionError, missing
+from ...errors import InputError, MethodError, ModelError, OptionError
 from ...explain import Explainer
 from ...models import Look
 from ...models.prompts import Prompt, rendered, spoken
@@ -35,41 +34,6 @@ class RemoteLLMProvider(ABC):
     @abstractmethod
     def get_logprobs(self, input_prompt: str, target_str: str, tokenizer: Any = None) -> list[float]:
         """The log-probability of each token of the target after the prompt."""
-
-
-class VLLMProvider(RemoteLLMProvider):
-    """A vLLM server, through the `openai` package. The key is read from OPENAI_API_KEY."""
-
-    def __init__(self, api_url: str, model_name: str | None = None):
-        if not api_url.strip():
-            raise ValueError("API URL is required")
-        try:
-            from openai import OpenAI  # type: ignore[import-not-found,unused-ignore]
-        except ImportError as error:
-            raise missing("openai", "VLLMProvider", "remote") from error
-        self.api_url = api_url
-        self.client: Any = OpenAI(base_url=api_url, api_key=os.getenv("OPENAI_API_KEY", "EMPTY"))
-        self.model_name = model_name or self.client.models.list().data[0].id
-
-    def generate(self, prompt: str, **gen_args: Any) -> str:
-        told = {key: value for key, value in gen_args.items() if key not in ("do_sample", "max_new_tokens")}
-        most = gen_args.get("max_new_tokens", 25)
-        answer = self.client.completions.create(model=self.model_name, prompt=prompt, max_tokens=most, **told)
-        return str(answer.choices[0].text)
-
-    def get_logprobs(self, input_prompt: str, target_str: str, tokenizer: Any = None) -> list[float]:
-        answer = self.client.completions.create(
-            model=self.model_name,
-            prompt=input_prompt + target_str,
-            temperature=0.0,
-            max_tokens=1,
-            extra_body={"prompt_logprobs": 0},
-        )
-        count = len(tokenizer.encode(target_str, add_special_tokens=False))
-        told = answer.choices[0].prompt_logprobs
-        if not told or len(told) < count:
-            raise ValueError("The server sent no log-probabilities of the prompt, or too few.")
-        return [float(next(iter(token.values()))["logprob"]) for token in told[-count:]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +83,15 @@ class Remote:
         full = template.filled(self.tokenizer, np.full(len(template.features), True))[0]
         tokens = tuple(Token(spoken(self.tokenizer, i), part="continuation:0") for i in ids)
         texts = {"prompt": rendered(full.text, self.tokenizer).text, "continuation": target}
-        return Encoding(texts, template.features, at, notes=template.notes, labels=(target,), tokens=tokens)
+        return Encoding(
+            texts,
+            template.features,
+            at,
+            notes=template.notes,
+            labels=(target,),
+            tokens=tokens,
+            drawn=getattr(template, "drawn", 0),
+        )
 
     def _ids(self, target: str) -> list[int]:
         ids = list(self.tokenizer.encode(target, add_special_tokens=False))
