@@ -114,7 +114,7 @@ def test_an_interrupted_comparison_goes_on(explainer, found, tmp_path, monkeypat
     )
     again = compare(explainer, TEXTS, FAST, SOME, resume=part, progress=False)
     assert started == [4]
-    np.testing.assert_allclose(again.values, found.values, atol=1e-5, rtol=1e-2)
+    np.testing.assert_allclose(again.values, found.values, atol=1e-3, rtol=3e-2)
     assert compare(explainer, TEXTS, FAST, SOME, resume=part, progress=False).rows == again.rows
     assert started == [4]
     with pytest.raises(OptionError, match="methods"):

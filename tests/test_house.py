@@ -67,6 +67,7 @@ ALLOWED = {
             "tasks",
         ),
     },
+    "planted": {"errors"},
     "corpus": {"errors"},
     "classifier": {"errors", "types", "features", "packing", "models"},
     "llm": {
@@ -99,9 +100,19 @@ ALLOWED = {
     },
     "cli_compare": {"cli_io"},
     "architectures": {"errors", "explain", "explanation"},
-    "cli": {"__init__", "cli_architectures", "cli_compare", "cli_image", "cli_io", "cli_prompt", "cli_train"},
+    "cli": {
+        "__init__",
+        "cli_architectures",
+        "cli_benchmark",
+        "cli_compare",
+        "cli_image",
+        "cli_io",
+        "cli_prompt",
+        "cli_train",
+    },
     "cli_io": set(),
     "cli_architectures": set(),
+    "cli_benchmark": {"cli_io"},
     "cli_image": set(),
     "cli_prompt": set(),
     "cli_train": set(),
@@ -118,9 +129,11 @@ DEFERRED = {
     "cli_image": {"cli_io", "explain"},
     "cli_architectures": {"architectures", "errors"},
     "cli_train": {"classifier"},
+    "cli_benchmark": {"comparison", "planted"},
     "cli_compare": {"comparison", "corpus", "explain", "metrics"},
     "cli_prompt": {"cli_io", "explain", "llm"},
     "tasks": set(),
+    "planted": {"comparison", "explain"},
     "models": {"classifier"},  # a saved classifier's folder
 }
 

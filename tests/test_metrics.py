@@ -259,6 +259,11 @@ def test_plausibility_by_hand():
     assert measured(game, "token_f1", claim).value == pytest.approx(2 * 2 / (3 + 3))  # 0, 2, 3 chosen; 0, 1, 3 marked
     assert measured(game, "intersection_over_union", claim).value == pytest.approx(2 / 4)
     assert measured(game, "rationale_precision", claim).value == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert measured(game, "precision_at_one", claim).value == 1
+    assert (
+        measured(game, "precision_at_one", replace(claim, scores=-claim.scores)).value == 1
+    )  # feature 1 is marked too
+    assert measured(game, "precision_at_one", replace(claim, human=np.arange(5) == 2)).value == 0
     nothing = replace(claim, human=np.zeros(5, dtype=bool))
     assert measured(game, "token_f1", nothing).value is None
     negative = Claim(-torch.ones(1, 5), human=claim.human)

@@ -10,6 +10,8 @@ import typer
 
 from . import __version__, cli_image
 from .cli_architectures import architectures
+from .cli_benchmark import EXAMPLES as BENCHMARK_EXAMPLES
+from .cli_benchmark import benchmark
 from .cli_compare import EXAMPLES as COMPARE_EXAMPLES
 from .cli_compare import compare, metrics
 from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
@@ -67,6 +69,7 @@ def _version(shown: bool) -> None:
 app.command()(train)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command()(metrics)
+app.command(epilog=BENCHMARK_EXAMPLES)(benchmark)
 app.command()(architectures)
 app.command()(prompt)
 

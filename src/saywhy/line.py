@@ -68,7 +68,8 @@ class Line:
         scores = [_over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
         values = self.engine.values([(p, ends(p.problem.n)) for p in asked])
         costs = [p.seen.cost for p in asked]
-        trusts = self._trusts(asked, scores, [len(named) for named in chosen if named])
+        many = [(case, len(named)) for case, named in zip(cases, chosen, strict=True) if named]
+        trusts = self._trusts(asked, scores, many)
         made = iter(zip(scores, values, costs, trusts, strict=True))
         return [
             self._explanations(case, p, *next(made)) if named else []
@@ -76,12 +77,12 @@ class Line:
         ]
 
     def _trusts(
-        self, posed: Sequence[Posed], scores: Sequence[Scores], wanted: Sequence[int]
+        self, posed: Sequence[Posed], scores: Sequence[Scores], wanted: Sequence[tuple[Case, int]]
     ) -> list[list[Trust | None]]:
         """For each problem, how far to believe the scores of each target that was wanted."""
         ask = self.ask
         if ask.trust == "none":
-            return [[None] * k for k in wanted]
+            return [[None] * k for _, k in wanted]
         by = ask.look.by
         noun = (
             f"{by}s"
@@ -91,10 +92,17 @@ class Line:
             else "features"
         )
         checks = [
-            (p, trust(p.problem, s, ask.trust, ask.method.complete, k, noun))
-            for p, s, k in zip(posed, scores, wanted, strict=True)
+            (p, trust(p.problem, s, ask.trust, ask.method.complete, k, noun, self._sure(case)))
+            for p, s, (case, k) in zip(posed, scores, wanted, strict=True)
         ]
         return self.engine.drive(checks)
+
+    def _sure(self, case: Case) -> tuple[float, int] | None:
+        """The probability of what the model says, and of how many labels it chose; None where it does not choose one."""
+        labels, probability = len(case.encoding.labels), self.task.says(case)[1]
+        return (
+            (probability, labels) if probability is not None and labels > 1 and self.model.kind == "softmax" else None
+        )
 
     def cases(self, encodings: Sequence[Encoding]) -> tuple[list[Case], list[Seen]]:
         """What the model says of each input with everything present; with what the method asks first, from one forward."""

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .errors import unknown
 from .explanation import Trust
-from .metrics.ranks import spearman
 from .metrics.removal import chain
 from .types import Problem, Question, Scores, Values
 
@@ -33,12 +32,21 @@ def checked(how: str) -> str:
     return how
 
 
-def trust(problem: Problem, scores: Scores, how: str, complete: bool, wanted: int, noun: str = "features") -> Checking:
+def trust(
+    problem: Problem,
+    scores: Scores,
+    how: str,
+    complete: bool,
+    wanted: int,
+    noun: str = "features",
+    sure: tuple[float, int] | None = None,
+) -> Checking:
     """How far to believe each of the first `wanted` targets' scores.
 
     "quick" asks 2 evaluations a target (the quarter of the features that score highest taken away, and the lowest) and 6 for
     random quarters, and for the two ends. "full" asks 24 random sets of several sizes, the removal curve of the scores'
-    own order and of 20 random ones, and n + 1 for leave-one-out, the cheapest method to agree with.
+    own order and of 20 random ones, and n + 1 for leave-one-out, the cheapest method to agree with. `sure` is the model's
+    probability of what it says, and of how many labels it chose.
     """
     n = problem.n
     size = max(1, round(n / SHARE))
@@ -52,6 +60,8 @@ def trust(problem: Problem, scores: Scores, how: str, complete: bool, wanted: in
         falls = values[0, k] - torch.cat([values[own : own + 2, k], values[2 : 2 + len(shared), k]])
         gone = torch.cat([tops[k], shared])
         figures = _figures(scores, k, gone, falls, float(values[0, k] - values[1, k]), complete)
+        if sure is not None:
+            figures |= {"probability": sure[0], "labels": float(sure[1])}
         if how == "full":
             figures |= yield from _more(problem, scores.values[k], k)
         found.append(_said(figures, problem.targets[k].unit, size, n, noun))
@@ -104,7 +114,7 @@ def _figures(scores: Scores, k: int, gone: Tensor, falls: Tensor, whole: float, 
 
 
 def _more(problem: Problem, scores: Tensor, k: int) -> Generator[Question, Any, dict[str, float]]:
-    """What the full check adds: the share of random orders beaten, and how the scores rank beside leave-one-out."""
+    """What the full check adds: the share of random orders beaten, and how the scores go with leave-one-out."""
     n = problem.n
     draw = torch.Generator().manual_seed(1)
     own = torch.argsort(scores, descending=True, stable=True)
@@ -120,7 +130,7 @@ def _more(problem: Problem, scores: Tensor, k: int) -> Generator[Question, Any, 
     drops = values[len(chains)] - values[len(chains) + 1 :]
     return {
         "orders_beaten": float((areas[0] > areas[1:]).double().mean()),
-        "leave_one_out": spearman(scores, drops),
+        "leave_one_out": _correlation(scores, drops),
         "rows": float(len(torch.unique(torch.cat([chains, alone]), dim=0))),
     }
 
@@ -144,7 +154,7 @@ def _said(f: dict[str, float], unit: str, size: int, n: int, noun: str) -> Trust
     )
     if "orders_beaten" in f:
         measured += (
-            f"; {f['orders_beaten']:.0%} of {ORDERS} random orders are beaten; rank correlation with leave-one-out "
+            f"; {f['orders_beaten']:.0%} of {ORDERS} random orders are beaten; correlation with leave-one-out "
             f"{f['leave_one_out']:.2f}"
         )
     why = _doubts(f, unit)
@@ -153,12 +163,22 @@ def _said(f: dict[str, float], unit: str, size: int, n: int, noun: str) -> Trust
     return Trust("medium" if why else "high", f"{why[0][0]}: {measured}" if why else measured, f)
 
 
+def _chance(labels: float) -> float:
+    """A probability that a model without any knowledge may give: a little above that of all labels alike."""
+    return min(1.3 / labels, 1 / labels + 0.15 * (1 - 1 / labels))
+
+
 def _doubts(f: dict[str, float], unit: str) -> Sequence[tuple[str, bool]]:
     """Each reason to doubt, and whether it is reason enough not to believe the scores; the gravest first."""
     found = []
     if f["reaction"] < HARDLY.get(unit, 0.0) or f["reaction"] == 0:
         found.append((f"the model hardly reacts, whatever is taken away ({f['reaction']:.2g} at most)", True))
-    if f["beaten"] < 1 - 1e-9 or f.get("orders_beaten", 1) < 0.9:
+    if "labels" in f and f["probability"] < _chance(f["labels"]):
+        found.append(
+            (f"the model is hardly surer than chance ({f['probability']:.0%}, {f['labels']:.0f} labels)", True)
+        )
+    beats = min(f["beaten"], f.get("orders_beaten", 1.0))
+    if beats < 0.9 and f["correlation"] < HIGH:  # where one word is all, random sets that hold it do as well
         found.append(("the scores do no better than random removal", True))
     if f["correlation"] < LOW:
         found.append(("the scores do not say what removal does", True))
@@ -169,5 +189,5 @@ def _doubts(f: dict[str, float], unit: str) -> Sequence[tuple[str, bool]]:
     if f.get("stderr", 0.0) > SURE:
         found.append(("the scores are uncertain (standard errors)", False))
     if f.get("leave_one_out", 1.0) < 0.3:
-        found.append(("leave-one-out ranks otherwise", False))
+        found.append(("leave-one-out says otherwise", False))
     return found

@@ -64,18 +64,15 @@ class Plan:
 
 def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
     """The plan. Refuses unknown names, inputs that cannot be explained, and methods that cannot explain them."""
-    if isinstance(texts, str) or not len(texts):
-        raise InputError(f"`texts` is a list of at least one input, not {texts!r:.60}.")
-    if wanted.by == "focus":
-        raise OptionError(
-            "by='focus' looks at other features for each method: compare by 'sentence', 'word' or 'token'."
-        )
+    _listed(texts, wanted.by)
     inputs = [explainer.task.joined(each, [wanted.target], None) for each in texts]
     rows = tuple(entries(wanted.methods, wanted.scores, explainer.model))
     metrics = _metrics(wanted.metrics, wanted.rationales is not None)
     look = Look(explainer.task.grain if wanted.by is None else wanted.by, wanted.absent or "", wanted.overlong)
     ask = explainer.ask(_posing, look, wanted.target, None, wanted.unit, {})
-    removals = _removals(wanted.removals, explainer, ask.look.absent)
+    removals = (
+        _removals(wanted.removals, explainer, ask.look.absent) if "removal" in {m.family for m in metrics} else ()
+    )
     for row in rows:
         if row.method is not None:
             like = row.method.function if row.method.family == "custom" else row.method.name
@@ -103,6 +100,15 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
         human,
         _in_words(explainer, inputs, wanted, ask, rows, columns),
     )
+
+
+def _listed(texts: Sequence[Any], by: Granularity | None) -> None:
+    if isinstance(texts, str) or not len(texts):
+        raise InputError(f"`texts` is a list of at least one input, not {texts!r:.60}.")
+    if by == "focus":
+        raise OptionError(
+            "by='focus' looks at other features for each method: compare by 'sentence', 'word' or 'token'."
+        )
 
 
 def _in_words(

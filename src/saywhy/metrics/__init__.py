@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .claim import Claim, Judgement, Judging
 from .fidelity import completeness_gap, infidelity, leave_one_out_correlation, scaled_infidelity
-from .human import intersection_over_union, rationale_precision, token_f1
+from .human import intersection_over_union, precision_at_one, rationale_precision, token_f1
 from .removal import (
     comprehensiveness,
     deletion,
@@ -81,6 +81,7 @@ _ROWS = (
     Metric(
         efficient_parameter_randomisation, "higher", "scores", "complexity is not the only sign of noise", "randomised"
     ),
+    Metric(precision_at_one, "higher", "human", "one word may be right by luck, and the others wrong"),
     Metric(token_f1, "higher", "human", "people need not give the model's reasons"),
     Metric(intersection_over_union, "higher", "human", "people need not give the model's reasons"),
     Metric(rationale_precision, "higher", "human", "people need not give the model's reasons"),

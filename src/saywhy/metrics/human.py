@@ -10,6 +10,14 @@ from .claim import NOT_APPLICABLE, Claim, Judgement, Judging
 from .ranks import average_precision
 
 
+def precision_at_one(problem: Problem, claim: Claim) -> Judging:
+    """1 where the feature that scores highest is marked, else 0. No evaluation. Source: Bastings et al. 2022."""
+    if claim.human is None or not claim.human.any():
+        return NOT_APPLICABLE
+    return Judgement(float(claim.human[int(claim.order[0])]))
+    yield
+
+
 def token_f1(problem: Problem, claim: Claim) -> Judging:
     """F1 of the k highest scores above zero against k marked features. No evaluation. Source: DeYoung et al. 2020."""
     found = _both(claim)
