@@ -218,3 +218,26 @@ def test_a_stream_stops_when_the_caller_does(bert):
     assert next(stream).words == ("good",)
     stream.close()
     assert len(taken) == 64
+
+
+@pytest.mark.parametrize("method", ["input_x_gradient", "saliency", "libra", "attn_lrp"])
+def test_a_method_of_one_pass_asks_for_one_forward(make, method, monkeypatch):
+    """The forward that tells the prediction is the one whose way back is followed; room for it or not, numbers are the same."""
+    model, tokenizer = make()
+    explainer = saywhy.Explainer(model, tokenizer)
+    texts = ["I love you", "a dull movie, not good at all", "good", "I like you and I also kinda dislike you"]
+    sent = []
+    forward = explainer.model.forward
+    monkeypatch.setattr(
+        explainer.model, "forward", lambda rows, points=None: sent.extend(rows) or forward(rows, points)
+    )
+    kept = explainer(texts, method=method, trust="none", progress=False)
+    assert len(sent) <= sum(e.cost.rows for e in kept) <= 2 * len(texts)  # inputs of one length share a row
+    assert all(e.cost.backward_rows == 1 for e in kept)
+    monkeypatch.setattr("saywhy.ahead.ROOM", 0)
+    asked = explainer(texts, method=method, trust="none", progress=False)
+    for a, b in zip(kept, asked, strict=True):
+        assert (a.target, a.prediction) == (b.target, b.prediction)
+        assert a.value == pytest.approx(b.value, abs=1e-6)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
+        assert b.cost.rows == a.cost.rows + 1

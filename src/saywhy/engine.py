@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .ahead import Kept, Pass, fitting, started
 from .backward import under
+from .batches import Batches, charge, home
+from .batches import Seen as Seen
 from .errors import MethodError, ModelError
 from .looks import LOOKS
 from .packing import grouped, pack, parts, pieces
 from .slopes import Group, backward, blank
-from .types import Asking, Attentions, Cost, Encoding, Heads, Problem, Question, Scores, Slopes, Values
+from .types import Asking, Attentions, Encoding, Heads, Problem, Question, Scores, Slopes, Values
 
 if TYPE_CHECKING:
     from .models import Model
-
-
-@dataclass(eq=False)
-class Seen:
-    """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
-
-    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
-    cost: Cost = field(default_factory=Cost)
-    keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
-
-    def hold(self, keep: Callable[[Tensor], Tensor]) -> None:
-        """From now on keep only this of every output, also of those already here."""
-        self.keep = keep
-        self.outputs = {name: keep(output) for name, output in self.outputs.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +40,11 @@ class Engine:
 
     def __init__(self, model: Model, batch_tokens: int | None = None, tick: Callable[[int], None] | None = None):
         self.model = model
-        self.budget = batch_tokens or model.batch_tokens
-        self.tick = tick or (lambda rows: None)
+        self.batches = Batches(model, batch_tokens or model.batch_tokens, tick or (lambda rows: None))
+        self.kept = Kept()
+        self.bare: dict[
+            Hashable, Tensor
+        ] = {}  # outputs of rows with everything absent: inputs of one length share them
 
     def run(self, jobs: Sequence[tuple[Posed, Asking]]) -> list[Scores]:
         """Drive all the methods to their end, each answered together with the others; their scores, in order."""
@@ -137,17 +128,43 @@ class Engine:
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
             with torch.no_grad():
-                answers = _home(self.model.forward([rows[names[b]] for b in batch]))
+                answers = home(self.model.forward([rows[names[b]] for b in batch]))
             spent = time.perf_counter() - started
             for b, answer in zip(batch, answers, strict=True):
                 for seen in wanted[names[b]]:
                     seen.outputs[names[b]] = answer if seen.keep is None else seen.keep(answer)
-            self._charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
+            charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
 
         bundled = getattr(self.model, "bundles", None)
-        self._in_batches(sizes, send, bundled and bundled(list(rows.values()), self.budget))
+        self.batches.send(sizes, send, bundled and bundled(list(rows.values()), self.batches.budget))
 
     # ---- slopes: how the targets change with the embeddings ----------------------------------------------------------
+
+    def ahead(self, asked: Sequence[tuple[Encoding, Seen]], rules: str | None) -> None:
+        """Send each input with everything present, and keep the way back for a question about slopes there.
+
+        As many as fit the room for that; inputs whose rows have parts are left out.
+        """
+        self.kept = Kept()
+        rows = [e.at(np.ones((1, len(e.features)), dtype=bool))[0] for e, _ in asked]
+        single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
+        sizes = [self.model.size(rows[i]) for i in single]
+
+        def send(batch: Sequence[int]) -> None:
+            begun = time.perf_counter()
+            mine = [single[b] for b in batch]
+            with torch.no_grad():
+                points = started([self.model.embed(rows[i]) for i in mine])
+            with torch.inference_mode(False), torch.enable_grad(), under(rules):
+                outputs = self._answered([rows[i] for i in mine], points)
+            seen = [asked[i][1] for i in mine]
+            for i, saw, output in zip(mine, seen, home([o.detach() for o in outputs]), strict=True):
+                saw.outputs[self.model.key(rows[i])] = output
+            self.kept.add(Pass(rules, points, outputs), seen)
+            charge([([saw], len(p)) for saw, p in zip(seen, points, strict=True)], time.perf_counter() - begun, 0)
+
+        packed = pack(sizes, self.batches.budget, self.model.most_rows, self.model.uniform)
+        self.batches.send(sizes, send, fitting(packed, sizes, self.batches.budget))
 
     def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
         """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
@@ -166,24 +183,39 @@ class Engine:
         answers: Sequence[tuple[Tensor, Tensor]],
     ) -> None:
         """Fill in the answers to the questions with these backward rules."""
-        items = [(j, b) for j, (_, q) in enumerate(asked) if q.rules == rules for b in range(len(q.points))]
 
-        def send(batch: Sequence[int]) -> None:
-            started = time.perf_counter()
-            chosen = sorted(items[i] for i in batch)
+        def back(chosen: Sequence[tuple[int, int]], points: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
             with torch.inference_mode(False), torch.enable_grad():
-                points = [asked[j][1].points[b].detach().clone().requires_grad_() for j, b in chosen]
-                with under(rules):
-                    outputs = self._answered([bases[j] for j, _ in chosen], points)
                 groups = [Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
                 backwards = backward(groups, points)
             for group in groups:
                 group.keep_values()
                 _finite(group.posed, group.values[group.places])
-            paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
-            self._charge(paid, time.perf_counter() - started, backwards)
+            return backwards
 
-        self._in_batches([asked[j][1].points.shape[1] for j, _ in items], send)
+        def send(batch: Sequence[int]) -> None:
+            begun = time.perf_counter()
+            chosen = sorted(items[i] for i in batch)
+            with torch.inference_mode(False), torch.enable_grad(), under(rules):
+                points = started([asked[j][1].points[b] for j, b in chosen])
+                outputs = self._answered([bases[j] for j, _ in chosen], points)
+            backwards = back(chosen, points, outputs)
+            paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
+            charge(paid, time.perf_counter() - begun, backwards)
+
+        done: set[int] = set()
+        for ready, questions in self.kept.take(rules, asked):
+            begun = time.perf_counter()
+            points, outputs = ([each[place] for _, place in questions] for each in (ready.points, ready.outputs))
+            with self.model.still():
+                backwards = back([(j, 0) for j, _ in questions], points, outputs)
+            paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(questions, points, strict=True)]
+            charge(paid, time.perf_counter() - begun, backwards, rows=0)
+            done.update(j for j, _ in questions)
+        items = [
+            (j, b) for j, (_, q) in enumerate(asked) if q.rules == rules and j not in done for b in range(len(q.points))
+        ]
+        self.batches.send([asked[j][1].points.shape[1] for j, _ in items], send)
 
     def _answered(self, rows: Sequence[Any], points: Sequence[Tensor]) -> list[Tensor]:
         """The output of each row at its point; a row with parts has its point cut along them, and their outputs stacked."""
@@ -214,63 +246,10 @@ class Engine:
             found, backwards = LOOKS[kind](self.model, [asked[i] for i in batch], [rows[i] for i in batch])
             answers.update(zip(batch, found, strict=True))
             paid = [([asked[i][0].seen], self.model.size(rows[i])) for i in batch]
-            self._charge(paid, time.perf_counter() - started, backwards)
+            charge(paid, time.perf_counter() - started, backwards)
 
-        self._in_batches([sum(self.model.size(part) for part in parts(row)) for row in rows], send)
+        self.batches.send([sum(self.model.size(part) for part in parts(row)) for row in rows], send)
         return [answers[i] for i in range(len(asked))]
-
-    # ---- batches -----------------------------------------------------------------------------------------------------
-
-    def _in_batches(
-        self,
-        sizes: Sequence[int],
-        send: Callable[[Sequence[int]], None],
-        batches: Sequence[Sequence[int]] | None = None,
-    ) -> None:
-        """Send everything in these batches, or packed ones; where memory runs out, halve the batch and go on."""
-        queue = deque(batches or pack(sizes, self.budget, self.model.most_rows, self.model.uniform))
-        with self.model.still():
-            while queue:
-                batch = queue.popleft()
-                if self._fits(batch, sizes, send):
-                    self.tick(len(batch))
-                    continue
-                self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
-                half = len(batch) // 2
-                queue.extendleft([batch[half:], batch[:half]])
-
-    def _fits(self, batch: Sequence[int], sizes: Sequence[int], send: Callable[[Sequence[int]], None]) -> bool:
-        try:
-            send(batch)
-            return True
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise ModelError(f"Out of memory on a single input of {sizes[batch[0]]} positions: {error}") from error
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return False
-
-    def _charge(self, paid: Sequence[tuple[Sequence[Seen], int]], seconds: float, backward: int) -> None:
-        """Each input pays for its rows, for the passes it had a part in, and its share of the time by length."""
-        total = sum(size for _, size in paid) or 1
-        took_part: set[int] = set()
-        for payers, size in paid:
-            for seen in payers:
-                first = id(seen) not in took_part
-                took_part.add(id(seen))
-                share = seconds * size / total / len(payers)
-                seen.cost = seen.cost.plus(Cost(1, int(backward > 0), int(first), backward if first else 0, share))
-
-
-def _home(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """The outputs row by row, float64 on the CPU, in one transfer."""
-    if isinstance(outputs, Tensor):
-        return list(outputs.cpu().double())
-    flat = torch.cat([output.reshape(-1) for output in outputs]).cpu().double()
-    cut = torch.split(flat, [output.numel() for output in outputs])
-    return [piece.reshape(output.shape) for piece, output in zip(cut, outputs, strict=True)]
 
 
 def _checked(scores: object, problem: Problem) -> Scores:
@@ -292,8 +271,3 @@ def _finite(posed: Posed, numbers: Tensor) -> None:
             f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
             f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."
         )
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    told = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
-    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)

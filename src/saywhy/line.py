@@ -20,6 +20,7 @@ from .trust import trust
 from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target, Values
 
 MethodLike: TypeAlias = "str | Callable[..., Asking]"
+BARE = 1_000  # outputs with everything absent that are remembered
 FOCUS = 64  # with by="focus": how many words get a score of their own
 
 
@@ -66,7 +67,7 @@ class Line:
         asked = [p for p, named in zip(posed, chosen, strict=True) if named]
         found = self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked])
         scores = [_over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
-        values = self.engine.values([(p, ends(p.problem.n)) for p in asked])
+        values = self._ends(asked)
         costs = [p.seen.cost for p in asked]
         many = [(case, len(named)) for case, named in zip(cases, chosen, strict=True) if named]
         trusts = self._trusts(asked, scores, many)
@@ -75,6 +76,20 @@ class Line:
             self._explanations(case, p, *next(made)) if named else []
             for case, p, named in zip(cases, posed, chosen, strict=True)
         ]
+
+    def _ends(self, asked: Sequence[Posed]) -> list[torch.Tensor]:
+        """[2, K] each: the targets with everything present, and with everything absent."""
+        whole = type(self.task).keep is Task.keep  # outputs are kept as they are, so inputs may share them
+        bare = self.engine.bare
+        alone = [p.encoding.at(ends(p.problem.n)[1:].numpy())[0] if whole else () for p in asked]
+        names = [None if isinstance(row, tuple) else self.model.key(row) for row in alone]
+        for p, name in zip(asked, names, strict=True):
+            if name in bare:
+                p.seen.outputs.setdefault(name, bare[name])
+        values = self.engine.values([(p, ends(p.problem.n)) for p in asked])
+        if len(bare) < BARE:
+            bare.update({name: p.seen.outputs[name] for p, name in zip(asked, names, strict=True) if name is not None})
+        return values
 
     def _trusts(
         self, posed: Sequence[Posed], scores: Sequence[Scores], wanted: Sequence[tuple[Case, int]]
@@ -107,9 +122,17 @@ class Line:
     def cases(self, encodings: Sequence[Encoding]) -> tuple[list[Case], list[Seen]]:
         """What the model says of each input with everything present; with what the method asks first, from one forward."""
         seen = [Seen() for _ in encodings]
+        opens = self.ask.method.opens
+        if opens and self._followed(encodings):
+            self.engine.ahead(list(zip(encodings, seen, strict=True)), None if opens == "plain" else opens)
         first = [self._first(encoding) for encoding in encodings]
         outputs = self.engine.outputs(list(zip(encodings, seen, first, strict=True)))
         return [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)], seen
+
+    def _followed(self, encodings: Sequence[Encoding]) -> bool:
+        """Can gradients follow the embeddings of these inputs?"""
+        smooth = self.model.differentiable and self.ask.look.absent not in NOT_FOLLOWED
+        return smooth and all(e.owner is not None and not e.drawn for e in encodings)
 
     def _first(self, encoding: Encoding) -> torch.Tensor:
         """bool [N, n]: everything present; and where outputs are small, both ends and all that the method asks first."""

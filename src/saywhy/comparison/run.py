@@ -150,7 +150,9 @@ class Walk:
 
         note(self.line, here, False)
         for model in randomised(self.model, self.plan.seed):
-            line = replace(self.line, model=model, engine=Engine(model, self.engine.budget, self.engine.tick))
+            line = replace(
+                self.line, model=model, engine=Engine(model, self.engine.batches.budget, self.engine.batches.tick)
+            )
             cases, seen = line.cases([p.encoding for p in here])
             again = [line.put(c, p.problem.targets, s) for c, p, s in zip(cases, here, seen, strict=True)]
             note(line, again, True)

@@ -32,7 +32,8 @@ def show(c: Comparison, console: Console) -> None:
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(names):
-        table.add_column(name, justify="left" if i < 2 else "right", no_wrap=i < 2, vertical="bottom")
+        head = name if i < 2 else name.replace(" ", "\n")  # so that numbers stay on one line
+        table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True, vertical="bottom")
     return table
 
 

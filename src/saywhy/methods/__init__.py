@@ -33,6 +33,7 @@ class Method:
     source: str
     complete: bool = False  # do the scores add up to value - base?
     needs: str = ""  # what of the model, if not all have it: "label attention" or "attention heads"
+    opens: str = ""  # it asks for slopes at the input itself, once: "plain", or under these backward rules
     leaves_one_out: bool = False  # does it look at each feature alone absent?
 
     @property
@@ -62,14 +63,14 @@ _ROWS = (
     Method(shapley_sampling, "coalition", "16 n F", "Castro et al. 2009", complete=True),
     Method(shapley_values, "coalition", "2^n F", "Shapley 1953", complete=True),
     Method(lime, "coalition", "257 F", "Ribeiro et al. 2016"),
-    Method(input_x_gradient, "gradient", "1 (F + B)", "Shrikumar et al. 2016"),
-    Method(saliency, "gradient", "1 (F + B)", "Simonyan et al. 2014"),
+    Method(input_x_gradient, "gradient", "1 (F + B)", "Shrikumar et al. 2016", opens="plain"),
+    Method(saliency, "gradient", "1 (F + B)", "Simonyan et al. 2014", opens="plain"),
     Method(smoothgrad, "gradient", "16 (F + B)", "Smilkov et al. 2017"),
     Method(noisy_integrated_gradients, "gradient", "50 (F + B)", "Smilkov et al. 2017; Sundararajan et al. 2017"),
     Method(gradient_shap, "gradient", "16 (F + B)", "Lundberg & Lee 2017; Erion et al. 2021"),
-    Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025"),
-    Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024"),
-    Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022"),
+    Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025", opens="libra"),
+    Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024", opens="attn_lrp"),
+    Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022", opens="detach_attention"),
     Method(integrated_rules, "gradient", "2 (F + B)", "Mehri et al. 2025; Sundararajan et al. 2017"),
     Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018", needs="label attention"),
     Method(raw_attention, "attention", "1 F", "Jain & Wallace 2019", needs="attention heads"),

@@ -1,0 +1,101 @@
+"""Sending rows to a model in batches that fit, what came back of each input, and who pays for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .errors import ModelError
+from .packing import pack
+from .types import Cost
+
+if TYPE_CHECKING:
+    from .models import Model
+
+
+@dataclass(eq=False)
+class Seen:
+    """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
+
+    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
+    cost: Cost = field(default_factory=Cost)
+    keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
+
+    def hold(self, keep: Callable[[Tensor], Tensor]) -> None:
+        """From now on keep only this of every output, also of those already here."""
+        self.keep = keep
+        self.outputs = {name: keep(output) for name, output in self.outputs.items()}
+
+
+@dataclass(eq=False)
+class Batches:
+    """A model and the batch size that has proved to fit."""
+
+    model: Model
+    budget: int  # rows x longest
+    tick: Callable[[int], None]  # how many more rows are done
+
+    def send(
+        self,
+        sizes: Sequence[int],
+        call: Callable[[Sequence[int]], None],
+        batches: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Send everything in these batches, or packed ones; where memory runs out, halve the batch and go on."""
+        queue = deque(
+            pack(sizes, self.budget, self.model.most_rows, self.model.uniform) if batches is None else batches
+        )
+        with self.model.still():
+            while queue:
+                batch = queue.popleft()
+                if self._fits(batch, sizes, call):
+                    self.tick(len(batch))
+                    continue
+                self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
+                half = len(batch) // 2
+                queue.extendleft([batch[half:], batch[:half]])
+
+    def _fits(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
+        try:
+            call(batch)
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise ModelError(f"Out of memory on a single input of {sizes[batch[0]]} positions: {error}") from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return False
+
+
+def charge(paid: Sequence[tuple[Sequence[Seen], int]], seconds: float, backward: int, rows: int = 1) -> None:
+    """Each input pays for its rows, for the passes it had a part in, and its share of the time by length."""
+    total = sum(size for _, size in paid) or 1
+    took_part: set[int] = set()
+    for payers, size in paid:
+        for seen in payers:
+            first = id(seen) not in took_part
+            took_part.add(id(seen))
+            share = seconds * size / total / len(payers)
+            passes = (rows * int(first), backward if first else 0)
+            seen.cost = seen.cost.plus(Cost(rows, int(backward > 0), *passes, share))
+
+
+def home(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The outputs row by row, float64 on the CPU, in one transfer."""
+    if isinstance(outputs, Tensor):
+        return list(outputs.cpu().double())
+    flat = torch.cat([output.reshape(-1) for output in outputs]).cpu().double()
+    cut = torch.split(flat, [output.numel() for output in outputs])
+    return [piece.reshape(output.shape) for piece, output in zip(cut, outputs, strict=True)]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    told = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
