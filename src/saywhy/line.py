@@ -48,7 +48,11 @@ class Line:
 
     def explain(self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         """For each input an explanation of each target wanted; None wants all that the task says of an input."""
-        window = [self.task.finished(self.model, given) for given in window]
+        with self.model.still():  # once for all that follows, which then finds nothing to change
+            return self._twice([self.task.finished(self.model, given) for given in window], wanted)
+
+    def _twice(self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
+        """With by="focus" first by sentence, then by the words of those that matter; else once."""
         if self.ask.look.by != "focus":
             return self._explain(window, wanted, [self.ask.look] * len(window))
         first = replace(self, ask=replace(self.ask, trust="none"))
@@ -178,7 +182,7 @@ class Line:
         ):
             return None
         rows = encoding.at(ends(len(encoding.features)).numpy())
-        with self.model.still(), torch.no_grad():
+        with torch.no_grad():
             point, origin = (torch.cat([self.model.embed(part) for part in parts(row)]) for row in rows)
         return Smooth(point, origin, encoding.owner, len(encoding.features))
 

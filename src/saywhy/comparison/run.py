@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine import Engine, Posed
+from ..engine import Engine, Posed, Seen
 from ..line import Line
 from ..metrics import Claim, Judgement, Metric
 from ..metrics.removal import best_known
@@ -51,6 +51,10 @@ class Walk:
 
     def window(self, inputs: Sequence[Any], start: int) -> list[Found]:
         """What is found for some inputs; `start` is the place of the first among all."""
+        with self.model.still():
+            return self._window(inputs, start)
+
+    def _window(self, inputs: Sequence[Any], start: int) -> list[Found]:
         given = [self.task.finished(self.model, each) for each in inputs]
         operators = {*self.plan.removals, *(e.absent or self.plan.ask.look.absent for e in self.plan.entries)}
         encodings = {
@@ -66,7 +70,11 @@ class Walk:
             ]
             for o, made in encodings.items()
         }
-        found = [Found() for _ in given]
+        return self._asked(posed, seen, start)
+
+    def _asked(self, posed: Mapping[str, list[Posed]], seen: Sequence[Seen], start: int) -> list[Found]:
+        """The claims of the methods and how the metrics judge them."""
+        found = [Found() for _ in seen]
         claims = self._claims(posed, found, start)
         self._judged(posed, claims, found)
         for each, saw in zip(found, seen, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +59,13 @@ def tokenised(
     tokens = [Token(str(name)) for name in tokenizer.convert_ids_to_tokens(encoded["input_ids"])]
     features: list[Feature] = []
     owner = np.full(len(given), -1, dtype=np.int64)
+    goes_on = _going_on(tokenizer)
     for place, (part, text) in enumerate(texts.items()):
         spans = _spans(tokenizer, text, place, encoded)
         for i, span in enumerate(spans):
             if span is not None:
                 label, word = tokens[i].label, encoded["words"][i]
-                tokens[i] = Token(label, span, part, word, _inside(tokenizer, int(given[i]), label, text, span))
+                tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
         if part not in held.parts:
             kept = [None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)]
             found, holders = own(text, kept, look.by, part)
@@ -94,14 +95,19 @@ def _encoded(
     return {**encoding, "parts": parts, "words": words, "notes": notes}
 
 
-def _inside(tokenizer: PreTrainedTokenizerBase, i: int, label: str, text: str, span: Span) -> bool:
-    """Does the token go on with the word before it? By the rule of the transformers pipelines."""
-    if i == tokenizer.unk_token_id:
-        return False
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None and getattr(backend.model, "continuing_subword_prefix", None):
-        return len(label) != span[1] - span[0]
-    return span[0] > 0 and " " not in text[span[0] - 1 : span[0] + 1]
+def _going_on(tokenizer: PreTrainedTokenizerBase) -> Callable[[int, str, str, Span], bool]:
+    """Does a token (id, label, text, span) go on with the word before it? By the rule of the transformers pipelines."""
+    backend, unknown = getattr(tokenizer, "backend_tokenizer", None), tokenizer.unk_token_id
+    prefixed = backend is not None and bool(getattr(backend.model, "continuing_subword_prefix", None))
+
+    def goes_on(i: int, label: str, text: str, span: Span) -> bool:
+        if i == unknown:
+            return False
+        if prefixed:
+            return len(label) != span[1] - span[0]
+        return span[0] > 0 and " " not in text[span[0] - 1 : span[0] + 1]
+
+    return goes_on
 
 
 def _spans(tokenizer: PreTrainedTokenizerBase, text: str, place: int, encoded: Mapping[str, Any]) -> list[Span | None]:
