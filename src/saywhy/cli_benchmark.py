@@ -27,7 +27,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write every
 
 
 def benchmark(
-    methods: Methods = None, rules: Rules = None, texts: Texts = 100, seed: Seed = 0, output: Output = None
+    methods: Methods = None, rules: Rules = None, texts: Texts = 50, seed: Seed = 0, output: Output = None
 ) -> None:
     """Train small models with a planted reason, and see how often each method points at it. About a minute."""
     if output is not None and (output.suffix.lower() != ".json" or not output.parent.is_dir()):

@@ -92,7 +92,7 @@ def precision(
     methods: Sequence[str] | None = None,
     rules: Sequence[str] | None = None,
     *,
-    texts: int = 100,
+    texts: int = 50,
     seed: int = 0,
     say: Callable[[str], object] | None = None,
 ) -> dict[str, Comparison]:
