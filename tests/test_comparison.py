@@ -301,3 +301,35 @@ def test_the_command(tmp_path):
     bad = subprocess.run(ask, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert "columns 'id', 'review'" in bad.stderr
+
+
+def test_likely_words_in_the_place_of_absent_ones(explainer):
+    from conftest import headed
+
+    masked, _ = headed("bert", "blanks")
+    c = compare(explainer, TEXTS[:3], ["occlusion"], ["removal_area"], infill=masked, progress=False)
+    assert c.settings["removals"] == ["mask", "hide", "infill"]
+    again = compare(
+        explainer, TEXTS[1:2], ["occlusion"], ["removal_area"], removals=["infill"], infill=masked, progress=False
+    )
+    assert again.numbers("occlusion", "removal_area")[0] == pytest.approx(
+        c.numbers("occlusion", "removal_area", "infill")[1], abs=1e-5
+    )
+
+    from saywhy.comparison.infill import Infill
+
+    encoding = explainer.model.encode({"text": TEXTS[0]}, saywhy.models.Look(absent="mask"))
+    filled = Infill(masked, explainer.model).encoding(encoding)
+    n = len(encoding.features)
+    keep = np.array([[True] * n, [i > 1 for i in range(n)]])
+    whole, some = filled.at(keep)
+    plain = encoding.at(keep)
+    np.testing.assert_array_equal(whole.ids, plain[0].ids)
+    gone = plain[1].ids == explainer.model.tokenizer.mask_token_id
+    assert gone.any()
+    np.testing.assert_array_equal(some.ids[~gone], plain[1].ids[~gone])
+    assert not set(some.ids[gone].tolist()) & set(explainer.model.tokenizer.all_special_ids)
+    with pytest.raises(OptionError, match="same ids"):
+        compare(explainer, TEXTS, ["occlusion"], infill=headed("roberta", "blanks")[0], progress=False)
+    with pytest.raises(OptionError, match="Unknown removal"):
+        compare(explainer, TEXTS, ["occlusion"], removals=["infill"], progress=False)

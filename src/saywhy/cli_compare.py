@@ -34,6 +34,9 @@ Target = Annotated[str | None, typer.Option(help="The label explained; by defaul
 Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
 By = Annotated[str, typer.Option(help="word, token, sentence, line or paragraph.")]
 Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
+Infill = Annotated[
+    str | None, typer.Option(help="A masked language model with the same ids, that writes likely words.")
+]
 Resume = Annotated[Path | None, typer.Option(help="Keep each text's numbers here, and go on from them.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write .html, .csv, .json or .txt as well.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
@@ -51,6 +54,7 @@ def compare(
     unit: Unit = None,
     by: By = "word",
     overlong: Overlong = "refuse",
+    infill: Infill = None,
     resume: Resume = None,
     output: Output = None,
     trust_remote_code: Trust = False,
@@ -71,12 +75,9 @@ def compare(
         _list(metrics),
         removals=_list(removal),
         target=label_of(target, explainer.model.labels),
-        unit=unit,
-        by=by,
-        overlong=overlong,
-        resume=resume,
+        unit=unit, by=by, overlong=overlong, infill=infill, resume=resume,
         announce=lambda cost: typer.echo(cost, err=True),
-    )
+    )  # fmt: skip
     show(found, console())
     if output is not None:
         typer.echo(f"wrote {found.save(output)}", err=True)

@@ -145,7 +145,7 @@ def _said(f: dict[str, float], unit: str, size: int, n: int, noun: str) -> Trust
     """The level and a sentence of plain words."""
     if n < 2:
         return Trust("unknown", f"there is one of the {noun} only, so there is no order to check", f)
-    one = noun.removesuffix("s") if size == 1 else f"{size} {noun}"
+    one = {"patches": "patch"}.get(noun, noun.removesuffix("s")) if size == 1 else f"{size} {noun}"
     end = f"{'highest' if f['end'] > 0 else 'lowest'} {'score' if size == 1 else 'scores'}"
     measured = (
         f"taking away the {one} with the {end} moves the {unit} by {-f['fall']:+.3g}, "

@@ -39,6 +39,7 @@ def compare(
     overlong: str = "refuse",
     scores: Mapping[str, Sequence[Any]] | None = None,
     rationales: Sequence[Sequence[bool]] | None = None,
+    infill: Any = None,
     seed: int = 0,
     resume: str | Path | None = None,
     announce: Callable[[Foreseen], object] | None = None,
@@ -49,13 +50,16 @@ def compare(
     `methods`: names in METHODS, "name:option=value", (name, options) or generator functions; by default what the model can be
     asked. "random" is always among them, and "oracle", the best order that a search finds, where order matters. `metrics`:
     names in METRICS. `removals`: two ways by default in which the metrics take features away, whatever the methods do.
+    `infill`: a masked language model (or its name) with the same ids, for the removal "infill": likely words in their place.
     `scores`: name -> scores made elsewhere, [n] a text. `rationales`: bool [n] a text, for metrics of plausibility. `resume`:
     a file that keeps each text's numbers, from which the same call goes on. `announce` is called with what it will cost, before
     the first method runs. That is all methods' cost, and some 20 evaluations a text for each method and removal, and 128 to
     search each removal's best order; every distinct row goes through the model once. Raises OptionError, InputError and
     MethodError before the first model call.
     """
-    wanted = Wanted(methods, metrics, removals, scores or {}, rationales, target, unit, by, absent, overlong, seed)
+    wanted = Wanted(
+        methods, metrics, removals, scores or {}, rationales, target, unit, by, absent, overlong, seed, infill
+    )
     plan = planned(explainer, texts, wanted)
     parts = None if resume is None else Parts(Path(resume), plan.asked)
     found = [] if parts is None else parts.done

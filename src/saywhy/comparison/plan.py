@@ -17,6 +17,7 @@ from ..models import Look
 from ..tasks import WantedTarget
 from ..types import Asking, Bools, Feature, Problem, Scores
 from .entries import Compared, Entry, entries
+from .infill import Infill
 from .result import Column
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Wanted:
     absent: str | None
     overlong: str
     seed: int
+    infill: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ class Plan:
     ask: Ask  # how a problem is posed, whichever method asks about it
     seed: int
     human: Sequence[Bools] | None
+    infill: Infill | None  # what fills in for the removal "infill"
     asked: Mapping[str, Any]  # in words that can be compared with those of an earlier run
 
 
@@ -70,9 +73,9 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
     metrics = _metrics(wanted.metrics, wanted.rationales is not None)
     look = Look(explainer.task.grain if wanted.by is None else wanted.by, wanted.absent or "", wanted.overlong)
     ask = explainer.ask(_posing, look, wanted.target, None, wanted.unit, {})
-    removals = (
-        _removals(wanted.removals, explainer, ask.look.absent) if "removal" in {m.family for m in metrics} else ()
-    )
+    infill = None if wanted.infill is None else Infill(wanted.infill, explainer.model)
+    removing = any(m.family == "removal" for m in metrics)
+    removals = _removals(wanted.removals, explainer, ask.look.absent, infill) if removing else ()
     for row in rows:
         if row.method is not None:
             like = row.method.function if row.method.family == "custom" else row.method.name
@@ -89,17 +92,8 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
         features = [explainer.task.encode(explainer.model, each, ask.look).features for each in inputs]
         for name, numbers in given.items():
             _fitting(name, numbers, features)
-    return Plan(
-        inputs,
-        rows,
-        metrics,
-        columns,
-        removals,
-        ask,
-        wanted.seed,
-        human,
-        _in_words(explainer, inputs, wanted, ask, rows, columns),
-    )
+    asked = _in_words(explainer, inputs, wanted, ask, rows, columns)
+    return Plan(inputs, rows, metrics, columns, removals, ask, wanted.seed, human, infill, asked)
 
 
 def _listed(texts: Sequence[Any], by: Granularity | None) -> None:
@@ -168,11 +162,13 @@ def _metrics(wanted: Sequence[str] | None, marked: bool) -> tuple[Metric, ...]:
     return tuple(METRICS[name] for name in dict.fromkeys(names))
 
 
-def _removals(wanted: Sequence[str] | None, explainer: Explainer, first: str) -> tuple[str, ...]:
-    """How the metrics take features away: what was asked for, or two ways that this model and task have."""
+def _removals(wanted: Sequence[str] | None, explainer: Explainer, first: str, infill: Infill | None) -> tuple[str, ...]:
+    """How the metrics take features away: what was asked for, or two ways that this model and task have, and filling in."""
     allowed = [a for a in explainer.model.absences if a != "drop" or not explainer.task.steady] or [first]
     if wanted is None:
-        return tuple(sorted(allowed, key=lambda a: _PREFERRED.index(a) if a in _PREFERRED else 99)[:2])
+        usual = sorted(allowed, key=lambda a: _PREFERRED.index(a) if a in _PREFERRED else 99)[:2]
+        return tuple(usual if infill is None else [*usual, "infill"])
+    allowed += [] if infill is None else ["infill"]
     for name in wanted:
         if name not in allowed:
             raise unknown("removal", name, allowed)

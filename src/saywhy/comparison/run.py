@@ -59,8 +59,10 @@ class Walk:
         operators = {*self.plan.removals, *(e.absent or self.plan.ask.look.absent for e in self.plan.entries)}
         encodings = {
             o: [self.task.encode(self.model, g, replace(self.plan.ask.look, absent=o)) for g in given]
-            for o in operators
+            for o in ({"mask"} if "infill" in operators else set()) | operators - {"infill"}
         }
+        if self.plan.infill is not None and "infill" in operators:
+            encodings["infill"] = [self.plan.infill.encoding(encoding) for encoding in encodings["mask"]]
         cases, seen = self.line.cases(encodings[self.plan.ask.look.absent])
         targets = [self._targets(case) for case in cases]
         posed = {
