@@ -75,10 +75,9 @@ def page(method: Method) -> str:
     ]
     lines += ["## Options", ""]
     if options:
-        given = ", ".join(
-            f"{name}={json.dumps(value) if isinstance(value, str) else value!r}" for name, value in options.items()
-        )
-        lines += ["```python", f'explainer(text, method="{method.name}", {given})  # the defaults', "```", ""]
+        shown = {name: json.dumps(value) if isinstance(value, str) else str(value) for name, value in options.items()}
+        given = ", ".join(f"{name}={value}" for name, value in shown.items())
+        lines += ["The defaults:", "", "```python", f'explainer(text, method="{method.name}", {given})', "```", ""]
     else:
         lines += ["None of its own.", "", "```python", f'explainer(text, method="{method.name}")', "```", ""]
     lines += _figures(method.name)
