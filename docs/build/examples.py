@@ -30,6 +30,12 @@ def executed_pages() -> list[Path]:
     return [page for page in sorted(DOCS.rglob("*.md")) if page.read_text(encoding="utf-8").startswith(MARK)]
 
 
+def marked(page: Path) -> list[str]:
+    """The single blocks of a page that are marked to run, where the page as a whole is not."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return [] if text.startswith(MARK) else re.findall(rf"{MARK}\n```python\n(.*?)^```", text, re.M | re.S)
+
+
 def ran(page: Path, pictures: Path = DOCS / "images") -> str:
     """The page's text with the output that its code gives now; pictures that it shows are written."""
     text, names = page.read_text(encoding="utf-8"), {"__name__": "__main__"}
