@@ -6,7 +6,7 @@
     python -m benchmarks --book               # the book again, from what was measured
     python -m benchmarks --list
 
-`pip install -c constraints.txt -e ".[bench]"` and `pip install --no-deps transformers-interpret==0.10.0 torchTextClassifiers`
+`pip install -c constraints.txt -e ".[test]"` and `pip install --no-deps transformers-interpret==0.10.0 torchTextClassifiers`
 install the peers. `--python` names the interpreter of another environment to run them in. What a script cannot find it says,
 and the others go on.
 """
