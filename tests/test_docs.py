@@ -72,7 +72,6 @@ def test_every_fence_is_closed_and_names_its_language(page):
     assert not any(fences[1::2])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("page", examples.executed_pages(), ids=named)
 def test_pages_that_run_say_what_is_in_them(page, tmp_path):
     said = examples.ran(page, tmp_path)
