@@ -12,9 +12,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import typer
 from benchmarks import book
 from docs.build import choosing, examples, formulas, methods, metrics
 
+from saywhy import cli
 from saywhy.methods import METHODS
 from saywhy.metrics import METRICS
 
@@ -170,3 +172,22 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
     assert not [page for page in built if loads.search(page.read_text(encoding="utf-8"))]
     for style in tmp_path.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", style.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_and_their_options_exist(page):
+    text = page.read_text(encoding="utf-8")
+    shown = [line for kind, code in FENCED.findall(text) if kind == "sh" for line in code.splitlines()]
+    shown += [" ".join(code.split()) for code in re.findall(r"`(saywhy [a-z][^`]*)`", FENCED.sub("", text))]
+    for line in shown:
+        for words in re.findall(r"saywhy ([a-z]\w*)((?:\s+(?:\"[^\"]*\"|[^\s;|&#]+))*)", line.split("  #")[0]):
+            known = commands()
+            assert words[0] in known, f"no such command: saywhy {words[0]}"
+            for option in re.findall(r"(?:^|\s)(--?[a-z][\w-]*)", re.sub(r"\"[^\"]*\"", '""', words[1])):
+                assert option in known[words[0]], f"saywhy {words[0]} has no {option}"
+
+
+def commands() -> dict[str, set[str]]:
+    """command -> its options"""
+    command = typer.main.get_command(cli.app)
+    return {name: {o for p in one.params for o in p.opts} for name, one in command.commands.items()}

@@ -71,3 +71,12 @@ def test_the_extras_are_few_and_each_error_names_one():
 def test_versions_are_the_same_everywhere():
     assert f"## {saywhy.__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"version: {saywhy.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_files_for_the_forge_can_be_read():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert "blank_issues_enabled" in told or {"name", "description", "body"} <= set(told), path.name
