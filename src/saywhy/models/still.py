@@ -11,15 +11,16 @@ from torch import nn
 @contextmanager
 def held_still(model: nn.Module) -> Iterator[None]:
     """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""
-    training = [(module, module.training) for module in model.modules()]
+    training = [module for module in model.modules() if module.training]
     asking = [p for p in model.parameters() if p.requires_grad]
     try:
-        model.train(False)
+        if training:
+            model.train(False)
         for p in asking:
             p.requires_grad_(False)
         yield
     finally:
         for p in asking:
             p.requires_grad_(True)
-        for module, flag in training:
-            module.training = flag
+        for module in training:
+            module.training = True
