@@ -212,7 +212,11 @@ def main() -> None:
         "--only", nargs="*", default=list(TITLES), help="measure only these lines, or cases (ig, slots3)"
     )
     parser.add_argument("--line", help="measure this one here and print it as JSON")
+    parser.add_argument("--quick", action="store_true", help="only the cheapest line, and nothing is written")
     options = parser.parse_args()
+    if options.quick:
+        print(json.dumps(measured("slots3-saywhy")))
+        return
     if options.line:
         print(json.dumps(measured(options.line)))
         return
