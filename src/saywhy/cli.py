@@ -12,6 +12,8 @@ from . import __version__, cli_image
 from .cli_architectures import architectures
 from .cli_compare import EXAMPLES as COMPARE_EXAMPLES
 from .cli_compare import compare, metrics
+from .cli_corpus import EXAMPLES as CORPUS_EXAMPLES
+from .cli_corpus import corpus
 from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
 from .cli_prompt import prompt
 from .cli_train import train
@@ -41,6 +43,8 @@ EXAMPLES = """Examples:
 
   saywhy compare reviews.csv --text review --limit 100 -o methods.html
 
+  saywhy corpus reviews.csv -o reviews-why --text review --method libra
+
   saywhy methods
 """
 
@@ -67,6 +71,7 @@ def _version(shown: bool) -> None:
 app.command()(train)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command()(metrics)
+app.command(epilog=CORPUS_EXAMPLES)(corpus)
 app.command()(architectures)
 app.command()(prompt)
 
