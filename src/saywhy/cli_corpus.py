@@ -112,3 +112,26 @@ def _told(found: Corpus) -> str:
         f"{found.folder}: {done['rows']:,} rows in {done['shards']:,} shards, {done['errors']:,} that could not be explained, "
         f"{done['copies']:,} copies of earlier texts"
     )
+
+
+Made = Annotated[Path, typer.Argument(help="The folder of a corpus.")]
+Page = Annotated[
+    Path | None, typer.Option("-o", "--output", help="The page, .html; by default report.html in the folder.")
+]
+Truth = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The kept column of the true label.")]
+Slices = Annotated[
+    list[str] | None, typer.Option("--by-column", metavar="COLUMN", help="A kept column to slice by; may be repeated.")
+]
+
+
+def report(folder: Made, output: Page = None, label: Truth = None, by_column: Slices = None) -> None:
+    """What the model looks at overall, from a corpus: a page, and the words beside it as .csv. Needs no model."""
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
+    from .corpus import report as reported
+
+    found = reported(folder, label=label, by_columns=by_column or ())
+    path = found.save(output or folder / "report.html")
+    for name, (word, suspicion) in found.suspects[:5]:
+        typer.echo(f"{word.label}\t{name}\t{word.mean:+.3g}\t{word.count:,} times\tsuspicion {suspicion:.1f}")
+    typer.echo(f"wrote {path} and {path.with_suffix('.csv').name}", err=True)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, unknown
 from ..progress import progress as shown_progress
-from .plan import Wanted, planned
-from .walk import Corpus, load, walk
+from .plan import Plan, Wanted, planned
+from .report import Report, report
+from .walk import Corpus, Tick, load, walk
 
 if TYPE_CHECKING:
+    from ..explain import Explainer
     from ..line import MethodLike
     from ..tasks import WantedTarget
 
-__all__ = ["Corpus", "load", "run"]
+__all__ = ["Corpus", "Report", "load", "report", "run"]
 
 ENGINES = ("local", "ray")
 
@@ -60,6 +62,19 @@ def run(
     make their explainers of `actors`, the arguments of Explainer (by default `model` alone). Memory does not grow with the
     rows. Raises InputError, OptionError, MethodError and FileError before the first model call.
     """
+    explainer = _explainer(model, engine, workers, cache, actors)
+    asked = {"method": method, "target": target, "against": against, "unit": unit, "by": by, "absent": absent}
+    asked |= {"overlong": overlong, "embedding": embedding}
+    names, kept = (text,) if isinstance(text, str) else tuple(text), None if keep is None else tuple(keep)
+    wanted = Wanted(names, kept, asked, options, trust, trust_share, strict, limit, shard_rows)
+    plan = planned(explainer, source, Path(output), wanted)
+    with shown_progress(plan.input.total, progress) as tick:
+        if engine == "local":
+            return walk(plan, cache, tick)
+        return _on_ray({"model": model} if actors is None else actors, plan, workers, gpus, tick)
+
+
+def _explainer(model: Any, engine: str, workers: int, cache: int, actors: Mapping[str, Any] | None) -> Explainer:
     from ..explain import Explainer
 
     if engine not in ENGINES:
@@ -68,16 +83,10 @@ def run(
         raise OptionError("`workers` is at least 1, `cache` at least 0.")
     if engine == "ray" and actors is None and isinstance(model, Explainer):
         raise OptionError("With engine='ray' each actor makes its own explainer: give the model, or `actors` as well.")
-    asked = {"method": method, "target": target, "against": against, "unit": unit, "by": by, "absent": absent}
-    asked |= {"overlong": overlong, "embedding": embedding}
-    names = (text,) if isinstance(text, str) else tuple(text)
-    kept = None if keep is None else tuple(keep)
-    wanted = Wanted(names, kept, asked, options, trust, trust_share, strict, limit, shard_rows)
-    explainer = model if isinstance(model, Explainer) else Explainer(model)
-    plan = planned(explainer, source, Path(output), wanted)
-    with shown_progress(plan.input.total, progress) as tick:
-        if engine == "local":
-            return walk(plan, cache, tick)
-        from .on_ray import spread
+    return model if isinstance(model, Explainer) else Explainer(model)
 
-        return spread({"model": model} if actors is None else actors, plan, workers, gpus, tick)
+
+def _on_ray(spec: Mapping[str, Any], plan: Plan, workers: int, gpus: float, tick: Tick) -> Corpus:
+    from .on_ray import spread
+
+    return spread(spec, plan, workers, gpus, tick)
