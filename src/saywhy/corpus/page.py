@@ -69,8 +69,8 @@ def _first(r: Report) -> str:
     way = "towards" if word.mean > 0 else "away from"
     return (
         f"<p class=n>First suspect: <b>{_safe(word.label)}</b> pushes {way} <b>{_safe(label)}</b> by {abs(word.mean):.3g} on "
-        f"average, {word.count:,} times, {suspicion:.0f} spreads above words about as frequent. Look at its texts: does it "
-        "belong to the class, or only stand in its texts?</p>"
+        f"average, {word.count:,} times, far more than words about as frequent (suspicion {suspicion:.0f}). Look at its texts: "
+        "does it belong to the class, or only stand in its texts?</p>"
     )
 
 
@@ -108,7 +108,7 @@ def _word_cells(r: Report, w: Word) -> list[str]:
     return [
         _cell(w.label),
         _cell(f"{w.count:,}", w.count),
-        f'<td data-v="{w.mean:.6g}">{bar} {w.mean:+.3g}</td>',
+        f'<td data-v="{w.mean:.6g}">{bar} <span class=v>{w.mean:+.3g}</span></td>',
         _cell(f"{w.spread:.2g}"),
         _cell(f"{w.tips:,}", w.tips),
     ]
@@ -220,8 +220,8 @@ def _reading(r: Report) -> str:
         f"<p>A push is a word's score: how far it moves the explained number, in {_safe(unit)}, towards the class (+) or from "
         "it (-). Words are counted without regard to case. <b>Spread</b> is the standard deviation of a word's pushes. "
         "<b>Effect</b> is the size of the mean less 1.96 standard errors. <b>Steadiness</b> is |mean| / √(mean² + spread²): 1 "
-        "where a word does the same in every text. <b>Suspicion</b> is steadiness times the effect above the median of the 101 "
-        "words nearest in frequency, in units of the larger of their scaled median absolute deviation and that of all words. "
+        "where a word does the same in every text. <b>Suspicion</b> is steadiness × √times × (effect - typical) / spread, with "
+        "the median effect of the 101 words nearest in frequency, and the scaled median absolute deviation of all words' means. "
         "<b>Carries</b> is how often a prediction would be lost without the word. Examples are drawn at random, with a fixed "
         f"seed.{gone} That a word pushes says what the model does, not that the word is the cause of anything in the world.</p>"
     )
@@ -252,8 +252,12 @@ def _cell(text: object, value: float | None = None) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    wide = {"examples": ' class="x l"'}
-    top = "".join(f"<th scope=col{wide.get(h, '')}>{_safe(h)}</th>" for h in heads)
+    rows = list(rows)
+    first = rows[0] if rows else [""] * len(heads)
+    kinds = [
+        "x l" if head == "examples" else "l" * (" class=l>" in cell) for head, cell in zip(heads, first, strict=True)
+    ]
+    top = "".join(f'<th scope=col class="{k}">{_safe(head)}</th>' for head, k in zip(heads, kinds, strict=True))
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
     return f"<div class=t tabindex=0><table class=s><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 

@@ -17,7 +17,7 @@ th[aria-sort=ascending] button::after{content:" ▲"}th[aria-sort=descending] bu
 input{font:inherit;color:inherit;background:transparent;border:1px solid #8a929b;border-radius:4px;padding:.2em .5em}
 summary{cursor:pointer}details p{margin:.2em 0 .5em;white-space:pre-wrap;overflow-wrap:anywhere;text-align:left}
 mark{color:inherit;background:#cfe8d5;border-radius:2px;padding:0 .1em}mark.d{background:#fbd5c8}
-svg{vertical-align:middle}.up{fill:#0a7d4b}.dn{fill:#c8501e}
+svg{vertical-align:middle}.v{display:inline-block;min-width:4.4em}.up{fill:#0a7d4b}.dn{fill:#c8501e}
 @media (prefers-color-scheme:dark){
 body{background:#16191d;color:#eceff2}.q{color:#9aa4af}a{color:#7cb7f2}th,td{border-color:#31373e}
 mark{background:#1d5237}mark.d{background:#6b2f1a}.up{fill:#53c68c}.dn{fill:#f08a5d}}

@@ -151,24 +151,23 @@ class Suspect(NamedTuple):
 
 
 def suspects(words: Sequence[Word]) -> list[Suspect]:
-    """The words whose effect is far above that of words about as frequent, and as steady; the most suspect first.
+    """The words whose effect is far above that of words about as frequent, alike in every text, and often; the first first.
 
-    suspicion = steadiness x (effect - typical) / spread, where `typical` is the median effect of the 101 words nearest in
-    frequency and `spread` the larger of their scaled median absolute deviation and that of all words. Neither is moved by a few
-    outliers. Only words above 3 are named.
+    suspicion = steadiness x sqrt(count) x (effect - typical) / spread, where `typical` is the median effect of the 101 words
+    nearest in frequency and `spread` the scaled median absolute deviation of all words' |mean|. Neither is moved by a few
+    outliers, so one shortcut does not hide another. Only words above 10 are named.
     """
     if len(words) < 10:
         return []
     ordered = sorted(words, key=lambda w: (-w.count, w.label))
     effects = np.array([w.effect for w in ordered])
-    floor = max(_spread(np.array([abs(w.mean) for w in ordered])), 1e-12)
+    spread = max(_spread(np.array([abs(w.mean) for w in ordered])), 1e-12)
     found = []
     for i, word in enumerate(ordered):
         begin = max(0, min(i - 50, len(ordered) - 101))
-        band = effects[begin : begin + 101]
-        excess = (effects[i] - np.median(band)) / max(_spread(band), floor)
-        found.append(Suspect(word, float(excess * word.steadiness)))
-    return sorted((s for s in found if s.suspicion > 3), key=lambda s: (-s.suspicion, s.word.label))
+        excess = (effects[i] - np.median(effects[begin : begin + 101])) / spread
+        found.append(Suspect(word, float(excess * word.steadiness * math.sqrt(word.count))))
+    return sorted((s for s in found if s.suspicion > 10), key=lambda s: (-s.suspicion, s.word.label))
 
 
 def _spread(values: Any) -> float:
