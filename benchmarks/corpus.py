@@ -125,7 +125,7 @@ def memory(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
 def resume(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
     """What it costs to find that all is done: seconds of processor time, the model loaded. The method asks nothing."""
     explainer = saywhy.Explainer(lambda texts: [[len(t)] for t in texts], labels=["length"])
-    count = 2_000 if quick else 100_000
+    count = 2_000 if quick else 10_000
     source = numbered(folder / "many.csv", count, cache)
 
     def nothing(problem: Any) -> Any:
