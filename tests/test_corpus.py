@@ -153,6 +153,8 @@ def test_refusals_come_before_the_model_is_called(tmp_path):
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(FileError, match="holds other files"):
         go(explainer, rows(), tmp_path / "full")
+    with pytest.raises(OptionError, match="lies inside"):
+        go(explainer, tmp_path, tmp_path / "o")
     assert not calls
 
 

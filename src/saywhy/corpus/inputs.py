@@ -107,7 +107,7 @@ def _dataset(given: Any) -> Input:
         return _iterable(given)
     total = len(given) if hasattr(given, "__len__") else None
     schema = features.arrow_schema
-    identity = {"dataset": str(getattr(given, "_fingerprint", "")) or type(given).__name__, "rows": total}
+    identity = {"dataset": type(given).__name__, "rows": total}
     return Input("the dataset", iter(given), tuple(features), identity, {f.name: f.type for f in schema}, total)
 
 

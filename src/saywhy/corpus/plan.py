@@ -57,6 +57,10 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     """The plan, and the folder with its manifest. Refuses what cannot be explained, and a folder of another run."""
     arrow()
     _sound(wanted)
+    if isinstance(source, str | Path) and Path(source).resolve() in folder.resolve().parents:
+        raise OptionError(
+            f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
+        )
     before = manifest(folder) if (folder / MANIFEST).exists() else None
     found = opened(source, wanted.text, wanted.limit, before and before["input"])
     kept = tuple(c for c in found.columns if c not in wanted.text) if wanted.keep is None else wanted.keep

@@ -14,7 +14,8 @@ from ..errors import OptionError, unknown
 from .words import Seen, Words
 
 MOST_WORDS, MOST_SLICE_WORDS, MOST_VALUES, MOST_PAIRS = 50_000, 5_000, 24, 24
-OTHER = "(other values)"
+MOST_CLASSES, MOST_LABELS, MOST_REASONS = 100, 2_000, 1_000
+OTHER, OTHER_LABELS = "(other values)", "(other labels)"
 COLUMNS = (
     "row",
     "prediction",
@@ -93,7 +94,10 @@ class Tally:
         for row, error in zip(
             *(table.filter(pc.is_valid(table["error"]))[c].to_pylist() for c in ("row", "error")), strict=True
         ):
-            self.refusals[re.sub(r"\d+|'.*?'|\".*?\"", "…", error)[:80]] += 1
+            reason = re.sub(r"\d+|'.*?'|\".*?\"", "…", error)[:80]
+            self.refusals[
+                reason if reason in self.refusals or len(self.refusals) < MOST_REASONS else "other reasons"
+            ] += 1
             if len(self.refused) < 20:
                 self.refused.append((row, error))
         table = table.filter(pc.is_null(table["error"])).combine_chunks()
@@ -110,7 +114,10 @@ class Tally:
             )
             pairs = [(t, p) for t, p in zip(truth, prediction, strict=True) if t is not None]
             self.confusion.update(pairs)
+            if len(self.confusion) > MOST_LABELS:
+                raise OptionError(f"Column {self.label!r} holds too many different values for one of labels.")
         self.whole.add(measures, np.ones(len(target), bool))
+        target = self._bounded(target)
         for name in dict.fromkeys(target):
             chosen = target == name
             group = self.classes.setdefault(name, Group(max(2_000, MOST_WORDS * 4 // max(4, len(self.labels)))))
@@ -120,6 +127,14 @@ class Tally:
             self._mistaken(truth, prediction, measures, owner, seen)
         for column in self.by_columns:
             self._sliced(column, table, target, measures, owner, seen)
+
+    def _bounded(self, target: Any) -> Any:
+        """The explained labels, all but the first 100 of them as one."""
+        known = dict.fromkeys([*self.classes, *target])
+        allowed = set(list(known)[:MOST_CLASSES])
+        if len(known) <= MOST_CLASSES:
+            return target
+        return np.array([name if name in allowed else OTHER_LABELS for name in target], dtype=object)
 
     def _mistaken(self, truth: Any, prediction: Any, measures: Mapping[str, Any], owner: Any, seen: Seen) -> None:
         for pair in {(t, p) for t, p in zip(truth, prediction, strict=True) if t is not None and t != p}:
@@ -133,12 +148,16 @@ class Tally:
     def _sliced(
         self, column: str, table: Any, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen
     ) -> None:
-        values = np.array(self._values(column, _given(table, column)), dtype=object)
         known = self.slices[column]
-        for value in dict.fromkeys(values):
-            chosen = values == value
+        names = []
+        for value in self._values(column, _given(table, column)):
             name = value if value in known or len(known) < MOST_VALUES else OTHER
-            known.setdefault(name, Sums()).add(measures, chosen)
+            known.setdefault(name, Sums())
+            names.append(name)
+        values = np.array(names, dtype=object)
+        for name in dict.fromkeys(names):
+            chosen = values == name
+            known[name].add(measures, chosen)
             for label in dict.fromkeys(target[chosen]):
                 words = self.slice_words.setdefault((column, name, label), Words(MOST_SLICE_WORDS))
                 words.add(seen.of((chosen & (target == label))[owner]))
