@@ -268,9 +268,8 @@ def written(results: dict[str, Any]) -> None:
             [kind, f"{int(n):,}", f"{v['MB']:.0f}"] for kind, r in found.items() for n, v in r.items() if n != "report"
         ]
         tables.append(("Does memory grow with the rows?", ["model", "rows", "peak of the process, MB"], rows))
-        rows = [
-            [f"{r['report']['rows']:,}", r["report"]["seconds"], f"{r['report']['MB']:.0f}"] for r in found.values()
-        ]
+        costs = [r["report"] for r in found.values() if "report" in r]
+        rows = [[f"{cost['rows']:,}", cost["seconds"], f"{cost['MB']:.0f}"] for cost in costs]
         tables.append(("What does the report cost?", ["rows", "CPU seconds", "peak, MB"], rows))
     if "resume" in results:
         r = results["resume"]
