@@ -60,7 +60,7 @@ import saywhy
 from saywhy import corpus
 explainer = saywhy.Explainer()
 print("ready", flush=True)
-corpus.run(explainer, sys.argv[1], sys.argv[2], method="libra", shard_rows=25, progress=False)
+corpus.run(explainer, sys.argv[1], sys.argv[2], method="libra", shard_rows=12, progress=False)
 """
 REPORT = """
 import sys, resource, time
@@ -162,12 +162,12 @@ def resume(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
 
 
 def kills(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
-    """Kills at random moments of runs over 410 sentences by the model in the package; is the result identical each time?"""
-    texts = [text for text, _, _ in rated(cache)][: 100 if quick else 400]
-    texts += texts[:: len(texts) // 10]
+    """Kills at random moments of runs over 220 sentences by the model in the package; is the result identical each time?"""
+    texts = [text for text, _, _ in rated(cache)][: 100 if quick else 200]
+    texts += texts[:: len(texts) // 20]
     source = folder / "in.jsonl"
     source.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts), encoding="utf-8")
-    whole = corpus.run(None, source, folder / "whole", method="libra", shard_rows=25, progress=False).to_arrow()
+    whole = corpus.run(None, source, folder / "whole", method="libra", shard_rows=12, progress=False).to_arrow()
     command = [sys.executable, "-c", KILLED, str(source)]
     draw, same, hit = random.Random(0), [], 0
     while hit < (2 if quick else 20):
@@ -175,11 +175,15 @@ def kills(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
         while not (out / MANIFEST).exists() or not corpus.load(out).complete:
             running = subprocess.Popen([*command, str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.PIPE)
             running.stdout.readline()
+            enough = len(list(out.glob("shard-*"))) + draw.randrange(3)  # kill so many shards later, and a moment
+            while running.poll() is None and len(list(out.glob("shard-*"))) < enough:
+                time.sleep(0.005)
             try:
-                running.wait(draw.uniform(0, 3))
+                running.wait(draw.uniform(0, 0.5))
             except subprocess.TimeoutExpired:
                 running.send_signal(signal.SIGKILL)
                 hit += 1
+                print(hit, end=" ", flush=True)
             running.wait()
         same.append(corpus.load(out).to_arrow().equals(whole))
         print(f"{hit} kills, {len(same)} runs, same: {all(same)}", flush=True)
