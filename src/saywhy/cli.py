@@ -14,6 +14,8 @@ from .cli_benchmark import EXAMPLES as BENCHMARK_EXAMPLES
 from .cli_benchmark import benchmark
 from .cli_compare import EXAMPLES as COMPARE_EXAMPLES
 from .cli_compare import compare, metrics
+from .cli_corpus import EXAMPLES as CORPUS_EXAMPLES
+from .cli_corpus import REPORT_EXAMPLES, corpus, report
 from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
 from .cli_prompt import prompt
 from .cli_train import train
@@ -43,6 +45,9 @@ EXAMPLES = """Examples:
 
   saywhy compare reviews.csv --text review --limit 100 -o methods.html
 
+  saywhy corpus reviews.csv -o reviews-why --text review --method libra
+  saywhy report reviews-why --label stars --by-column country
+
   saywhy methods
 """
 
@@ -70,6 +75,8 @@ app.command()(train)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command()(metrics)
 app.command(epilog=BENCHMARK_EXAMPLES)(benchmark)
+app.command(epilog=CORPUS_EXAMPLES)(corpus)
+app.command(epilog=REPORT_EXAMPLES)(report)
 app.command()(architectures)
 app.command()(prompt)
 

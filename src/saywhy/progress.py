@@ -27,17 +27,18 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Callable[[int, i
         TextColumn("explaining"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("texts · {task.fields[rows]:,} rows"),
+        TextColumn("texts · {task.fields[rows]:,} rows · {task.fields[rate]:.1f} texts/s"),
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task("explaining", total=total, rows=0)
-    begun, rows_done = time.monotonic(), 0
+    task = bar.add_task("explaining", total=total, rows=0, rate=0.0)
+    begun, rows_done, texts_done = time.monotonic(), 0, 0
 
     def tick(texts: int, rows: int) -> None:
-        nonlocal rows_done
-        rows_done += rows
-        bar.update(task, advance=texts, rows=rows_done)
+        nonlocal rows_done, texts_done
+        rows_done, texts_done = rows_done + rows, texts_done + texts
+        rate = texts_done / max(time.monotonic() - begun, 1e-9)
+        bar.update(task, advance=texts, rows=rows_done, rate=rate)
         if not bar.live.is_started and (shown or time.monotonic() - begun > PATIENCE):
             bar.start()
 

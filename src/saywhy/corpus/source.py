@@ -10,18 +10,34 @@ from typing import Any
 
 from ..errors import FileError, InputError, missing, unknown
 
+
+class Broken(dict[str, Any]):
+    """A row that could not be read: it has no columns, only the reason."""
+
+    def __init__(self, reason: str):
+        super().__init__()
+        self.reason = reason
+
+
 ENDINGS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """One mapping a row: a text file's lines are its column "text". Raises FileError for a file that cannot be read."""
+def rows(path: Path, lenient: bool = False) -> Iterator[dict[str, Any]]:
+    """One mapping a row: a text file's lines are its column "text". Raises FileError for a file that cannot be read.
+
+    `lenient` gives `Broken` in the place of a line that is not JSON or has too many cells, and goes on.
+    """
     if not path.is_file():
         raise FileError(f"{path}: there is no such file.")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise FileError(f"{path}: a file of texts ends in {', '.join(ENDINGS)}, not in {ending or 'nothing'!r}.")
     try:
-        yield from {".txt": _lines, ".csv": _table, ".tsv": _table, ".jsonl": _json, ".parquet": _parquet}[ending](path)
+        read = {".txt": _lines, ".csv": _table, ".tsv": _table, ".jsonl": _json, ".parquet": _parquet}[ending]
+        for row in read(path):
+            if isinstance(row, Broken) and not lenient:
+                raise FileError(f"{path}, {row.reason}")
+            yield row
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is not UTF-8 text: {error}. Convert it first, for example with iconv.") from None
 
@@ -55,7 +71,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def _table(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
-            yield from csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            for row in csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True):
+                spare = len(row.pop(None, ()))
+                yield Broken(f"a row has {spare} cells more than the head.") if spare else row
         except csv.Error as error:
             raise FileError(f"{path} is not a well-formed table: {error}.") from None
 
@@ -68,10 +86,9 @@ def _json(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise FileError(f"{path}, line {i} is not JSON: {error}.") from None
-            if not isinstance(row, dict):
-                raise FileError(f"{path}, line {i} is not a JSON object: {line.strip():.60}")
-            yield row
+                yield Broken(f"line {i} is not JSON: {error}.")
+                continue
+            yield row if isinstance(row, dict) else Broken(f"line {i} is not a JSON object: {line.strip():.60}")
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:

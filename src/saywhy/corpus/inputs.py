@@ -1,0 +1,148 @@
+"""What a corpus is read from: a file, a folder of files, a Hugging Face dataset, or any iterable of mappings or texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import FileError, InputError, OptionError, unknown
+from .source import ENDINGS, Broken, rows
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Rows one after the other, and what is known of them before they are read."""
+
+    name: str
+    rows: Iterator[Row]
+    columns: tuple[str, ...]
+    identity: Mapping[str, Any]  # what tells this input from another
+    types: Mapping[str, Any] = field(default_factory=dict)  # Arrow types of columns, where the input has them
+    total: int | None = None
+
+
+def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[str, Any] | None = None) -> Input:
+    """The input, looked through before any model call. A file is read once from end to end, for its rows are to be counted.
+
+    `known` is what an earlier run over the same input found ("identity", "columns", "total"): then that pass is not made again.
+    Raises FileError for what cannot be read, InputError for no rows, OptionError for an unknown text column.
+    """
+    if isinstance(given, str | Path):
+        found = _files(Path(given), limit, known)
+    elif hasattr(given, "features") and hasattr(given, "column_names"):
+        found = _dataset(given)
+    elif hasattr(given, "keys") and not isinstance(given, Mapping):
+        raise OptionError(f"Give one split of the dataset, not all: one of {', '.join(map(repr, given.keys()))}.")
+    elif isinstance(given, Iterable) and not isinstance(given, Mapping):
+        found = _iterable(given)
+    else:
+        raise OptionError(
+            f"A corpus is a file, a folder, a dataset or an iterable of mappings, not {type(given).__name__}."
+        )
+    for column in text:
+        if column not in found.columns:
+            raise unknown(f"column of {found.name}", column, found.columns)
+    total = found.total if limit is None or found.total is None else min(limit, found.total)
+    read = found.rows if limit is None else islice(found.rows, limit)
+    return Input(found.name, read, found.columns, found.identity, found.types, total)
+
+
+def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> Input:
+    if not path.exists():
+        raise FileError(f"{path}: there is no such file or folder.")
+    files = [path]
+    if path.is_dir():
+        inside = (p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in ENDINGS)
+        files = sorted(p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts))
+        if not files:
+            raise FileError(f"{path} holds no file that ends in {', '.join(ENDINGS)}.")
+    base = path if path.is_dir() else path.parent
+    identity = {"files": [[p.relative_to(base).as_posix(), p.stat().st_size] for p in files]}
+    if known and known["identity"] == identity:
+        columns, total = tuple(known["columns"]), known["total"]
+    else:
+        columns, total = _surveyed(files, limit)
+    read = chain.from_iterable(rows(p, lenient=True) for p in files)
+    return Input(str(path), read, columns, identity, _types(files), total)
+
+
+def _surveyed(files: Sequence[Path], limit: int | None) -> tuple[tuple[str, ...], int]:
+    """Every column, and the number of rows, up to the limit."""
+    columns: dict[str, None] = {}
+    total = 0
+    for row in islice(chain.from_iterable(rows(p, lenient=True) for p in files), limit):
+        total += 1
+        if len(row) != len(columns) or not columns.keys() >= row.keys():
+            columns.update(dict.fromkeys(row))
+        if len(columns) > 1_000:
+            raise InputError(f"{files[0]} has more than 1,000 different columns: it is no table.")
+    if not total:
+        raise InputError(f"{files[0]} has no rows.")
+    return tuple(columns), total
+
+
+def _types(files: Sequence[Path]) -> dict[str, Any]:
+    """The Arrow types of columns, where all files are Parquet and agree."""
+    if any(p.suffix.lower() != ".parquet" for p in files):
+        return {}
+    from pyarrow import parquet
+
+    schemas = [parquet.read_schema(p) for p in files]
+    return {
+        f.name: f.type
+        for f in schemas[0]
+        if all(f.name in other.names and other.field(f.name).type == f.type for other in schemas)
+    }
+
+
+def _dataset(given: Any) -> Input:
+    features = given.features
+    if features is None:
+        return _iterable(given)
+    total = len(given) if hasattr(given, "__len__") else None
+    schema = features.arrow_schema
+    identity = {"dataset": type(given).__name__, "rows": total}
+    return Input("the dataset", iter(given), tuple(features), identity, {f.name: f.type for f in schema}, total)
+
+
+def _iterable(given: Iterable[Any]) -> Input:
+    read = (row if isinstance(row, Mapping) else {"text": row} for row in given)
+    first = list(islice(read, 1))
+    if not first:
+        raise InputError("The corpus has no rows.")
+    total = len(given) if isinstance(given, Sequence) else None
+    identity = {"iterable": type(given).__name__, "rows": total}
+    return Input("the corpus", chain(first, read), tuple(map(str, first[0])), identity, {}, total)
+
+
+def given_by(row: Row, text: Sequence[str]) -> Any:
+    """What the explainer is given of a row: the text, or a mapping of the columns where there are several."""
+    return row.get(text[0]) if len(text) == 1 else {name: row.get(name) for name in text}
+
+
+def refusal(row: Row, text: Sequence[str]) -> str | None:
+    """Why a row cannot be explained, as far as can be told without the model; None where it may be."""
+    if isinstance(row, Broken):
+        return row.reason
+    for name in text:
+        value = row.get(name)
+        if value is None:
+            return f"column {name!r} holds nothing"
+        if len(text) == 1 and not isinstance(value, str):
+            return f"column {name!r} holds {value!r:.60}, which is no text"
+        if isinstance(value, str) and not value.strip():
+            return f"column {name!r} is empty or blank"
+    return None
+
+
+def written(value: Any) -> str | None:
+    """A kept value as text, where its column has no type of its own."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,191 @@
+"""What was asked of a corpus, checked before the first model call, and the manifest that a folder keeps of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FileError, InputError, OptionError
+from ..io import write
+from ..models import Look
+from ..trust import checked
+from .inputs import Input, opened
+from .schema import FORMAT, VERSION, arrow, schema
+from .shard import Work
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from ..explain import Explainer
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller said, as in `run`."""
+
+    text: tuple[str, ...]
+    keep: tuple[str, ...] | None
+    asked: Mapping[str, Any]  # method, target, against, unit, by, absent, overlong, embedding
+    options: Mapping[str, Any]  # of the method
+    trust: str
+    trust_share: float
+    strict: bool
+    limit: int | None
+    shard_rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A corpus ready to be explained into its folder."""
+
+    folder: Path
+    input: Input
+    work: Work
+    schema: pyarrow.Schema
+    shard_rows: int
+    manifest: dict[str, Any]
+
+
+def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> Plan:
+    """The plan, and the folder with its manifest. Refuses what cannot be explained, and a folder of another run."""
+    arrow()
+    _sound(wanted)
+    if isinstance(source, str | Path) and Path(source).resolve() in folder.resolve().parents:
+        raise OptionError(
+            f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
+        )
+    before = manifest(folder) if (folder / MANIFEST).exists() else None
+    found = opened(source, wanted.text, wanted.limit, before and before["input"])
+    kept = tuple(c for c in found.columns if c not in wanted.text) if wanted.keep is None else wanted.keep
+    for column in kept:
+        if column not in found.columns:
+            raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
+    settings = _settings(explainer, wanted, kept)
+    about = {"identity": found.identity, "columns": list(found.columns), "total": found.total}
+    mine = json.loads(
+        json.dumps({"format": FORMAT, "version": VERSION, "settings": settings, "input": about}, default=str)
+    )
+    if before is not None:
+        _same(folder, before, mine)
+    elif folder.exists() and any(folder.iterdir()):
+        raise FileError(f"{folder} holds other files and no {MANIFEST}: give an empty or a new folder.")
+    mine["fingerprint"] = hashlib.sha256(json.dumps(mine["settings"], sort_keys=True).encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    types = {name: found.types.get(name) for name in kept}
+    typed = frozenset(name for name, kind in types.items() if kind is not None)
+    asked = {**wanted.asked, **wanted.options}
+    work = Work(explainer, asked, wanted.trust, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
+    columns = schema(types, {"saywhy.fingerprint": mine["fingerprint"]})
+    return Plan(folder, found, work, columns, wanted.shard_rows, mine)
+
+
+def _sound(wanted: Wanted) -> None:
+    checked(wanted.trust)
+    if not 0 <= wanted.trust_share <= 1:
+        raise OptionError(f"`trust_share` is the share of the texts that is checked, 0 to 1, not {wanted.trust_share}.")
+    if not wanted.text:
+        raise OptionError("`text` names at least one column.")
+    for name, number in (("shard_rows", wanted.shard_rows), ("limit", wanted.limit)):
+        if number is not None and number < 1:
+            raise OptionError(f"`{name}` is at least 1, not {number}.")
+    if not isinstance(wanted.asked["by"], str | None):
+        raise OptionError(
+            "The features of a corpus are named by a word, for example by='sentence': spans differ by text."
+        )
+
+
+def _settings(explainer: Explainer, wanted: Wanted, kept: Sequence[str]) -> dict[str, Any]:
+    """Everything that a result depends on, in words; what was left out is filled in. Refuses what `explain` refuses."""
+    asked = wanted.asked
+    look = Look(asked["by"] or explainer.task.grain, asked["absent"] or "", asked["overlong"], asked["embedding"])
+    ask = explainer.ask(asked["method"], look, asked["target"], asked["against"], asked["unit"], wanted.options)
+    return {
+        "model": explainer.model.name,
+        "weights": weights(explainer.model),
+        "labels": list(explainer.model.labels),
+        "task": explainer.task.name,
+        "method": ask.method.name,
+        "options": {**ask.method.options, **ask.options},
+        "adds_up": ask.method.complete,
+        **{name: asked[name] for name in ("target", "against", "unit")},
+        "by": ask.look.by,
+        "absent": ask.look.absent,
+        "overlong": ask.look.overlong,
+        "embedding": ask.look.embedding,
+        "trust": wanted.trust,
+        "trust_share": wanted.trust_share,
+        "text": list(wanted.text),
+        "keep": list(kept),
+        "limit": wanted.limit,
+        "shard_rows": wanted.shard_rows,
+    }
+
+
+def weights(model: Any) -> str | None:
+    """A digest of the vocabulary, and of every weight's name, shape and first and last 64 numbers: tells two models apart."""
+    inner: Any = getattr(model, "model", None)
+    if not hasattr(inner, "state_dict"):
+        return None
+    tokenizer: Any = getattr(model, "tokenizer", None)
+    known = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
+    found = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass"))
+    for name, tensor in inner.state_dict().items():
+        flat = tensor.detach().reshape(-1)
+        ends = [*flat[:64].tolist(), *flat[-64:].tolist()] if hasattr(flat, "tolist") else []
+        found.update(f"{name} {tuple(tensor.shape)} {ends}".encode())
+    return found.hexdigest()[:16]
+
+
+def _same(folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    """Refuses to go on with other settings, and says which."""
+    a, b = ({**m["settings"], "input": m["input"]["identity"]} for m in (theirs, mine))
+    other = [f"{k} ({a.get(k)!r:.60} there, {b.get(k)!r:.60} now)" for k in {**a, **b} if a.get(k) != b.get(k)]
+    if other:
+        raise OptionError(
+            f"{folder} holds a corpus with other {'; '.join(other)}. Ask the same again to go on, or give another folder."
+        )
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """What a folder says of itself. Raises FileError for one that is no corpus, or of a newer version."""
+    path = Path(folder) / MANIFEST
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(f"{folder} holds no corpus: there is no {path.name}. `saywhy corpus` makes one.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} is damaged: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise FileError(f"{path} was not written by `saywhy corpus`.")
+    if not isinstance(data.get("version"), int) or data["version"] > VERSION:
+        raise FileError(f"{path} has format version {data.get('version')!r}; this saywhy reads up to {VERSION}.")
+    return data
+
+
+def noted(folder: Path, data: Mapping[str, Any]) -> None:
+    """Write the manifest."""
+    write(folder / MANIFEST, (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While inside, no other run writes into the folder; what a killed one left half written is removed."""
+    with (folder / ".lock").open("a") as lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not on this system: two runs at once waste work, and write the same
+            pass
+        except BlockingIOError:
+            raise InputError(f"Another run is at work on {folder}; wait for it, or give another folder.") from None
+        for left in folder.glob(".shard-*.parquet.*"):
+            left.unlink(missing_ok=True)
+        yield

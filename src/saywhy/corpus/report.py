@@ -1,0 +1,234 @@
+"""The report of a corpus: from its shards alone, in bounded memory, into a page and a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import FileError, OptionError
+from ..io import write
+from .schema import arrow
+from .tally import COLUMNS, Sums, Tally, checked_columns
+from .walk import Corpus, load
+from .words import Suspect, Word, Words, suspects
+
+SHOWN = 40  # words of a class towards it, and as many from it
+Z = 1.96  # 95 % intervals are normal
+
+
+class Difference(NamedTuple):
+    """A mean of some texts, and how far it is from the others': difference, low and high end of its 95 % interval."""
+
+    mean: float
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+class Odd(NamedTuple):
+    """A word that does in one slice what it does not elsewhere."""
+
+    value: str
+    target: str
+    word: Word
+    elsewhere: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClassWords:
+    """What pushes towards one explained label and from it."""
+
+    label: str
+    texts: int
+    words: tuple[Word, ...]  # those that stood often enough, the most frequent first
+    towards: tuple[Word, ...]
+    away: tuple[Word, ...]
+    suspects: tuple[Suspect, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What the model looks at overall."""
+
+    corpus: Corpus
+    least: int  # how often a word must stand to be named
+    whole: Sums
+    classes: tuple[ClassWords, ...]
+    suspects: tuple[tuple[str, Suspect], ...]  # (class, suspect), the most suspect first
+    confusion: Mapping[tuple[str, str], int]  # (label, prediction) -> texts
+    errors: Mapping[
+        tuple[str, str], tuple[int, tuple[Word, ...]]
+    ]  # (label, prediction) -> texts, words that drove them
+    slices: Mapping[str, Mapping[str, tuple[int, Mapping[str, Difference]]]]  # column -> value -> texts, measures
+    odd: Mapping[str, tuple[Odd, ...]]  # column -> words that differ most between its values
+    trust: Mapping[str, int]
+    refusals: Mapping[str, int]
+    refused: tuple[tuple[int, str], ...]
+    copies: int
+    forgotten: int
+    texts: Mapping[int, str]  # of the examples
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page, and beside it the words as .csv; returns the path of the page."""
+        from . import page
+
+        path = Path(path)
+        if path.suffix.lower() != ".html":
+            raise OptionError(f"{path}: a report is a page, .html; the words are written beside it as .csv.")
+        if not path.parent.is_dir():
+            raise FileError(f"{path}: the folder {path.parent} does not exist.")
+        write(path, page.page(self).encode("utf-8"))
+        write(path.with_suffix(".csv"), as_csv(self).encode("utf-8"))
+        return path
+
+
+def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns: Sequence[str] = ()) -> Report:
+    """What the words of a corpus push, what may be a shortcut, what errors came of, how slices differ; without the model.
+
+    `label`: a kept column with the true label, by the model's names or indices. `by_columns`: kept columns to slice by; a date
+    counts by its month, a number of many values by its quarter. Two passes over the shards, memory bounded by 50,000 words a
+    class. Raises FileError where there is no corpus, OptionError for an unknown column.
+    """
+    corpus = folder if isinstance(folder, Corpus) else load(folder)
+    settings = corpus.manifest["settings"]
+    checked_columns(settings["keep"], [*by_columns, *([label] if label else [])])
+    if not corpus.shards:
+        raise FileError(f"{corpus.folder} holds no shard yet.")
+    tally = Tally(settings["labels"], label, by_columns)
+    wanted = [*COLUMNS, *(["given"] if label or by_columns else [])]
+    for table in corpus.tables(wanted):
+        tally.add(table)
+    if label is not None and not any(t == p for t, p in tally.confusion):
+        said = ", ".join(sorted({repr(t) for t, _ in tally.confusion})[:8])
+        raise OptionError(
+            f"Column {label!r} holds {said or 'nothing'}; the model's labels are {', '.join(settings['labels'])}."
+        )
+    return _found(corpus, tally)
+
+
+def _found(corpus: Corpus, tally: Tally) -> Report:
+    least = max(5, round(tally.whole.n / 2_000))
+    classes = tuple(_class(name, group.sums.n, group.words, least) for name, group in sorted(tally.classes.items()))
+    named = sorted(((c.label, s) for c in classes for s in c.suspects), key=lambda each: -each[1].suspicion)
+    errors = {
+        pair: (g.sums.n, _driving(g.words, least))
+        for pair, g in sorted(tally.errors.items(), key=lambda e: -e[1].sums.n)
+    }
+    odd = {column: _odd(tally, column, least) for column in tally.by_columns}
+    shown = [w for c in classes for w in (*c.towards, *c.away)] + [s.word for _, s in named[:SHOWN]]
+    shown += [w for c in classes for w in tipping(c)] + [w for _, words in errors.values() for w in words]
+    shown += [o.word for each in odd.values() for o in each]
+    rows = {example.row for word in shown for example in word.examples}
+    return Report(
+        corpus,
+        least,
+        tally.whole,
+        classes,
+        tuple(named),
+        dict(tally.confusion),
+        errors,
+        {column: _slices(tally.whole, values) for column, values in tally.slices.items()},
+        odd,
+        dict(tally.trust),
+        dict(tally.refusals.most_common(12)),
+        tuple(tally.refused),
+        tally.copies,
+        sum(group.words.forgotten for group in tally.classes.values()),
+        _texts(corpus, rows),
+    )
+
+
+def _class(label: str, texts: int, words: Words, least: int) -> ClassWords:
+    known = words.words(least)
+    towards = sorted((w for w in known if w.mean > 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
+    away = sorted((w for w in known if w.mean < 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
+    return ClassWords(label, texts, tuple(known), tuple(towards), tuple(away), tuple(suspects(known)))
+
+
+def tipping(c: ClassWords) -> list[Word]:
+    """The words of a class that most often carry a prediction alone, at most 20."""
+    return sorted((w for w in c.words if w.tips), key=lambda w: (-w.tips, w.label))[:20]
+
+
+def _driving(words: Words, least: int) -> tuple[Word, ...]:
+    """The words with the largest sums of push in texts that were labelled wrongly."""
+    known = [w for w in words.words(min(least, 3)) if w.mean > 0]
+    return tuple(sorted(known, key=lambda w: (-w.mean * w.count, w.label))[:15])
+
+
+def _slices(whole: Sums, values: Mapping[str, Sums]) -> dict[str, tuple[int, dict[str, Difference]]]:
+    found = {}
+    for value, sums in sorted(values.items(), key=lambda each: (-each[1].n, each[0])):
+        rest = whole.less(sums)
+        found[value] = (sums.n, {name: d for name in sums.of if (d := _difference(sums.mean(name), rest.mean(name)))})
+    return found
+
+
+def _difference(mine: tuple[float, float, float] | None, rest: tuple[float, float, float] | None) -> Difference | None:
+    if mine is None:
+        return None
+    if rest is None or mine[2] < 2 or rest[2] < 2:
+        return Difference(mine[0], None, None, None)
+    gone = mine[0] - rest[0]
+    half = Z * (mine[1] ** 2 + rest[1] ** 2) ** 0.5
+    return Difference(mine[0], gone, gone - half, gone + half)
+
+
+def _odd(tally: Tally, column: str, least: int) -> tuple[Odd, ...]:
+    """Words whose mean push differs most, for sure, between a value of the column and its other values."""
+    known = {k[1:]: {w.label: w for w in words.words(2)} for k, words in tally.slice_words.items() if k[0] == column}
+    found = []
+    for (value, target), words in known.items():
+        others = [theirs for (v, t), theirs in known.items() if t == target and v != value]
+        for label, word in words.items():
+            rest = _pooled([theirs[label] for theirs in others if label in theirs])
+            if word.count < least or rest is None or rest[2] < least:
+                continue
+            gone = word.mean - rest[0]
+            half = Z * (word.spread**2 / word.count + rest[1] ** 2) ** 0.5
+            if abs(gone) > half:
+                found.append(Odd(value, target, word, rest[0], gone, gone - half, gone + half))
+    return tuple(sorted(found, key=lambda o: (-min(abs(o.low), abs(o.high)), o.word.label))[:20])
+
+
+def _pooled(words: Sequence[Word]) -> tuple[float, float, int] | None:
+    """(mean, standard error, count) over several groups."""
+    count = sum(w.count for w in words)
+    if count < 2:
+        return None
+    mean = sum(w.mean * w.count for w in words) / count
+    squares = sum((w.count - 1) * w.spread**2 + w.count * (w.mean - mean) ** 2 for w in words)
+    return mean, (squares / (count - 1) / count) ** 0.5, count
+
+
+def _texts(corpus: Corpus, rows: set[int]) -> dict[int, str]:
+    """The texts of these rows, from the shards that hold them."""
+    pa = arrow()
+    import pyarrow.compute as pc
+
+    wanted = pa.array(sorted(rows), pa.int64())
+    found: dict[int, str] = {}
+    for table in corpus.tables(["row", "text"]):
+        chosen = table.filter(pc.is_in(table["row"], wanted))
+        found.update(zip(chosen["row"].to_pylist(), chosen["text"].to_pylist(), strict=True))
+    return found
+
+
+def as_csv(r: Report) -> str:
+    """Every word of every class that stood often enough."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["class", "word", "count", "mean", "spread", "effect", "steadiness", "tips", "suspicion"])
+    for c in r.classes:
+        known = {s.word.label: s.suspicion for s in c.suspects}
+        for w in c.words:
+            numbers: list[Any] = [w.count, *(f"{x:.6g}" for x in (w.mean, w.spread, w.effect, w.steadiness)), w.tips]
+            table.writerow([c.label, w.label, *numbers, f"{known[w.label]:.4g}" if w.label in known else ""])
+    return out.getvalue()

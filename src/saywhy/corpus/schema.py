@@ -1,0 +1,118 @@
+"""What a shard holds: one row for each row of the input, as Parquet. docs/corpus.md describes every column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FileError, missing
+from ..explanation import Explanation
+from ..io import write
+
+if TYPE_CHECKING:
+    import pyarrow
+
+FORMAT = "saywhy.corpus"
+VERSION = 1
+DIGEST = b"saywhy.input"  # metadata of a shard: which rows of the input it was made from
+
+
+def arrow() -> Any:
+    """pyarrow, or MissingError with how to install it."""
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise missing("pyarrow", "A corpus", "corpus") from None
+    return pyarrow
+
+
+def schema(kept: Mapping[str, Any], about: Mapping[str, str]) -> pyarrow.Schema:
+    """The columns of a shard. `kept` are the columns of the input with their Arrow types, None for text."""
+    pa = arrow()
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    feature = pa.struct(
+        [
+            *(("label", text), ("start", pa.int32()), ("end", pa.int32())),
+            *(("score", pa.float32()), ("stderr", pa.float32()), ("without", text)),
+        ]
+    )
+    fields = [
+        *(("row", whole), ("text", text), ("prediction", text), ("probability", real)),
+        *(("target", text), ("unit", text), ("value", real), ("base", real), ("gap", real)),
+        ("features", pa.list_(feature)),
+        *(("trust", text), ("trust_said", text), ("notes", pa.list_(text)), ("error", text)),
+        *(("same_as", whole), ("rows", whole), ("backward_rows", whole)),
+    ]
+    if kept:
+        fields.append(("given", pa.struct([(name, kind or text) for name, kind in kept.items()])))
+    return pa.schema(fields, metadata={"saywhy.format": FORMAT, "saywhy.version": str(VERSION), **about})
+
+
+def record(e: Explanation) -> dict[str, Any]:
+    """An explanation as the columns of a shard. Spans index `text`, which joins several parts by a newline."""
+    offset, offsets = 0, {}
+    for part, text in e.texts.items():
+        offsets[part] = offset
+        offset += len(text) + 1
+    without = e.without or (None,) * len(e.features)
+    stderr = (None,) * len(e.features) if e.stderr is None else e.stderr.tolist()
+    return {
+        "text": e.text,
+        "prediction": e.prediction,
+        "probability": e.probability,
+        "target": e.target.label,
+        "unit": e.target.unit,
+        "value": e.value,
+        "base": e.base,
+        "gap": e.gap,
+        "features": [
+            {
+                "label": f.label,
+                "start": None if f.span is None else f.span[0] + offsets.get(f.part, 0),
+                "end": None if f.span is None else f.span[1] + offsets.get(f.part, 0),
+                "score": score,
+                "stderr": spread,
+                "without": label,
+            }
+            for f, score, spread, label in zip(e.features, e.scores.tolist(), stderr, without, strict=True)
+        ],
+        "trust": None if e.trust is None else e.trust.level,
+        "trust_said": None if e.trust is None else e.trust.said,
+        "notes": list(e.notes),
+        "error": None,
+        "rows": e.cost.rows,
+        "backward_rows": e.cost.backward_rows,
+    }
+
+
+def refused(given: Any, reason: str) -> dict[str, Any]:
+    """A row that could not be explained, with the reason."""
+    text = given if isinstance(given, str) else None
+    return {"text": text, "error": reason, "rows": 0, "backward_rows": 0}
+
+
+def path_of(folder: Path, shard: int) -> Path:
+    """The file of a shard."""
+    return folder / f"shard-{shard:06d}.parquet"
+
+
+def store(path: Path, records: Sequence[Mapping[str, Any]], columns: pyarrow.Schema, digest: str) -> None:
+    """Write a shard: it is there whole, or not at all."""
+    pa = arrow()
+    columns = columns.with_metadata({**(columns.metadata or {}), DIGEST: digest.encode()})
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(pa.Table.from_pylist(list(records), schema=columns), sink, compression="zstd")
+    write(path, sink.getvalue().to_pybytes())
+
+
+def digest_of(path: Path) -> str:
+    """Which rows of the input a finished shard was made from."""
+    pa = arrow()
+    try:
+        about = pa.parquet.read_schema(path).metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FileError(f"{path} is damaged: {error}. Remove it, and its rows are explained again.") from None
+    if DIGEST not in about:
+        raise FileError(f"{path} is not a shard of a corpus; give a folder of its own.")
+    return bytes(about[DIGEST]).decode()

@@ -1,0 +1,136 @@
+"""The work on one shard: identical texts once, texts of like length together, a row that cannot be explained recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, SaywhyError
+from .inputs import Row, given_by, refusal, written
+from .schema import record, refused
+
+if TYPE_CHECKING:
+    from ..explain import Explainer
+    from ..explanation import Explanation
+    from .known import Known
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is done to every row. Plain data and an explainer."""
+
+    explainer: Explainer
+    asked: Mapping[str, Any]  # the arguments of `Explainer.stream`, but trust
+    trust: str
+    trust_share: float
+    text: tuple[str, ...]
+    kept: tuple[str, ...]
+    typed: frozenset[str]  # the kept columns that have a type of their own; others are written as text
+    strict: bool = False
+
+    def key(self, row: Row) -> bytes:
+        """What two rows share when the explainer is given the same."""
+        given = given_by(row, self.text)
+        plain = given if isinstance(given, str) else json.dumps([type(given).__name__, given], default=repr)
+        return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()[:16]
+
+    def given(self, row: Row) -> dict[str, Any] | None:
+        """The columns kept."""
+        if not self.kept:
+            return None
+        return {n: row.get(n) if n in self.typed else written(row.get(n)) for n in self.kept}
+
+    def digest(self, rows: Sequence[Row], keys: Sequence[bytes]) -> str:
+        """What tells these rows from others."""
+        found = hashlib.sha256(b"".join(keys))
+        for row in rows:
+            found.update(repr(self.given(row)).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()[:32]
+
+
+def records(
+    work: Work,
+    rows: Sequence[Row],
+    keys: Sequence[bytes],
+    start: int,
+    known: Known | None = None,
+    tick: Callable[[int, int], None] = lambda texts, rows: None,
+) -> list[dict[str, Any]]:
+    """One record a row, in the order of the rows, which begin at row `start` of the input.
+
+    With `strict` a row that cannot be explained is an InputError with its number.
+    """
+    first: dict[bytes, int] = {}
+    found: dict[bytes, dict[str, Any]] = {} if known is None else known.recall(keys)
+    origin = {key: each["row"] for key, each in found.items()}
+    todo: dict[bytes, Any] = {}
+    for i, (row, key) in enumerate(zip(rows, keys, strict=True)):
+        if key in found or key in first:
+            continue
+        first[key] = origin[key] = start + i
+        reason = refusal(row, work.text)
+        if reason is None:
+            todo[key] = given_by(row, work.text)
+            continue
+        if work.strict:
+            raise InputError(f"Row {start + i}: {reason}. Without `strict` it would be recorded, and the run go on.")
+        found[key] = refused(given_by(row, work.text), reason)
+    tick(len(rows) - len(todo), 0)
+    for key, result in _explained(work, todo, tick):
+        if isinstance(result, str) and work.strict:
+            raise InputError(f"Row {first[key]}: {result} Without `strict` it would be recorded, and the run go on.")
+        found[key] = refused(todo[key], result) if isinstance(result, str) else record(result)
+    return [
+        _row(work, row, found[key], start + i, origin[key]) for i, (row, key) in enumerate(zip(rows, keys, strict=True))
+    ]
+
+
+def _row(work: Work, row: Row, result: Mapping[str, Any], number: int, origin: int) -> dict[str, Any]:
+    """A copy of an earlier row says of which, and has cost nothing."""
+    own = {"row": number, "same_as": None, "given": work.given(row)}
+    if origin != number:
+        own |= {"same_as": origin, "rows": 0, "backward_rows": 0}
+    return {**result, **own}
+
+
+def _explained(
+    work: Work, todo: Mapping[bytes, Any], tick: Callable[[int, int], None]
+) -> list[tuple[bytes, Explanation | str]]:
+    """Each text's explanation, or why there is none. A share of the texts, picked by their own digest, is checked as well."""
+    chosen: dict[str, list[bytes]] = {"none": [], work.trust: []}
+    for key in sorted(todo, key=lambda key: (-_length(todo[key]), key)):
+        sampled = int.from_bytes(key[:8], "big") < work.trust_share * 2**64
+        chosen[work.trust if sampled else "none"].append(key)
+    out: list[tuple[bytes, Explanation | str]] = []
+    for trust, keys in chosen.items():
+        results = _halved(work, [todo[key] for key in keys], trust, tick)
+        out += zip(keys, results, strict=True)
+    return out
+
+
+def _halved(work: Work, given: list[Any], trust: str, tick: Callable[[int, int], None]) -> list[Explanation | str]:
+    """Explanations; where a window of texts is refused, its halves, down to the text that is to blame."""
+    from ..explain import WINDOW
+
+    out: list[Explanation | str] = []
+    for start in range(0, len(given), WINDOW):
+        out += _window(work, given[start : start + WINDOW], trust)
+        tick(len(given[start : start + WINDOW]), sum(e.cost.rows for e in out[start:] if not isinstance(e, str)))
+    return out
+
+
+def _window(work: Work, given: list[Any], trust: str) -> list[Explanation | str]:
+    try:
+        return list(work.explainer.stream(given, **work.asked, trust=trust))
+    except SaywhyError as error:
+        if len(given) == 1:
+            return [str(error)]
+    half = len(given) // 2
+    return _window(work, given[:half], trust) + _window(work, given[half:], trust)
+
+
+def _length(given: Any) -> int:
+    return len(given) if isinstance(given, str) else sum(len(str(value)) for value in given.values())

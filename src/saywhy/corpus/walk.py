@@ -1,0 +1,128 @@
+"""The walk of a corpus on one machine: shard after shard, each written whole; what is there already is passed over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .inputs import Row
+from .known import Known
+from .plan import Plan, alone, manifest, noted
+from .schema import arrow, digest_of, path_of, store
+from .shard import records
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A folder of explanations: one row for each row of the input, in shards. Read a shard at a time."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Did the run come to its end?"""
+        return "done" in self.manifest
+
+    @property
+    def shards(self) -> list[Path]:
+        """The files that are there, in the order of the input."""
+        return sorted(self.folder.glob("shard-*.parquet"))
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+        """One Arrow table a shard, with these columns or all."""
+        for path in self.shards:
+            yield arrow().parquet.read_table(path, columns=None if columns is None else list(columns))
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Table:
+        """All of it, in memory."""
+        return arrow().concat_tables(self.tables(columns))
+
+    def __repr__(self) -> str:
+        done = self.manifest.get("done")
+        said = f"{done['rows']:,} rows, {done['errors']:,} errors" if done else "unfinished"
+        return f"<Corpus {self.folder}: {said}>"
+
+
+def load(folder: str | Path) -> Corpus:
+    """The corpus in a folder, also an unfinished one. Raises FileError where there is none."""
+    return Corpus(Path(folder), manifest(Path(folder)))
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """The rows of one shard."""
+
+    index: int
+    start: int
+    rows: Sequence[Row]
+    keys: Sequence[bytes]
+    digest: str
+    done: bool  # is its file there already?
+
+
+def pieces(plan: Plan) -> Iterator[Piece]:
+    """The input cut into shards. Refuses one whose file was made from other rows."""
+    start = index = 0
+    while rows := list(islice(plan.input.rows, plan.shard_rows)):
+        keys = [plan.work.key(row) for row in rows]
+        digest = plan.work.digest(rows, keys)
+        path = path_of(plan.folder, index)
+        done = path.exists()
+        if done and digest_of(path) != digest:
+            raise InputError(
+                f"Rows {start} to {start + len(rows) - 1} are not those that {path} was made from: the input has changed. "
+                "Give another folder, or the input as it was."
+            )
+        yield Piece(index, start, rows, keys, digest, done)
+        start, index = start + len(rows), index + 1
+
+
+def walk(plan: Plan, cache: int, tick: Tick) -> Corpus:
+    """All shards that are not there yet, one after the other. Memory: a shard, and the `cache` texts used last."""
+    began = time.monotonic()
+    known = Known(plan.folder, plan.shard_rows, cache)
+    with alone(plan.folder):
+        noted(plan.folder, plan.manifest)
+        for piece in pieces(plan):
+            found = None
+            if piece.done:
+                tick(len(piece.rows), 0)
+            else:
+                found = records(plan.work, piece.rows, piece.keys, piece.start, known, tick)
+                store(path_of(plan.folder, piece.index), found, plan.schema, piece.digest)
+            known.passed(piece.keys, piece.start, found)
+        return finished(plan, time.monotonic() - began)
+
+
+def finished(plan: Plan, seconds: float) -> Corpus:
+    """The corpus, with its sums in the manifest: rows, errors, copies of earlier texts, model inputs."""
+    rows = errors = copies = inputs = 0
+    pc = _compute()
+    found = Corpus(plan.folder, plan.manifest)
+    for table in found.tables(["error", "same_as", "rows"]):
+        rows += table.num_rows
+        errors += table.num_rows - table["error"].null_count
+        copies += table.num_rows - table["same_as"].null_count
+        inputs += pc.sum(table["rows"]).as_py() or 0
+    done = {"rows": rows, "errors": errors, "copies": copies, "model_inputs": inputs, "shards": len(found.shards)}
+    data = {**plan.manifest, "done": {**done, "seconds_of_the_last_run": round(seconds, 3)}}
+    noted(plan.folder, data)
+    return Corpus(plan.folder, data)
+
+
+def _compute() -> Any:
+    arrow()
+    import pyarrow.compute
+
+    return pyarrow.compute
