@@ -355,3 +355,13 @@ def test_integrated_gradients_stop_at_a_jump():
     assert game.bends < 60
     assert "jumps" in scores.notes[0]
     torch.testing.assert_close(scores.values, torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64), atol=1e-3, rtol=0)
+
+
+def test_kernel_shap_of_sixteen_features_needs_little_memory():
+    """Subsets of eight of sixteen are 12,870; a grid of 16^8 would not fit into any memory."""
+    from saywhy.methods.surrogates import _subsets
+
+    rows = _subsets(16, 8, math.comb(16, 8) // 2, 400, torch.Generator().manual_seed(0))
+    assert rows.shape == (400, 16)
+    assert (rows.sum(1) == 8).all()
+    assert len(torch.unique(torch.cat([rows, ~rows]), dim=0)) == 800

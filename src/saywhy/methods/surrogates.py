@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import combinations, islice
 
 import torch
 from torch import Tensor
@@ -161,7 +162,7 @@ def _candidates(n: int, most: int, draw: torch.Generator) -> Tensor:
 def _subsets(n: int, size: int, count: int, wanted: int, draw: torch.Generator) -> Tensor:
     """bool [wanted, n]: distinct random subsets of one size, of `count` in all; for size n / 2 no two are complements."""
     if count <= 20_000:
-        chosen = torch.combinations(torch.arange(n), size)[:count]
+        chosen = torch.tensor(list(islice(combinations(range(n), size), count)))  # torch's own needs n^size numbers
         chosen = chosen[torch.randperm(count, generator=draw)[:wanted]]
         return torch.zeros(wanted, n).scatter_(1, chosen, 1.0).bool()
     seen: dict[bytes, Tensor] = {}
