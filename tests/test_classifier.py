@@ -20,15 +20,6 @@ LEVEL, COUNTRY = Values("label", ("bad", "good", "so-so")), Values("country", ("
 SMALL = Architecture(width=16, label_heads=2, layers=1, heads=2)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def untrained(tokenizer=None, levels=(LEVEL,), variables=(), **more):
     made = TextClassifier.new(tokenizer or word_piece(TEXTS), levels, variables, architecture=SMALL, seed=3, **more)
     with torch.no_grad():

@@ -18,15 +18,6 @@ TEXTS, LABELS, COUNTRIES = opinions()
 TEXT = "The film is wonderful, and so is the poor story"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def fitted(tokenizer=None, countries=False, **choices):
     labels = [f"{a}-{c}" for a, c in zip(LABELS, COUNTRIES, strict=True)] if countries else LABELS
     return TextClassifier.fit(

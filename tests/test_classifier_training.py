@@ -23,15 +23,6 @@ SMALL = Architecture(width=16, label_heads=2)
 QUICK = Training(epochs=8, lr=2e-2, batch_size=32)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def fitted(texts=TEXTS, labels=LABELS, categories=None, training=QUICK, **more):
     settings = {"tokenizer": PIECES, "architecture": SMALL, **more}
     return TextClassifier.fit(texts, labels, categories, training=training, **settings)

@@ -19,14 +19,6 @@ from saywhy.compat.transformers_interpret.explainers.vision.attribution_types im
 QUICK = {"n_steps": 8, "n_steps_noise_tunnel": 2, "noise_tunnel_n_samples": 2}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def explainer(name="vit", *args, **settings):
     return ImageClassificationExplainer(*tiny(name), *args, **settings)
 

@@ -36,15 +36,6 @@ TEXTS, LABELS, COUNTRIES = opinions()
 CODES = np.array([int(label == "good") for label in LABELS])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def seeded():
     with torch.random.fork_rng():

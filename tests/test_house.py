@@ -57,6 +57,7 @@ ALLOWED = {
     "comparison": {
         *(
             "errors",
+            "io",
             "types",
             "engine",
             "line",
@@ -70,7 +71,7 @@ ALLOWED = {
         ),
     },
     "planted": {"errors"},
-    "corpus": {"errors", "explanation", "io", "models", "progress", "trust"},
+    "corpus": {"errors", "explanation", "io", "models", "progress", "render", "trust"},
     "classifier": {"errors", "types", "features", "packing", "models"},
     "llm": {
         "errors",
@@ -133,7 +134,7 @@ DEFERRED = {
     "cli_image": {"cli_io", "explain"},
     "cli_architectures": {"architectures", "errors"},
     "cli_train": {"classifier"},
-    "cli_benchmark": {"comparison", "planted"},
+    "cli_benchmark": {"comparison", "io", "planted"},
     "cli_compare": {"comparison", "corpus", "explain", "metrics"},
     "cli_corpus": {"corpus", "explain"},
     "corpus": {"explain"},

@@ -46,9 +46,10 @@ def benchmark(
         import json
 
         from .comparison.files import to_dict
+        from .io import write
 
         told = {rule: to_dict(c) for rule, c in found.items()}
-        output.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write(output, (json.dumps(told, indent=1) + "\n").encode("utf-8"))
         typer.echo(f"wrote {output}", err=True)
 
 

@@ -71,6 +71,7 @@ class Engine:
         finally:
             for _, asking in jobs:
                 asking.close()
+            self.kept = Kept()  # what nobody asked about holds memory
         return found
 
     def _answers(self, asked: Mapping[int, tuple[Posed, Question]]) -> Iterator[tuple[int, Any]]:

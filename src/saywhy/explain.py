@@ -96,7 +96,7 @@ class Explainer:
         `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or "drop"; in an
         image "mean", "black", "white" or "blur".
         `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
-        "token_type" where the model has them. `trust`: "quick" (8 evaluations more), "full" (some 150) or "none", how each
+        "token_type" where the model has them. `trust`: "quick" (8 evaluations more), "full" (some 300) or "none", how each
         explanation is checked against removal. `options` go to the method. All inputs are checked before the first model
         call. Raises InputError, OptionError, MethodError, ModelError.
         """

@@ -224,11 +224,16 @@ def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:
 
 def to_pandas(explanations: Sequence[Explanation]) -> pandas.DataFrame:
     """The columns of `to_arrow`, as a pandas frame."""
+    return frame([row for i, e in enumerate(explanations) for row in _rows(i, e)])
+
+
+def frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
+    """A pandas frame of these rows. Raises MissingError without pandas."""
     try:
         import pandas as pd
     except ImportError:
         raise missing("pandas", "A data frame", "table") from None
-    return pd.DataFrame([row for i, e in enumerate(explanations) for row in _rows(i, e)])
+    return pd.DataFrame(rows)
 
 
 def _rows(i: int, e: Explanation) -> list[dict[str, Any]]:

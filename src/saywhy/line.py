@@ -102,14 +102,7 @@ class Line:
         ask = self.ask
         if ask.trust == "none":
             return [[None] * k for _, k in wanted]
-        by = ask.look.by
-        noun = (
-            f"{by}s"
-            if isinstance(by, str) and by not in ("focus", "patch")
-            else "patches"
-            if by == "patch"
-            else "features"
-        )
+        noun = ask.look.by if isinstance(ask.look.by, str) and ask.look.by != "focus" else "feature"
         checks = [
             (p, trust(p.problem, s, ask.trust, ask.method.complete, k, noun, self._sure(case)))
             for p, s, (case, k) in zip(posed, scores, wanted, strict=True)

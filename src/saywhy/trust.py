@@ -38,7 +38,7 @@ def trust(
     how: str,
     complete: bool,
     wanted: int,
-    noun: str = "features",
+    noun: str = "feature",
     sure: tuple[float, int] | None = None,
 ) -> Checking:
     """How far to believe each of the first `wanted` targets' scores.
@@ -63,7 +63,8 @@ def trust(
         if sure is not None:
             figures |= {"probability": sure[0], "labels": float(sure[1])}
         if how == "full":
-            figures |= yield from _more(problem, scores.values[k], k)
+            more = yield from _more(problem, scores.values[k], k)
+            figures |= {**more, "rows": figures["rows"] + more["rows"]}
         found.append(_said(figures, problem.targets[k].unit, size, n, noun))
     return found
 
@@ -144,8 +145,8 @@ def _correlation(a: Tensor, b: Tensor) -> float:
 def _said(f: dict[str, float], unit: str, size: int, n: int, noun: str) -> Trust:
     """The level and a sentence of plain words."""
     if n < 2:
-        return Trust("unknown", f"there is one of the {noun} only, so there is no order to check", f)
-    one = {"patches": "patch"}.get(noun, noun.removesuffix("s")) if size == 1 else f"{size} {noun}"
+        return Trust("unknown", f"there is one {noun} only, so there is no order to check", f)
+    one = noun if size == 1 else f"{size} {noun}{'es' if noun.endswith('ch') else 's'}"
     end = f"{'highest' if f['end'] > 0 else 'lowest'} {'score' if size == 1 else 'scores'}"
     measured = (
         f"taking away the {one} with the {end} moves the {unit} by {-f['fall']:+.3g}, "

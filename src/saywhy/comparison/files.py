@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import FileError, OptionError
+from ..io import write
 from .result import Comparison
 from .run import Found
 
@@ -32,7 +33,7 @@ def save(comparison: Comparison, path: Path) -> Path:
     if not path.parent.is_dir():
         raise FileError(f"{path}: the folder {path.parent} does not exist.")
     drawn = {".html": page.page, ".csv": as_csv, ".json": as_json, ".txt": terminal.plain}[ending](comparison)
-    path.write_text(drawn, encoding="utf-8", newline="")
+    write(path, drawn.encode("utf-8"))
     return path
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 
 from ..metrics import METRICS
 from ..render import colors
+from ..render.document import document, safe
 from . import words
 from .result import SHARES, Comparison, mean_curve
 
 _STYLE = """
-.sw-c{font:15px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:74rem;padding:1rem 1.2rem}
-.sw-c h1{font-size:1.35em;margin:0}.sw-c h2{font-size:1.1em;margin:1.6em 0 .3em}.sw-c p{margin:.3em 0;max-width:52rem}
-.sw-c .q{color:#5b636d}.sw-c .t{overflow-x:auto}
-.sw-c table{border-collapse:collapse;margin:.5em 0;font-variant-numeric:tabular-nums}
-.sw-c th,.sw-c td{border-bottom:1px solid #e1e4e8;padding:.2em .7em;text-align:right;vertical-align:bottom}
-.sw-c td{white-space:nowrap}
-.sw-c th:first-child,.sw-c td:first-child,.sw-c th.l,.sw-c td.l{text-align:left}.sw-c tr.x td{color:#5b636d;font-style:italic}
-.sw-c svg{max-width:100%;height:auto;color:inherit}.sw-c .g{display:flex;flex-wrap:wrap;gap:1.5em}
-.sw-c text{fill:currentColor;font:12px system-ui,sans-serif}.sw-c dt{font-weight:600;margin-top:.5em}.sw-c dd{margin:0}
-@media (prefers-color-scheme:dark){.sw-c{color:#eceff2;background:#16191d}.sw-c .q,.sw-c tr.x td{color:#9aa4af}
-.sw-c th,.sw-c td{border-color:#31373e}}
+.sw-m{font:15px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:74rem;padding:1rem 1.2rem}
+.sw-m h1{font-size:1.35em;margin:0}.sw-m h2{font-size:1.1em;margin:1.6em 0 .3em}.sw-m p{margin:.3em 0;max-width:52rem}
+.sw-m .q{color:#5b636d}.sw-m .t{overflow-x:auto}
+.sw-m table{border-collapse:collapse;margin:.5em 0;font-variant-numeric:tabular-nums}
+.sw-m th,.sw-m td{border-bottom:1px solid #e1e4e8;padding:.2em .7em;text-align:right;vertical-align:bottom}
+.sw-m td{white-space:nowrap}
+.sw-m th:first-child,.sw-m td:first-child,.sw-m th.l,.sw-m td.l{text-align:left}.sw-m tr.x td{color:#5b636d;font-style:italic}
+.sw-m svg{max-width:100%;height:auto;color:inherit}.sw-m .g{display:flex;flex-wrap:wrap;gap:1.5em}
+.sw-m text{fill:currentColor;font:12px system-ui,sans-serif}.sw-m dt{font-weight:600;margin-top:.5em}.sw-m dd{margin:0}
+@media (prefers-color-scheme:dark){.sw-m{color:#eceff2;background:#16191d}.sw-m .q,.sw-m tr.x td{color:#9aa4af}
+.sw-m th,.sw-m td{border-color:#31373e}}
 """
 # Okabe & Ito's colours, told apart by colour-blind readers on both grounds; the dashes tell a second round apart.
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98")
@@ -31,27 +30,21 @@ _DASHES = ("", "6 3", "2 3")
 
 def page(c: Comparison) -> str:
     """A complete HTML document that needs nothing else and may load nothing else."""
-    allowed = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>{_safe(words.title(c))}</title>\n</head>\n<body>\n{fragment(c)}\n</body>\n</html>\n"
-    )
+    return document(words.title(c), fragment(c), ":root{color-scheme:light dark}")
 
 
 def fragment(c: Comparison) -> str:
     """HTML to put into any page. Every string is escaped."""
     blocks = [
-        f"<h1>{_safe(words.title(c))}</h1><p class=q>{_safe(words.about(c))}</p><p>{_safe(words.verdict(c))}</p>",
+        f"<h1>{safe(words.title(c))}</h1><p class=q>{safe(words.about(c))}</p><p>{safe(words.verdict(c))}</p>",
         _ranking(c),
         _curves(c),
         _every(c),
         _likeness(c),
         _blind(c),
-        f"<p class=q>{_safe(words.saved(c))}</p>",
+        f"<p class=q>{safe(words.saved(c))}</p>",
     ]
-    return f'<div class="sw-c" lang="en"><style>{_STYLE}</style>\n{chr(10).join(blocks)}\n</div>'
+    return f'<div class="sw-m" lang="en"><style>{_STYLE}</style>\n{chr(10).join(blocks)}\n</div>'
 
 
 def _ranking(c: Comparison) -> str:
@@ -83,9 +76,9 @@ def _every(c: Comparison) -> str:
 
 
 def _table(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    top = "".join(f"<th scope=col>{_safe(h)}</th>" for h in heads)
+    top = "".join(f"<th scope=col>{safe(h)}</th>" for h in heads)
     body = "".join(
-        f"<tr{' class=x' if m in words.CONTROLS else ''}>{''.join(f'<td>{_safe(cell)}</td>' for cell in cells)}</tr>"
+        f"<tr{' class=x' if m in words.CONTROLS else ''}>{''.join(f'<td>{safe(cell)}</td>' for cell in cells)}</tr>"
         for m, cells in rows
     )
     return f"<div class=t tabindex=0><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -96,7 +89,7 @@ def _curves(c: Comparison) -> str:
     if not drawn:
         return ""
     legend = "".join(
-        f'<span><svg width="34" height="10" aria-hidden="true"><path d="M1 5H33" {_stroke(i)}/></svg> {_safe(m)}&ensp;</span>'
+        f'<span><svg width="34" height="10" aria-hidden="true"><path d="M1 5H33" {_stroke(i)}/></svg> {safe(m)}&ensp;</span>'
         for i, m in enumerate(c.methods)
     )
     about = (
@@ -128,13 +121,13 @@ def _curve(c: Comparison, removal: str) -> str:
     )
     paths = "".join(
         f'<path d="M{"L".join(at(x, y) for x, y in zip(SHARES, curve, strict=True))}" {_stroke(i)}>'
-        f"<title>{_safe(c.methods[i])}</title></path>"
+        f"<title>{safe(c.methods[i])}</title></path>"
         for i, curve in lines
     )
-    name = _safe(f"Change of the target as features are taken away by {removal}")
+    name = safe(f"Change of the target as features are taken away by {removal}")
     return (
         f'<figure style="margin:0"><svg viewBox="0 0 {wide} {tall}" width="{wide}" role="img" aria-label="{name}">'
-        f"{grid}{ticks}{paths}</svg><figcaption class=q>taken away by {_safe(removal)}</figcaption></figure>"
+        f"{grid}{ticks}{paths}</svg><figcaption class=q>taken away by {safe(removal)}</figcaption></figure>"
     )
 
 
@@ -147,9 +140,9 @@ def _stroke(i: int) -> str:
 
 def _likeness(c: Comparison) -> str:
     names = c.methods[: len(c.likeness)]
-    top = "".join(f"<th scope=col>{_safe(name)}</th>" for name in names)
+    top = "".join(f"<th scope=col>{safe(name)}</th>" for name in names)
     rows = "".join(
-        f"<tr><td>{_safe(name)}</td>{''.join(_cell(float(x)) for x in row)}</tr>"
+        f"<tr><td>{safe(name)}</td>{''.join(_cell(float(x)) for x in row)}</tr>"
         for name, row in zip(names, c.likeness, strict=True)
     )
     about = "The mean Spearman correlation of two methods' scores. To agree is not to be right."
@@ -169,9 +162,5 @@ def _blind(c: Comparison) -> str:
 
 def _told(name: str) -> str:
     metric = METRICS[name]
-    cannot = f"<span class=q>Cannot show: {_safe(metric.blind)}.</span>"
-    return f"<dt>{_safe(words.heading(name))}</dt><dd>{_safe(metric.summary)} {cannot}</dd>"
-
-
-def _safe(text: object) -> str:
-    return html.escape(str(text))
+    cannot = f"<span class=q>Cannot show: {safe(metric.blind)}.</span>"
+    return f"<dt>{safe(words.heading(name))}</dt><dd>{safe(metric.summary)} {cannot}</dd>"

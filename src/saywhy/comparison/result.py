@@ -141,13 +141,9 @@ class Comparison:
 
     def to_pandas(self) -> pandas.DataFrame:
         """The summary as a pandas frame, one row a method and column."""
-        from ..errors import missing
+        from ..io import frame
 
-        try:
-            import pandas
-        except ImportError as error:
-            raise missing("pandas", "A table", "table") from error
-        return pandas.DataFrame(self.records())
+        return frame(self.records())
 
     def save(self, path: str | Path) -> Path:
         """Write .html, .csv, .json or .txt, by the ending of `path`; returns the path."""

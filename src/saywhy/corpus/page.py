@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..render.document import document, safe
 from .sheet import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ _AROUND = 160  # characters of a text on each side of a word
 
 def page(r: Report) -> str:
     """A complete HTML document: sorts and filters with its one script, reads well without."""
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    allowed = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     parts = {
         "Suspects": _suspects(r),
         "Words by class": "".join(_class(r, c) for c in r.classes),
@@ -41,14 +37,9 @@ def page(r: Report) -> str:
     blocks = "".join(
         f'<section id="s{i}"><h2>{name}</h2>{body}</section>\n' for i, (name, body) in enumerate(parts.items()) if body
     )
-    title = f"What the model looks at: {_safe(r.corpus.folder.resolve().name)}"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>{_about(r)}"
-        f"<nav>{links}</nav>\n{blocks}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    title = f"What the model looks at: {r.corpus.folder.resolve().name}"
+    body = f"<main>\n<h1>{safe(title)}</h1>{_about(r)}<nav>{links}</nav>\n{blocks}</main>"
+    return document(title, body, STYLE, SCRIPT)
 
 
 def _about(r: Report) -> str:
@@ -59,7 +50,7 @@ def _about(r: Report) -> str:
         f"{r.copies:,} are copies of other texts; {sum(r.refusals.values()):,} rows could not be explained."
     )
     unfinished = "" if r.corpus.complete else " The run is unfinished: this is what is there so far."
-    return f"<p class=q>{_safe(told + unfinished)}</p>{_first(r)}"
+    return f"<p class=q>{safe(told + unfinished)}</p>{_first(r)}"
 
 
 def _first(r: Report) -> str:
@@ -68,7 +59,7 @@ def _first(r: Report) -> str:
     label, (word, suspicion) = r.suspects[0]
     way = "towards" if word.mean > 0 else "away from"
     return (
-        f"<p class=n>First suspect: <b>{_safe(word.label)}</b> pushes {way} <b>{_safe(label)}</b> by {abs(word.mean):.3g} on "
+        f"<p class=n>First suspect: <b>{safe(word.label)}</b> pushes {way} <b>{safe(label)}</b> by {abs(word.mean):.3g} on "
         f"average, {word.count:,} times, far more than words about as frequent (suspicion {suspicion:.0f}). Look at its texts: "
         "does it belong to the class, or only stand in its texts?</p>"
     )
@@ -117,7 +108,7 @@ def _word_cells(r: Report, w: Word) -> list[str]:
 def _class(r: Report, c: ClassWords) -> str:
     rows = [[*_word_cells(r, w), _examples(r, w)] for w in (*c.towards, *reversed(c.away))]
     about = f"{c.texts:,} texts, {len(c.words):,} words that stand {r.least} times or more; those with the largest sure push."
-    return f"<h3>{_safe(c.label)}</h3><p class=q>{about}</p>" + _table([*_WORD_HEADS, "examples"], rows)
+    return f"<h3>{safe(c.label)}</h3><p class=q>{about}</p>" + _table([*_WORD_HEADS, "examples"], rows)
 
 
 def _tips(r: Report) -> str:
@@ -146,7 +137,7 @@ def _errors(r: Report) -> str:
     out = f"<p>{wrong:,} of {whole:,} texts ({wrong / whole:.1%}) are labelled otherwise than the model says.</p>"
     out += _table(["label", "prediction", "texts", "share"], rows)
     for (truth, predicted), (n, words) in r.errors.items():
-        title = f"<h3>{_safe(truth)} taken for {_safe(predicted)}: {n:,} texts</h3>"
+        title = f"<h3>{safe(truth)} taken for {safe(predicted)}: {n:,} texts</h3>"
         rows = [[*_word_cells(r, w), _examples(r, w)] for w in words]
         out += title + "<p class=q>What pushed most, over all of them.</p>" + _table([*_WORD_HEADS, "examples"], rows)
     return out
@@ -164,7 +155,7 @@ def _slice(r: Report, column: str) -> str:
         [_cell(value), _cell(f"{n:,}", n), *(cell for m in names for cell in _difference(measures.get(m)))]
         for value, (n, measures) in values.items()
     ]
-    out = f"<h3>By {_safe(column)}</h3><p class=q>Differences from all other texts, with 95 % intervals.</p>" + _table(
+    out = f"<h3>By {safe(column)}</h3><p class=q>Differences from all other texts, with 95 % intervals.</p>" + _table(
         heads, rows
     )
     odd = [[*_odd_cells(o), _examples(r, o.word)] for o in r.odd.get(column, ())]
@@ -194,7 +185,7 @@ def _difference(d: Difference | None) -> list[str]:
 def _belief(r: Report) -> str:
     gap = r.whole.mean("gap")
     promised = "should add up" if r.corpus.manifest["settings"]["adds_up"] else "does not promise scores that add up"
-    out = f"<p>{_safe(r.corpus.manifest['settings']['method'])} {promised}."
+    out = f"<p>{safe(r.corpus.manifest['settings']['method'])} {promised}."
     if gap:
         out += f" On average the scores leave {gap[0]:.1%} of their own size unexplained (the gap)."
     checked = sum(r.trust.values())
@@ -209,7 +200,7 @@ def _refused(r: Report) -> str:
     if not r.refusals:
         return ""
     rows = [[_cell(reason), _cell(f"{n:,}", n)] for reason, n in r.refusals.items()]
-    first = "".join(f"<p>row {row}: {_safe(reason)}</p>" for row, reason in r.refused)
+    first = "".join(f"<p>row {row}: {safe(reason)}</p>" for row, reason in r.refused)
     return _table(["reason", "rows"], rows) + f"<details><summary>The first {len(r.refused)}</summary>{first}</details>"
 
 
@@ -217,7 +208,7 @@ def _reading(r: Report) -> str:
     unit = r.corpus.manifest["settings"]["unit"] or "logit"
     gone = f" Of rare words {r.forgotten:,} were forgotten to bound memory." if r.forgotten else ""
     return (
-        f"<p>A push is a word's score: how far it moves the explained number, in {_safe(unit)}, towards the class (+) or from "
+        f"<p>A push is a word's score: how far it moves the explained number, in {safe(unit)}, towards the class (+) or from "
         "it (-). Words are counted without regard to case. <b>Spread</b> is the standard deviation of a word's pushes. "
         "<b>Effect</b> is the size of the mean less 1.96 standard errors. <b>Steadiness</b> is |mean| / √(mean² + spread²): 1 "
         "where a word does the same in every text. <b>Suspicion</b> is steadiness × √times × (effect - typical) / spread, with "
@@ -237,18 +228,18 @@ def _examples(r: Report, w: Word) -> str:
 
 def _marked(text: str | None, start: int, end: int, score: float) -> str:
     if text is None or start < 0:
-        return _safe((text or "")[: 2 * _AROUND])
+        return safe((text or "")[: 2 * _AROUND])
     before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
     cut = "…" * (start > _AROUND), "…" * (len(text) > end + _AROUND)
     kind = "" if score >= 0 else " class=d"
-    return f"{cut[0]}{_safe(before)}<mark{kind}>{_safe(text[start:end])}</mark> ({score:+.2g}){_safe(after)}{cut[1]}"
+    return f"{cut[0]}{safe(before)}<mark{kind}>{safe(text[start:end])}</mark> ({score:+.2g}){safe(after)}{cut[1]}"
 
 
 def _cell(text: object, value: float | None = None) -> str:
     plain = str(text)
     left = not plain[:1].isdigit() and not (plain[:1] in "+-–" and plain[1:2].isdigit())
     kept = "" if value is None else f' data-v="{value:.6g}"'
-    return f"<td{kept}{' class=l' if left else ''}>{_safe(plain)}</td>"
+    return f"<td{kept}{' class=l' if left else ''}>{safe(plain)}</td>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -257,10 +248,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     kinds = [
         "x l" if head == "examples" else "l" * (" class=l>" in cell) for head, cell in zip(heads, first, strict=True)
     ]
-    top = "".join(f'<th scope=col class="{k}">{_safe(head)}</th>' for head, k in zip(heads, kinds, strict=True))
+    top = "".join(f'<th scope=col class="{k}">{safe(head)}</th>' for head, k in zip(heads, kinds, strict=True))
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
     return f"<div class=t tabindex=0><table class=s><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _safe(text: object) -> str:
-    return html.escape(str(text))

@@ -5,13 +5,13 @@ No script: every token is a radio button, so the arrow keys go from one to the n
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from hashlib import sha256
 
 from ..errors import InputError
 from ..explanation import Explanation, Explanations
 from ..render import colors, pieces
+from ..render.document import safe
 
 
 def _scheme(palette: colors.Palette, name: str) -> str:
@@ -60,16 +60,16 @@ def in_context(explanations: Sequence[Explanation]) -> str:
         for k in range(len(items))
     )
     radios = "".join(
-        f'<input type="radio" name="{page}" id="{page}-{k}" aria-label="{_safe(pieces.label(e.target.label))}"'
+        f'<input type="radio" name="{page}" id="{page}-{k}" aria-label="{safe(pieces.label(e.target.label))}"'
         f"{' checked' if k == 0 else ''}>"
         for k, e in enumerate(items)
     )
     labels = "".join(
-        f'<label for="{page}-{k}"{_strong(e, limit)}>{_safe(pieces.visible(e.target.label))}</label>'
+        f'<label for="{page}-{k}"{_strong(e, limit)}>{safe(pieces.visible(e.target.label))}</label>'
         for k, e in enumerate(items)
     )
     views = "".join(_view(e, f"{page}-v{k}", limit) for k, e in enumerate(items))
-    about = f"Choose a token (arrow keys too): blue raised its {_safe(items[0].target.unit)}, orange lowered it."
+    about = f"Choose a token (arrow keys too): blue raised its {safe(items[0].target.unit)}, orange lowered it."
     return (
         f'<div class="sw-c" lang="en"><style>{_STYLE}{chosen}</style>{radios}<small>{about}</small>'
         f'<div class="t">{labels}</div>{views}</div>'
@@ -84,16 +84,16 @@ def _view(e: Explanation, name: str, limit: float) -> str:
         if part.name == "continuation":
             continue
         loose += [_piece(e, i, f"{part.name}: {e.features[i].label}", limit) for i in part.loose]
-        body += [_safe(pieces.visible(text)) if i is None else _piece(e, i, text, limit) for text, i in part.pieces]
+        body += [safe(pieces.visible(text)) if i is None else _piece(e, i, text, limit) for text, i in part.pieces]
     value = pieces.minus(pieces.amount(e.value, form))
     base = pieces.minus(pieces.amount(e.base, form))
-    said = f"{_safe(pieces.label(e.target.label))}: {_safe(e.target.unit)} {value}, without all of these {base}"
+    said = f"{safe(pieces.label(e.target.label))}: {safe(e.target.unit)} {value}, without all of these {base}"
     return f'<div class="v" id="{name}"><small>{said}</small>{" · ".join(loose)}{"<br>" if loose else ""}{"".join(body)}</div>'
 
 
 def _piece(e: Explanation, i: int, text: str, limit: float) -> str:
-    told = _safe(pieces.exact(e, i))
-    return f'<span{_shade(float(e.scores[i]), limit)} title="{told}">{_safe(pieces.visible(text))}</span>'
+    told = safe(pieces.exact(e, i))
+    return f'<span{_shade(float(e.scores[i]), limit)} title="{told}">{safe(pieces.visible(text))}</span>'
 
 
 def _strong(e: Explanation, limit: float) -> str:
@@ -103,10 +103,6 @@ def _strong(e: Explanation, limit: float) -> str:
 def _shade(score: float, limit: float) -> str:
     t = colors.strength(score, limit)
     return f' class="{"up" if t >= 0 else "down"}" style="--a:{abs(t):.3f}"'
-
-
-def _safe(text: str) -> str:
-    return html.escape(text, quote=True)
 
 
 def context_of(result: Explanations) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from ..errors import OptionError, missing, unknown
 from ..io import write
 from ..render import colors
+from ..render.document import document, safe
 
 if TYPE_CHECKING:
     from .probe import Probe
@@ -58,16 +58,14 @@ def fragment(probe: Probe) -> str:
     limit = max(float(np.abs(list(probe.main(slot).values())).max()) for slot in probe.slots)
     for m in probe.ranking:
         rows = sorted(probe.main(m.slot).items(), key=lambda pair: -pair[1])
-        cells = "".join(f"<tr><th scope=row>{_safe(v)}</th>{_cell(e, limit)}</tr>" for v, e in rows)
+        cells = "".join(f"<tr><th scope=row>{safe(v)}</th>{_cell(e, limit)}</tr>" for v, e in rows)
         blocks.append(_framed(f"{m.slot}: main effects", ["value", probe.unit], cells))
     blocks += [_pair(probe, a, b) for a, b in combinations(probe.slots, 2)]
     every = probe.rows()
     shown = [[*(str(row[slot]) for slot in probe.slots), f"{row[probe.unit]:.4f}"] for row in every[:_MOST]]
     note = "" if len(every) <= _MOST else f" (the first {_MOST} of {len(every):,})"
     blocks.append(_table(f"Every combination{note}", [*probe.slots, probe.unit], shown))
-    about = (
-        f"{_safe(repr(probe.target))} after {_safe(repr(probe.template))}, {_safe(probe.model)}; mean {probe.mean:.4f}"
-    )
+    about = f"{safe(repr(probe.target))} after {safe(repr(probe.template))}, {safe(probe.model)}; mean {probe.mean:.4f}"
     return f'<div class="sw-p" lang="en"><style>{_STYLE}</style><p>{about}</p>{"".join(blocks)}</div>'
 
 
@@ -75,7 +73,7 @@ def _pair(probe: Probe, first: str, second: str) -> str:
     found = probe.interaction(first, second)
     limit = float(np.abs(found).max())
     rows = "".join(
-        f"<tr><th scope=row>{_safe(value)}</th>{''.join(_cell(float(x), limit) for x in row)}</tr>"
+        f"<tr><th scope=row>{safe(value)}</th>{''.join(_cell(float(x), limit) for x in row)}</tr>"
         for value, row in zip(probe.slots[first], found, strict=True)
     )
     return _framed(f"{first} with {second}: beyond both main effects", [first, *probe.slots[second]], rows)
@@ -87,21 +85,17 @@ def _cell(x: float, limit: float) -> str:
 
 
 def _table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{safe(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return _framed(caption, heads, body)
 
 
 def _framed(caption: str, heads: list[str], body: str) -> str:
-    head = "".join(f"<th scope=col>{_safe(name)}</th>" for name in heads)
-    name = _safe(caption)
+    head = "".join(f"<th scope=col>{safe(name)}</th>" for name in heads)
+    name = safe(caption)
     return (
         f'<div class="w" role="region" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _safe(text: str) -> str:
-    return html.escape(text, quote=True)
 
 
 def content(probe: Probe, path: Path) -> Path:
@@ -117,10 +111,7 @@ def content(probe: Probe, path: Path) -> Path:
 
 
 def _page(probe: Probe) -> bytes:
-    allowed = "default-src 'none'; style-src 'unsafe-inline'"
-    head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{allowed}">'
-    title = f"<title>{_safe(probe.target)}: a probe</title>"
-    return f'<!DOCTYPE html><html lang="en"><head>{head}{title}</head><body>{fragment(probe)}</body></html>\n'.encode()
+    return document(f"{probe.target}: a probe", fragment(probe)).encode()
 
 
 def _text(probe: Probe) -> bytes:

@@ -86,13 +86,9 @@ class Probe:
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table as a pandas frame, one row a combination."""
-        from ..errors import missing
+        from ..io import frame
 
-        try:
-            import pandas
-        except ImportError as error:
-            raise missing("pandas", "A table", "table") from error
-        return pandas.DataFrame(self.rows())
+        return frame(self.rows())
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .parquet, .html or .txt, by the ending of `path`; returns the path."""

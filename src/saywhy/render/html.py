@@ -6,13 +6,13 @@ No script, no font, no request. Every string is escaped. A score is told by colo
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..explanation import Explanation, Explanations
 from . import colors, pieces, style
+from .document import document, safe
 from .html_picture import pictures, several
 from .picture import ONE_SIDED
 
@@ -27,16 +27,7 @@ def page(what: Explanation | Explanations, title: str | None = None, view: str =
     items = pieces.listed(what)
     if title is None:
         title = f"Why {items[0].target.label}" if len(items) == 1 else f"{len(items)} explanations"
-    allowed = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    if any(e.image is not None for e in items):
-        allowed += "; img-src data:"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_safe(title)}</title>\n<style>{style.around()}</style>\n</head>\n<body>\n"
-        f"{fragment(what, view)}\n</body>\n</html>\n"
-    )
+    return document(title, fragment(what, view), style.around(), images=any(e.image is not None for e in items))
 
 
 def fragment(what: Explanation | Explanations, view: str = "overlay") -> str:
@@ -73,8 +64,8 @@ def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fo
 
 
 def _head(title: str, about: Sequence[str], level: int = 3) -> str:
-    said = f'<p class="saywhy-about" dir="auto">{_safe(" · ".join(about))}</p>' if about else ""
-    return f'<div class="saywhy-title" role="heading" aria-level="{level}" dir="auto">{_safe(title)}</div>{said}\n'
+    said = f'<p class="saywhy-about" dir="auto">{safe(" · ".join(about))}</p>' if about else ""
+    return f'<div class="saywhy-title" role="heading" aria-level="{level}" dir="auto">{safe(title)}</div>{said}\n'
 
 
 def _block(e: Explanation, limit: float, fold: bool, view: str) -> str:
@@ -96,7 +87,7 @@ def _input(e: Explanation, limit: float, view: str = "overlay") -> str:
     out = []
     for part in parts:
         if len(parts) > 1 or part.name != "text":
-            out.append(f'<p class="saywhy-name" dir="auto">{_safe(part.name)}</p>')
+            out.append(f'<p class="saywhy-name" dir="auto">{safe(part.name)}</p>')
         if part.pieces:
             text = "".join(_word(e, i, piece, limit, stops) for piece, i in part.pieces)
             shown = f'<p class="saywhy-text" dir="auto" lang="">{text}</p>'
@@ -112,11 +103,11 @@ def _input(e: Explanation, limit: float, view: str = "overlay") -> str:
 def _word(e: Explanation, i: int | None, text: str, limit: float, stops: set[int]) -> str:
     """A stretch of text on its colour, with its exact score for those who point at it, tab to it or hear it."""
     if i is None:
-        return _safe(text)
-    exact = _safe(pieces.exact(e, i))
+        return safe(text)
+    exact = safe(pieces.exact(e, i))
     focus = ' tabindex="0"' if i in stops else ""
     return (
-        f'<span class="saywhy-word{_paint(float(e.scores[i]), limit)} data-saywhy="{exact}"{focus}>{_safe(text)}'
+        f'<span class="saywhy-word{_paint(float(e.scores[i]), limit)} data-saywhy="{exact}"{focus}>{safe(text)}'
         f'<span class="saywhy-hidden" dir="ltr" lang="en"> ({exact}) </span></span>'
     )
 
@@ -144,7 +135,7 @@ def _key(limit: float, form: str, strong: bool = False) -> str:
 def _sums(e: Explanation, form: str) -> str:
     """Value, base, sum and gap; then what there is to say about them, the notes and the cost."""
     rows = [("value", e.value, ""), ("base", e.base, "="), ("scores", float(e.scores.sum()), "+"), ("gap", e.gap, "+")]
-    unit = f" <span>{_safe(e.target.unit)}</span>"
+    unit = f" <span>{safe(e.target.unit)}</span>"
     sums = "".join(
         f'<div class="saywhy-sum"{f" data-saywhy={sign!r}" if sign and e.complete else ""}><dt>{name}</dt>'
         f"<dd>{pieces.minus(pieces.amount(x, form))}{'' if sign else unit}</dd></div>"
@@ -153,11 +144,10 @@ def _sums(e: Explanation, form: str) -> str:
     said = [f"The gap is {pieces.off(e)}."] if pieces.off(e) else []
     said += [] if e.complete else [f"{pieces.LOOSE[0].upper()}{pieces.LOOSE[1:]}."]
     notes = "".join(
-        f'\n<p class="saywhy-note" dir="auto">{_safe(note)}</p>'
-        for note in filter(None, [pieces.believed(e), *e.notes])
+        f'\n<p class="saywhy-note" dir="auto">{safe(note)}</p>' for note in filter(None, [pieces.believed(e), *e.notes])
     )
-    cost = f'\n<p class="saywhy-small">{_safe(pieces.spent(e.cost))}</p>' if pieces.spent(e.cost) else ""
-    small = f'\n<p class="saywhy-small">{_safe(" ".join(said))}</p>' if said else ""
+    cost = f'\n<p class="saywhy-small">{safe(pieces.spent(e.cost))}</p>' if pieces.spent(e.cost) else ""
+    small = f'\n<p class="saywhy-small">{safe(" ".join(said))}</p>' if said else ""
     return f'<dl class="saywhy-sums">{sums}</dl>{small}{notes}{cost}'
 
 
@@ -188,14 +178,14 @@ def _rows(e: Explanation, limit: float, order: Sequence[int]) -> str:
 def _row(e: Explanation, i: int, limit: float, several: bool, falls: bool) -> str:
     score, form = float(e.scores[i]), pieces.spec(limit)
     cells = [f'<td class="saywhy-right saywhy-quiet">{i}</td>']
-    cells += [f'<th scope="row"><bdi lang="">{_safe(pieces.label(e.features[i].label))}</bdi></th>']
-    cells += [f'<td class="saywhy-quiet"><bdi>{_safe(e.features[i].part)}</bdi></td>'] if several else []
+    cells += [f'<th scope="row"><bdi lang="">{safe(pieces.label(e.features[i].label))}</bdi></th>']
+    cells += [f'<td class="saywhy-quiet"><bdi>{safe(e.features[i].part)}</bdi></td>'] if several else []
     cells += [f'<td class="saywhy-right">{_number(score, form)}</td>']
     if e.stderr is not None:
         cells += [f'<td class="saywhy-right saywhy-quiet">± {pieces.minus(format(float(e.stderr[i]), form))}</td>']
     bar = f'<span class="saywhy-bar{_paint(score, limit)}></span>'
     cells += [f'<td class="saywhy-sides"><span class="saywhy-track">{bar}</span></td>']
-    cells += [f"<td><bdi>{_safe(pieces.flip(e, i) or '')}</bdi></td>"] if falls else []
+    cells += [f"<td><bdi>{safe(pieces.flip(e, i) or '')}</bdi></td>"] if falls else []
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -203,16 +193,16 @@ def _heat(group: Sequence[tuple[Explanation, float]], view: str) -> str:
     """Features in the order of the text by targets, and how each target adds up."""
     items = [e for e, _ in group]
     head = '<th scope="col">feature</th>' + "".join(
-        f'<th scope="col" class="saywhy-cell"><bdi>{_safe(name)}</bdi></th>' for name in pieces.names(items)
+        f'<th scope="col" class="saywhy-cell"><bdi>{safe(name)}</bdi></th>' for name in pieces.names(items)
     )
     rows = []
     for i, feature in enumerate(items[0].features[:_ROWS]):
         cells = "".join(
-            f'<td class="saywhy-cell{_paint(float(e.scores[i]), limit)} title="{_safe(pieces.exact(e, i))}">'
+            f'<td class="saywhy-cell{_paint(float(e.scores[i]), limit)} title="{safe(pieces.exact(e, i))}">'
             f"{_number(float(e.scores[i]), pieces.spec(limit))}</td>"
             for e, limit in group
         )
-        rows.append(f'<tr><th scope="row"><bdi lang="">{_safe(pieces.label(feature.label))}</bdi></th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row"><bdi lang="">{safe(pieces.label(feature.label))}</bdi></th>{cells}</tr>')
     foot = []
     for name in ("value", "base", "scores", "gap"):
         numbers = (float(e.scores.sum()) if name == "scores" else float(getattr(e, name)) for e in items)
@@ -249,7 +239,3 @@ def _region(name: str) -> str:
 
 def _number(x: float, form: str) -> str:
     return pieces.minus(pieces.signed(x, form))
-
-
-def _safe(text: str) -> str:
-    return html.escape(pieces.visible(text))
