@@ -220,6 +220,32 @@ def test_a_stream_stops_when_the_caller_does(bert):
     assert len(taken) == 64
 
 
+def test_a_one_pass_stream_takes_what_fills_batches_and_keeps_the_order(bert):
+    explainer = saywhy.Explainer(*bert, batch_tokens=64)
+    texts = [f"I {'really ' * (i * 7 % 5)}like it" for i in range(80)]
+    found = list(explainer.stream(texts, method="input_x_gradient"))
+    assert [e.text for e in found] == texts
+    alone = explainer(texts[3], method="input_x_gradient", trust="none")
+    np.testing.assert_allclose(found[3].scores, alone.scores, atol=1e-5)
+
+
+def test_where_a_way_back_does_not_fit_it_is_not_kept(bert, monkeypatch):
+    """Memory runs out on any batch of more than two rows with gradients: the explanations are the same."""
+    texts = ["I love you", "a dull movie, not good at all", "good", "I like you", "not good"]
+    whole = saywhy.Explainer(*bert)(texts, method="libra", trust="none")
+    explainer = saywhy.Explainer(*bert)
+    forward = explainer.model.forward
+
+    def small(rows, points=None):
+        if points is not None and len(rows) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(rows, points)
+
+    monkeypatch.setattr(explainer.model, "forward", small)
+    for a, b in zip(whole, explainer(texts, method="libra", trust="none"), strict=True):
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+
+
 @pytest.mark.parametrize("method", ["input_x_gradient", "saliency", "libra", "attn_lrp"])
 def test_a_method_of_one_pass_asks_for_one_forward(make, method, monkeypatch):
     """The forward that tells the prediction is the one whose way back is followed; room for it or not, numbers are the same."""
@@ -234,7 +260,7 @@ def test_a_method_of_one_pass_asks_for_one_forward(make, method, monkeypatch):
     kept = explainer(texts, method=method, trust="none", progress=False)
     assert len(sent) <= sum(e.cost.rows for e in kept) <= 2 * len(texts)  # inputs of one length share a row
     assert all(e.cost.backward_rows == 1 for e in kept)
-    monkeypatch.setattr("saywhy.ahead.ROOM", 0)
+    monkeypatch.setattr("saywhy.engine.Engine.ahead", lambda *given: None)
     asked = explainer(texts, method=method, trust="none", progress=False)
     for a, b in zip(kept, asked, strict=True):
         assert (a.target, a.prediction) == (b.target, b.prediction)

@@ -38,7 +38,11 @@ ALLOWED = {
     "batches": {"errors", "types", "packing"},
     "engine": {"errors", "types", "ahead", "backward", "batches", "looks", "packing", "slopes"},
     "trust": {"errors", "types", "explanation", "metrics"},
-    "line": {"types", "trust", "explanation", "features", "methods", "models", "packing", "tasks", "engine"},
+    "focus": {"explanation", "features"},
+    "line": {
+        *("errors", "types", "trust", "explanation", "features", "focus"),
+        *("methods", "models", "packing", "tasks", "engine"),
+    },
     "checks": {"errors", "types", "line", "methods", "models", "tasks"},
     "explain": {
         "errors",

@@ -14,8 +14,6 @@ from .types import Slopes
 if TYPE_CHECKING:
     from .engine import Posed, Seen
 
-ROOM = 2  # kept passes hold at most so many times the tokens of a batch
-
 
 @dataclass(eq=False)
 class Pass:
@@ -48,18 +46,6 @@ class Kept:
                 del self.passes[id(posed.seen)]
                 found.setdefault(id(done), (done, []))[1].append((j, place))
         return list(found.values())
-
-
-def fitting(batches: Sequence[Sequence[int]], sizes: Sequence[int], budget: int) -> list[Sequence[int]]:
-    """The first batches, as many as may be kept at once."""
-    chosen: list[Sequence[int]] = []
-    held = 0
-    for batch in batches:
-        held += len(batch) * max(sizes[i] for i in batch)
-        if held > ROOM * budget:
-            break
-        chosen.append(batch)
-    return chosen
 
 
 def started(points: Sequence[Any]) -> list[Tensor]:

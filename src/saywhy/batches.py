@@ -53,12 +53,17 @@ class Batches:
         with self.model.still():
             while queue:
                 batch = queue.popleft()
-                if self._fits(batch, sizes, call):
-                    self.tick(len(batch))
-                    continue
-                self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
-                half = len(batch) // 2
-                queue.extendleft([batch[half:], batch[:half]])
+                if not self.once(batch, sizes, call):
+                    half = len(batch) // 2
+                    queue.extendleft([batch[half:], batch[:half]])
+
+    def once(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
+        """Send one batch; False where memory runs out, and from then on batches are half as large."""
+        if self._fits(batch, sizes, call):
+            self.tick(len(batch))
+            return True
+        self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
+        return False
 
     def _fits(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
         try:

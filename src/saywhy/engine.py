@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .ahead import Kept, Pass, fitting, started
+from .ahead import Kept, Pass, started
 from .backward import under
 from .batches import Batches, charge, home
 from .batches import Seen as Seen
@@ -142,12 +142,12 @@ class Engine:
     # ---- slopes: how the targets change with the embeddings ----------------------------------------------------------
 
     def ahead(self, asked: Sequence[tuple[Encoding, Seen]], rules: str | None) -> None:
-        """Send each input with everything present, and keep the way back for a question about slopes there.
+        """Send inputs with everything present, and keep the way back for a question about slopes there.
 
-        As many as fit the room for that; inputs whose rows have parts are left out.
+        As many as make a batch, the longest first; none where even that is too much for the memory. Rows with parts are not sent.
         """
         self.kept = Kept()
-        rows = [e.at(np.ones((1, len(e.features)), dtype=bool))[0] for e, _ in asked]
+        rows = [_whole(e) for e, _ in asked]
         single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
         sizes = [self.model.size(rows[i]) for i in single]
 
@@ -164,14 +164,26 @@ class Engine:
             self.kept.add(Pass(rules, points, outputs), seen)
             charge([([saw], len(p)) for saw, p in zip(seen, points, strict=True)], time.perf_counter() - begun, 0)
 
-        packed = pack(sizes, self.batches.budget, self.model.most_rows, self.model.uniform)
-        self.batches.send(sizes, send, fitting(packed, sizes, self.batches.budget))
+        for batch in self._packed(sizes)[:1]:
+            with self.model.still():
+                self.batches.once(batch, sizes, send)
+
+    def _packed(self, sizes: Sequence[int]) -> list[list[int]]:
+        return pack(sizes, self.batches.budget, self.model.most_rows, self.model.uniform)
+
+    def portions(self, encodings: Sequence[Encoding]) -> list[list[int]]:
+        """The inputs in portions whose ways back can be kept at once: each is a batch. Last those whose rows have parts."""
+        rows = [_whole(e) for e in encodings]
+        single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
+        sizes = [self.model.size(rows[i]) for i in single]
+        rest = [i for i, row in enumerate(rows) if isinstance(row, tuple)]
+        return [[single[b] for b in batch] for batch in self._packed(sizes)] + ([rest] if rest else [])
 
     def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
         """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
         with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
             answers = [blank(q, len(posed.problem.targets)) for posed, q in asked]
-        bases = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
+        bases = [_whole(posed.encoding) for posed, _ in asked]
         for rules in dict.fromkeys(q.rules for _, q in asked):
             self._slopes_under(rules, asked, bases, answers)
         return answers
@@ -239,7 +251,7 @@ class Engine:
 
     def looks(self, kind: type, asked: Sequence[tuple[Posed, Question]]) -> list[Any]:
         """The answers to questions of one kind, Attentions or Heads, from one forward."""
-        rows = [posed.encoding.at(np.ones((1, posed.problem.n), dtype=bool))[0] for posed, _ in asked]
+        rows = [_whole(posed.encoding) for posed, _ in asked]
         answers: dict[int, Any] = {}
 
         def send(batch: Sequence[int]) -> None:
@@ -251,6 +263,11 @@ class Engine:
 
         self.batches.send([sum(self.model.size(part) for part in parts(row)) for row in rows], send)
         return [answers[i] for i in range(len(asked))]
+
+
+def _whole(encoding: Encoding) -> Any:
+    """The row with everything present."""
+    return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
 
 
 def _checked(scores: object, problem: Problem) -> Scores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, overload
@@ -13,15 +13,13 @@ from .engine import Engine, Seen
 from .errors import OptionError
 from .explanation import Explanation, Explanations
 from .features import Granularity
-from .line import Ask, Line, MethodLike, ends
+from .line import WINDOW, Ask, Line, MethodLike, ends
 from .models import Look, Model
 from .models.load import adapt, head_of, taken_apart
 from .progress import progress as shown_progress
 from .tasks import Case, Task, WantedTarget, task_for
 from .tasks.zero_shot import ZeroShotClassification
 from .trust import checked
-
-WINDOW = 64  # how many texts are in flight at once; memory is bounded by it
 
 
 class Explainer:
@@ -197,6 +195,10 @@ class Explainer:
         """
         return asked(self.model, self.task, method, look, (target, against, unit), options, slotted, smooth)
 
+    def line(self, ask: Ask, tick: Callable[[int], None] | None = None) -> Line:
+        """What inputs go down, window after window, to be asked this; `tick` hears how many rows are done."""
+        return Line(self.model, self.task, ask, Engine(self.model, self.batch_tokens, tick))
+
     def check(self, inputs: Sequence[Any], ask: Ask, many: bool) -> None:
         """Refuses what cannot be explained, before any model call."""
         check(self.model, self.task, inputs, ask, many)
@@ -211,8 +213,7 @@ class Explainer:
     ) -> Iterator[list[Explanation]]:
         source = iter(inputs)
         with shown_progress(total, shown) as tick:
-            engine = Engine(self.model, self.batch_tokens, lambda rows: tick(0, rows))
-            line = Line(self.model, self.task, ask, engine)
-            while window := list(islice(source, WINDOW)):
+            line = self.line(ask, lambda rows: tick(0, rows))
+            while window := list(islice(source, line.window)):
                 yield from line.explain(window, wanted)
                 tick(len(window), 0)

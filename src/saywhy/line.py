@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 
 from .engine import Engine, Posed, Seen
+from .errors import SaywhyError
 from .explanation import Explanation, Trust
-from .features import Granularity, Span, words
+from .focus import both, focused
 from .methods import Method
 from .models import NOT_FOLLOWED, Look, Model
 from .packing import CHUNK, parts
@@ -20,8 +20,8 @@ from .trust import trust
 from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target, Values
 
 MethodLike: TypeAlias = "str | Callable[..., Asking]"
+WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
 BARE = 1_000  # outputs with everything absent that are remembered
-FOCUS = 64  # with by="focus": how many words get a score of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,23 @@ class Line:
     ask: Ask
     engine: Engine
 
+    @property
+    def window(self) -> int:
+        """How many inputs to take at once: more where one pass is all, so that the batches of short texts are full."""
+        return max(WINDOW, self.engine.batches.budget // 8) if self.ask.method.opens else WINDOW
+
+    def attempt(self, window: Sequence[Any]) -> list[Explanation | SaywhyError]:
+        """For each input an explanation of the target, or why there is none. What is refused together is asked by halves."""
+        ask = self.ask
+        try:
+            inputs = [self.task.joined(given, [ask.target], ask.against) for given in window]
+            return [found for [found] in self.explain(inputs, [ask.target])]
+        except SaywhyError as error:
+            if len(window) == 1:
+                return [error]
+        half = len(window) // 2
+        return [*self.attempt(window[:half]), *self.attempt(window[half:])]
+
     def explain(self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         """For each input an explanation of each target wanted; None wants all that the task says of an input."""
         with self.model.still():  # once for all that follows, which then finds nothing to change
@@ -57,14 +74,22 @@ class Line:
             return self._explain(window, wanted, [self.ask.look] * len(window))
         first = replace(self, ask=replace(self.ask, trust="none"))
         coarse = first._explain(window, wanted, [replace(self.ask.look, by="sentence")] * len(window))
-        looks = [replace(self.ask.look, by=_focused(found)) for found in coarse]
+        looks = [replace(self.ask.look, by=focused(found)) for found in coarse]
         fine = self._explain(window, wanted, looks)
-        return [_both(before, after) for before, after in zip(coarse, fine, strict=True)]
+        return [both(before, after) for before, after in zip(coarse, fine, strict=True)]
 
     def _explain(
         self, window: Sequence[Any], wanted: Sequence[WantedTarget] | None, looks: Sequence[Look]
     ) -> list[list[Explanation]]:
         encodings = [self.task.encode(self.model, given, look) for given, look in zip(window, looks, strict=True)]
+        found: list[list[Explanation]] = [[] for _ in window]
+        opened = self.ask.method.opens and self._followed(encodings)
+        for portion in self.engine.portions(encodings) if opened else [range(len(window))]:
+            for i, each in zip(portion, self._portion([encodings[i] for i in portion], wanted), strict=True):
+                found[i] = each
+        return found
+
+    def _portion(self, encodings: Sequence[Encoding], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         cases, seen = self.cases(encodings)
         chosen = [self.task.every(case) if wanted is None else wanted for case in cases]
         posed = [self.posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
@@ -257,32 +282,3 @@ def _over_draws(scores: Scores, drawn: int) -> Scores:
 def ends(n: int) -> torch.Tensor:
     """bool [2, n]: everything present, everything absent."""
     return torch.tensor([[True] * n, [False] * n])
-
-
-def _focused(coarse: Sequence[Explanation]) -> Granularity:
-    """The words of the sentences that matter most, up to FOCUS of them, and the other sentences whole; for each part."""
-    if not coarse:
-        return "sentence"
-    weight = np.abs([e.scores for e in coarse]).max(0)
-    features, texts = coarse[0].features, coarse[0].texts
-    room = FOCUS
-    spans: dict[str, list[Span]] = {part: [] for part in texts}
-    for i in np.argsort(-weight, kind="stable"):
-        span = features[i].span
-        if span is None:
-            continue
-        inside = [(span[0] + a, span[0] + b) for a, b in words(texts[features[i].part][slice(*span)])]
-        spans[features[i].part] += inside if len(inside) <= room else [span]
-        room -= len(inside) if len(inside) <= room else 0
-    return {part: sorted(found) for part, found in spans.items()}
-
-
-def _both(coarse: Sequence[Explanation], fine: Sequence[Explanation]) -> list[Explanation]:
-    """The finer explanations, with the cost of both passes and a note on what was looked at by word."""
-    out = []
-    for before, after in zip(coarse, fine, strict=True):
-        alone = [f for f in after.features if f not in before.features]
-        note = f"focus: {len(alone)} words of the sentences that matter most by word, the other sentences whole"
-        cost = before.cost.plus(after.cost)
-        out.append(replace(after, options={**after.options, "by": "focus"}, notes=(*after.notes, note), cost=cost))
-    return out

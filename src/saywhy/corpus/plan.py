@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from ..explain import Explainer
+    from ..line import Ask
 
 MANIFEST = "manifest.json"
 
@@ -67,7 +68,8 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     for column in kept:
         if column not in found.columns:
             raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
-    settings = _settings(explainer, wanted, kept)
+    ask = _ask(explainer, wanted)
+    settings = _settings(explainer, wanted, ask, kept)
     about = {"identity": found.identity, "columns": list(found.columns), "total": found.total}
     mine = json.loads(
         json.dumps({"format": FORMAT, "version": VERSION, "settings": settings, "input": about}, default=str)
@@ -80,8 +82,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     folder.mkdir(parents=True, exist_ok=True)
     types = {name: found.types.get(name) for name in kept}
     typed = frozenset(name for name, kind in types.items() if kind is not None)
-    asked = {**wanted.asked, **wanted.options}
-    work = Work(explainer, asked, wanted.trust, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
+    work = Work(explainer, ask, wanted.trust, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
     columns = schema(types, {"saywhy.fingerprint": mine["fingerprint"]})
     return Plan(folder, found, work, columns, wanted.shard_rows, mine)
 
@@ -101,11 +102,16 @@ def _sound(wanted: Wanted) -> None:
         )
 
 
-def _settings(explainer: Explainer, wanted: Wanted, kept: Sequence[str]) -> dict[str, Any]:
-    """Everything that a result depends on, in words; what was left out is filled in. Refuses what `explain` refuses."""
+def _ask(explainer: Explainer, wanted: Wanted) -> Ask:
+    """What was asked; what was left out is filled in. Refuses what `explain` refuses."""
     asked = wanted.asked
     look = Look(asked["by"] or explainer.task.grain, asked["absent"] or "", asked["overlong"], asked["embedding"])
-    ask = explainer.ask(asked["method"], look, asked["target"], asked["against"], asked["unit"], wanted.options)
+    return explainer.ask(asked["method"], look, asked["target"], asked["against"], asked["unit"], wanted.options)
+
+
+def _settings(explainer: Explainer, wanted: Wanted, ask: Ask, kept: Sequence[str]) -> dict[str, Any]:
+    """Everything that a result depends on, in words."""
+    asked = wanted.asked
     return {
         "model": explainer.model.name,
         "weights": weights(explainer.model),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, SaywhyError
@@ -15,6 +15,7 @@ from .schema import record, refused
 if TYPE_CHECKING:
     from ..explain import Explainer
     from ..explanation import Explanation
+    from ..line import Ask
     from .known import Known
 
 
@@ -23,7 +24,7 @@ class Work:
     """What is done to every row. Plain data and an explainer."""
 
     explainer: Explainer
-    asked: Mapping[str, Any]  # the arguments of `Explainer.stream`, but trust
+    ask: Ask
     trust: str
     trust_share: float
     text: tuple[str, ...]
@@ -105,31 +106,15 @@ def _explained(
         sampled = int.from_bytes(key[:8], "big") < work.trust_share * 2**64
         chosen[work.trust if sampled else "none"].append(key)
     out: list[tuple[bytes, Explanation | str]] = []
+    line = work.explainer.line(work.ask)  # of this shard alone: the same shard is then made from the same batches
     for trust, keys in chosen.items():
-        results = _halved(work, [todo[key] for key in keys], trust, tick)
-        out += zip(keys, results, strict=True)
+        mine = replace(line, ask=replace(line.ask, trust=trust))
+        for start in range(0, len(keys), mine.window):
+            window = keys[start : start + mine.window]
+            found = mine.attempt([todo[key] for key in window])
+            out += [(key, str(e) if isinstance(e, SaywhyError) else e) for key, e in zip(window, found, strict=True)]
+            tick(len(window), sum(0 if isinstance(e, SaywhyError) else e.cost.rows for e in found))
     return out
-
-
-def _halved(work: Work, given: list[Any], trust: str, tick: Callable[[int, int], None]) -> list[Explanation | str]:
-    """Explanations; where a window of texts is refused, its halves, down to the text that is to blame."""
-    from ..explain import WINDOW
-
-    out: list[Explanation | str] = []
-    for start in range(0, len(given), WINDOW):
-        out += _window(work, given[start : start + WINDOW], trust)
-        tick(len(given[start : start + WINDOW]), sum(e.cost.rows for e in out[start:] if not isinstance(e, str)))
-    return out
-
-
-def _window(work: Work, given: list[Any], trust: str) -> list[Explanation | str]:
-    try:
-        return list(work.explainer.stream(given, **work.asked, trust=trust))
-    except SaywhyError as error:
-        if len(given) == 1:
-            return [str(error)]
-    half = len(given) // 2
-    return _window(work, given[:half], trust) + _window(work, given[half:], trust)
 
 
 def _length(given: Any) -> int:
