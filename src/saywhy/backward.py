@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .errors import unknown
-from .pathways import activation, answered, norm_path, scaled, shared
+from .pathways import activation, answered, norm, scaled, shared
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,7 @@ def _statistic(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _norm(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
-    with torch.no_grad():
-        value = func(*args, **kwargs)
-    return answered(norm_path(func, value, *args, **kwargs), value)
+    return norm(func, args, kwargs)
 
 
 def _softmax(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:

@@ -30,6 +30,35 @@ def answered(path: Tensor, value: Tensor) -> Tensor:
     return out
 
 
+class Factored(torch.autograd.Function):
+    """A value that is already there, [value], whose gradient goes to x times a factor held still."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor, value: list[Tensor]) -> Tensor:
+        ctx.save_for_backward(factor)
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0] * ctx.saved_tensors[0], None, None
+
+
+class Levelled(torch.autograd.Function):
+    """A layer norm that is already there, [value], whose gradient is that of (x - mean) / spread x weight, spread held still."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spread: Tensor, weight: Tensor | None, last: int, value: list[Tensor]) -> Tensor:
+        ctx.save_for_backward(spread, weight)
+        ctx.dims = tuple(range(-last, 0))
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        spread, weight = ctx.saved_tensors
+        gradient = gradients[0] if weight is None else gradients[0] * weight
+        return (gradient - gradient.mean(ctx.dims, keepdim=True)) * spread, None, None, None, None
+
+
 def shared(out: Tensor, share: float) -> Tensor:
     """What an operation gave, from now on with that share of its gradient."""
     if out.requires_grad and share != 1:
@@ -50,16 +79,34 @@ def activation(func: Any, args: Any, kwargs: Any) -> Tensor:
     with torch.no_grad():
         value = func(*args, **kwargs)
         wide = _wide(x)
-        away = torch.where(wide.abs() < NEAR, NEAR, wide)
-        rest = func(torch.zeros_like(wide.reshape(-1)[:1]), *args[1:], **kwargs)
-        factor = ((func(away, *args[1:], **kwargs) - rest) / away).to(x.dtype)
-    return answered(x * factor, value)
+        rest, near = func(wide.new_tensor([0, NEAR]), *args[1:], **kwargs)
+        factor = (value if wide is x else func(wide, *args[1:], **kwargs)) - rest
+        factor = factor.div_(wide).masked_fill_(wide.abs() < NEAR, (near - rest) / NEAR)
+    out: Tensor = Factored.apply(x, factor.to(x.dtype), [value])  # type: ignore[no-untyped-call]
+    return out
 
 
-def norm_path(func: Any, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """What a norm's gradient runs through: linear in its input, with the spread held still. Of the value's shape and dtype."""
-    path: Tensor = _PATHS[func](*args, **kwargs)
-    return path.to(value.dtype)
+def norm(func: Any, args: Any, kwargs: Any) -> Tensor:
+    """func(x, …), with a gradient that is linear in x: the spread is held still."""
+    if func is functional.layer_norm and (out := _levelled(*args, **kwargs)) is not None:
+        return out
+    with torch.no_grad():
+        value: Tensor = func(*args, **kwargs)
+    return answered(_PATHS[func](*args, **kwargs).to(value.dtype), value)
+
+
+def _levelled(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor | None:
+    """The layer norm with the spread that torch itself has found; None in half precision, and where its weights follow."""
+    if input.dtype not in (torch.float32, torch.float64) or any(
+        p is not None and p.requires_grad for p in (weight, bias)
+    ):
+        return None
+    with torch.no_grad():
+        value, _, spread = torch.native_layer_norm(input, list(normalized_shape), weight, bias, eps)
+    out: Tensor = Levelled.apply(input, spread, weight, len(normalized_shape), [value])  # type: ignore[no-untyped-call]
+    return out
 
 
 def _layer(
