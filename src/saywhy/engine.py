@@ -234,7 +234,9 @@ class Engine:
         """The output of each row at its point; a row with parts has its point cut along them, and their outputs stacked."""
         lengths = [[self.model.size(part) for part in parts(row)] for row in rows]
         flat = [part for row in rows for part in parts(row)]
-        cut = [p for point, sizes in zip(points, lengths, strict=True) for p in torch.split(point, sizes)]
+        cut: list[Tensor] = []
+        for point, each in zip(points, lengths, strict=True):
+            cut += [point] if len(each) == 1 else torch.split(point, each)
         outputs: dict[int, Tensor] = {}
         sizes = [size for each in lengths for size in each]  # of parts, which not every model may see together
         for batch in pack(sizes, len(sizes) * max(sizes), self.model.most_rows, self.model.uniform):

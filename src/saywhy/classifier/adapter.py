@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import InputError, MethodError, ModelError, OptionError
 from ..features import Span, own
 from ..models import Look
+from ..models.rows import together
 from ..models.still import held_still
 from ..types import Bools, Encoding, Feature, Ints
 from .batches import padded
@@ -157,7 +158,7 @@ class ClassifierModel:
             return
         width = self.table.embedding_dim
         cut = [point[: len(row.ids), :width] for row, point in zip(rows, points, strict=True)]
-        vectors = nn.utils.rnn.pad_sequence(cut, batch_first=True)
+        vectors = together(cut)
 
         def swap(_: Any, args: Any, output: Tensor) -> Tensor | None:
             return vectors.to(output.dtype) if _same(args[0], ids) else None

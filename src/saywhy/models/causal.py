@@ -21,7 +21,7 @@ from .facts import forwards_only, length_limit
 from .heads import HEADS, Wanted, vocabulary_at
 from .prefixes import bundles
 from .prompts import Goal, Prompt, Scored, rendered
-from .rows import padded
+from .rows import padded, together
 from .sharing import code_of, reusable, shared_answers
 from .still import held_still
 
@@ -119,7 +119,7 @@ class LanguageModel:
         batch = self.collated(rows)
         vectors: Tensor | None = None
         if points is not None:
-            vectors = nn.utils.rnn.pad_sequence(list(points), batch_first=True)
+            vectors = together(points)
         elif any(row.absent is not None for row in rows):
             vectors = self.filled(batch["input_ids"], rows)
         return self.through(batch.pop("input_ids"), rows, vectors, 0, batch)

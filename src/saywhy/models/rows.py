@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..types import Bools, Ints
 
@@ -42,6 +42,21 @@ def padded(rows: Sequence[np.ndarray[Any, Any]], value: Any, left: bool) -> Tens
     for b, row in enumerate(rows):
         out[b, longest - len(row) if left else 0 : longest if left else len(row)] = row
     return torch.as_tensor(out)
+
+
+def together(points: Sequence[Tensor], left: bool = False) -> Tensor:
+    """[B, longest, D]: rows of vectors [S, D], filled up with zeros.
+
+    As torch's pad_sequence; but that writes row after row into one tensor, and its way back copies all of it for each row.
+    """
+    longest = max(len(point) for point in points)
+    gaps = [longest - len(point) for point in points]
+    return torch.stack(
+        [
+            nn.functional.pad(point, (0, 0, gap, 0) if left else (0, 0, 0, gap)) if gap else point
+            for point, gap in zip(points, gaps, strict=True)
+        ]
+    )
 
 
 def windows(parts: Sequence[int | None], limit: int) -> list[Ints]:

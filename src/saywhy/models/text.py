@@ -17,7 +17,7 @@ from . import ABSENCES, Look
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
 from .facts import forwards_only, label_names, length_limit, output_kind, padding_id
 from .heads import HEADS, Wanted
-from .rows import Row, padded
+from .rows import Row, padded, together
 from .sight import Sight, eager, sight, why_blind
 from .still import held_still
 from .tokens import Tokens, tokenised
@@ -161,9 +161,7 @@ class TextModel:
         batch = self._collated(rows)
         vectors: Tensor | None = None
         if points is not None:
-            vectors = nn.utils.rnn.pad_sequence(
-                list(points), batch_first=True, padding_side="left" if self._left else "right"
-            )
+            vectors = together(points, self._left)
         elif any(row.absent is not None for row in rows):
             vectors = self._filled(batch, rows)
         face = rows[0].face
