@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -111,7 +112,7 @@ def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "
         return [Feature(text[a:b], (a, b), part) for _, (a, b) in kept], owner
     exact = not isinstance(by, str | Mapping)
     spans = wanted if exact else _joined(wanted + [span for _, span in kept if span[0] < span[1]])
-    holders = _assign(spans, [span for _, span in kept], exact)
+    holders = (_held if exact else _within)(spans, [span for _, span in kept])
     used = sorted({h for h in holders if h >= 0})
     if exact and len(used) < len(spans):
         lost = next(s for j, s in enumerate(spans) if j not in used)
@@ -132,21 +133,24 @@ def _joined(spans: list[Span]) -> list[Span]:
     return out
 
 
-def _assign(spans: list[Span], tokens: list[Span], exact: bool) -> list[int]:
-    """The span of each token: the one it overlaps most; a token without characters goes to the one it stands in or before."""
+def _within(spans: list[Span], tokens: list[Span]) -> list[int]:
+    """The span that holds each token, of ordered ones that hold them all; a token without characters goes to it or the next."""
+    starts, ends = [s for s, _ in spans], [e for _, e in spans]
+    return [
+        bisect_right(starts, start) - 1 if start < end else min(bisect_right(ends, start), len(spans) - 1)
+        for start, end in tokens
+    ]
+
+
+def _held(spans: list[Span], tokens: list[Span]) -> list[int]:
+    """The given span that each token overlaps, or in which one without characters stands; -1 for none. Refuses two."""
     starts, ends = np.array([s for s, _ in spans]), np.array([e for _, e in spans])
     out = []
     for start, end in tokens:
-        overlap = np.minimum(ends, end) - np.maximum(starts, start)
-        if start < end and overlap.max() > 0:
-            if exact and (overlap > 0).sum() > 1:
-                raise OptionError(f"The token at ({start}, {end}) lies in two of the given spans: move their border.")
-            out.append(int(overlap.argmax()))
-        elif exact:
-            inside = (starts <= start) & (start < ends)
-            out.append(int(inside.argmax()) if inside.any() else -1)
-        else:
-            out.append(min(int((ends <= start).sum()), len(spans) - 1))
+        overlaps = np.minimum(ends, max(end, start + 1)) > np.maximum(starts, start)
+        if overlaps.sum() > 1:
+            raise OptionError(f"The token at ({start}, {end}) lies in two of the given spans: move their border.")
+        out.append(int(overlaps.argmax()) if overlaps.any() else -1)
     return out
 
 

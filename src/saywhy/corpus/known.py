@@ -1,60 +1,38 @@
-"""The texts seen last, and where their results lie: so that an identical text is not computed again, in bounded memory."""
+"""The texts seen last, and in which rows they lie: so that an identical text is not computed again, in bounded memory."""
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .schema import arrow, path_of
 
-_OWN = ("given", "same_as")  # what a record says of its row, not of its text
-
 
 class Known:
-    """The `most` texts used last. After the same rows it holds the same, whether they were computed or read back."""
+    """The `most` texts used last. After the same rows it holds the same, whether they were computed or were there already."""
 
     def __init__(self, folder: Path, shard_rows: int, most: int):
         self.folder, self.shard_rows, self.most = folder, shard_rows, most
-        self.found: OrderedDict[bytes, tuple[int, bytes | None]] = OrderedDict()  # key -> a row of it, its record
+        self.found: OrderedDict[bytes, int] = OrderedDict()  # key -> the row that was computed
 
-    def passed(self, keys: Sequence[bytes], start: int, records: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """These rows are done: here with their records, or earlier, and then only where they lie is kept."""
+    def passed(self, keys: Sequence[bytes], start: int) -> None:
+        """The rows of these keys are written, the first of them as row `start`."""
         for i, key in enumerate(keys):
-            if key in self.found:
-                self.found.move_to_end(key)
-                continue
-            own = None if records is None else _packed(records[i])
-            self.found[key] = (start + i, own)
+            self.found.setdefault(key, start + i)
+            self.found.move_to_end(key)
         while len(self.found) > self.most:
             self.found.popitem(last=False)
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, dict[str, Any]]:
-        """The records of those texts that are known; their `row` is the one that was computed."""
-        out: dict[bytes, dict[str, Any]] = {}
+        """The records of those texts that are known, read back from their shards; their `row` is the one that was computed."""
         away: dict[int, list[bytes]] = {}
         for key in dict.fromkeys(keys):
             if key in self.found:
-                row, own = self.found[key]
-                if own is None:
-                    away.setdefault(row // self.shard_rows, []).append(key)
-                else:
-                    out[key] = json.loads(zlib.decompress(own))
+                away.setdefault(self.found[key] // self.shard_rows, []).append(key)
+        out: dict[bytes, dict[str, Any]] = {}
         for shard, wanted in sorted(away.items()):
             table = arrow().parquet.read_table(path_of(self.folder, shard))
-            for key in wanted:
-                row = self.found[key][0]
-                record = table.slice(row % self.shard_rows, 1).to_pylist()[0]
-                own = _packed(record)
-                self.found[key] = (row, own)
-                out[key] = json.loads(zlib.decompress(own))
+            out |= {key: table.slice(self.found[key] % self.shard_rows, 1).to_pylist()[0] for key in wanted}
         return out
-
-
-def _packed(record: Mapping[str, Any]) -> bytes:
-    row = record["row"] if record.get("same_as") is None else record["same_as"]
-    plain = {name: value for name, value in record.items() if name not in _OWN} | {"row": row}
-    return zlib.compress(json.dumps(plain).encode(), 1)

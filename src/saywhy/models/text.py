@@ -163,7 +163,7 @@ class TextModel:
         if points is not None:
             vectors = together(points, self._left)
         elif any(row.absent is not None for row in rows):
-            vectors = self._filled(batch, rows)
+            vectors = self._filled(batch["input_ids"], rows)
         face = rows[0].face
         with embedded(face, self.tables.get(face, ()), batch["input_ids"], vectors):
             out = self.model(**batch, **more)
@@ -182,22 +182,23 @@ class TextModel:
         for name in rows[0].extras:
             blank = getattr(self.tokenizer, "pad_token_type_id", 0) if name == "token_type_ids" else 0
             batch[name] = padded([r.extras[name] for r in rows], blank, self._left)
-        return {name: values.to(self.device) for name, values in batch.items()}
+        device = self.device
+        return {name: values.to(device) for name, values in batch.items()}
 
     def embed(self, row: Row) -> Tensor:
-        return self._filled(self._collated([row]), [row])[0].float()
+        return self._filled(torch.as_tensor(row.ids, device=self.device)[None], [row])[0].float()
 
-    def _filled(self, batch: Mapping[str, Tensor], rows: Sequence[Row]) -> Tensor:
-        """[B, S, D]: the embeddings that are looked at, with the absent positions' replaced."""
-        face, ids = rows[0].face, batch["input_ids"]
+    def _filled(self, ids: Tensor, rows: Sequence[Row]) -> Tensor:
+        """[B, S, D]: the embeddings of the ids [B, S] that are looked at, with the absent positions' replaced."""
+        face = rows[0].face
         if face not in self.tables:
             raise ModelError(f"{type(self.model).__name__} has no {face} embeddings to look into.")
         tables = self.tables[face]
 
         def answer(ids: Tensor) -> Tensor:
             if face == "word":
-                return word_vectors(tables, ids, lambda ids: self.model(**{**batch, "input_ids": ids}))
-            return looked_up(tables[0], ids, lambda: self.model(**batch))
+                return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), "input_ids": ids}))
+            return looked_up(tables[0], ids, lambda: self.model(**self._collated(rows)))
 
         vectors = answer(ids)
         for filler in {row.filler for row in rows if row.absent is not None}:
