@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 import saywhy
-from benchmarks.common import DOCS, arguments, real, write
+from benchmarks.common import DOCS, arguments, real, seconds, write
 from benchmarks.one_pass import bare
 from benchmarks.planted import rated, trained
 from saywhy import corpus
@@ -71,26 +71,48 @@ print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_m
 """
 
 
+CASES = (("input_x_gradient", "none"), ("libra", "none"), ("attn_lrp", "none"), ("libra", "quick"))  # method, trust
+
+
 def throughput(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
-    """Texts by the second of processor time, beside the bare batched forward and backward of the same texts, part by part."""
+    """Texts by the second of processor time, beside the bare batched forward and backward of the same texts, in slices.
+
+    The bare passes of a slice are timed before the corpora of it and after them.
+    """
     model, tokenizer, _ = real(cache)
     model.requires_grad_(False)
-    texts = [text for text, _, _ in rated(cache)][: 60 if quick else int(os.environ.get("ROWS", "1024"))]
+    texts = [text for text, _, _ in rated(cache)][: 60 if quick else int(os.environ.get("ROWS", "10000"))]
     explainer = saywhy.Explainer(model, tokenizer)
     bare(model, tokenizer, texts[:20], explainer.model.batch_tokens)
-    out: dict[str, Any] = {"texts": len(texts)}
-    for method in ("input_x_gradient", "libra"):
-        ratios, ours, theirs = [], 0.0, 0.0
-        for part in range(2):
-            some = texts[part::2]
-            a = time.process_time()
-            bare(model, tokenizer, some, explainer.model.batch_tokens)
-            b = time.process_time()
-            corpus.run(explainer, some, folder / f"{method}{part}", method=method, target=1, progress=False)
-            c = time.process_time()
-            ratios.append((c - b) / (b - a))
-            ours, theirs = ours + c - b, theirs + b - a
-        out[method] = {"seconds": ours, "bare": theirs, "texts a second": len(texts) / ours, "ratios": ratios}
+    out: dict[str, Any] = {"texts": len(texts), "cases": []}
+    slices = max(1, len(texts) // 2_000)
+    plain, ours = [], {case: [] for case in CASES}  # seconds, slice by slice
+
+    def passes() -> float:
+        return seconds(lambda: bare(model, tokenizer, some, explainer.model.batch_tokens), time.process_time)
+
+    for part in range(slices):
+        some = texts[part::slices]
+        before = passes()
+        for method, trust in CASES:
+            began = time.process_time()
+            corpus.run(
+                explainer,
+                some,
+                folder / f"{method}-{trust}-{part}",
+                method=method,
+                target=1,
+                trust=trust,
+                progress=False,
+            )
+            ours[method, trust].append(time.process_time() - began)
+        plain.append((before + passes()) / 2)
+        print(part, plain[-1], {case: spent[-1] / plain[-1] for case, spent in ours.items()}, flush=True)
+    for (method, trust), spent in ours.items():
+        ratios = [a / b for a, b in zip(spent, plain, strict=True)]
+        out["cases"].append(
+            {"method": method, "trust": trust, "seconds": sum(spent), "bare": sum(plain), "ratios": ratios}
+        )
     return out
 
 
@@ -134,8 +156,8 @@ def _memory(kind: str, counts: tuple[int, ...], cache: Path, folder: Path) -> di
         found[str(count)] = {"MB": float(done.stdout.split()[-1]), "seconds": time.monotonic() - began}
         print(count, found[str(count)], flush=True)
     script = [sys.executable, "-c", REPORT, str(folder / str(max(counts))), str(folder / "report.html")]
-    seconds, peak = map(float, subprocess.run(script, check=True, capture_output=True, text=True).stdout.split()[-2:])
-    found["report"] = {"MB": peak, "seconds": seconds, "rows": max(counts)}
+    spent, peak = map(float, subprocess.run(script, check=True, capture_output=True, text=True).stdout.split()[-2:])
+    found["report"] = {"MB": peak, "seconds": spent, "rows": max(counts)}
     return found
 
 
@@ -259,13 +281,14 @@ def written(results: dict[str, Any]) -> None:
     tables: list[tuple[str, list[str], list[list[Any]]]] = []
     if "throughput" in results:
         r = results["throughput"]
+        checked = {"none": "none", "quick": "a hundredth of the texts"}
         rows = [
-            [m, r[m]["texts a second"], r["texts"] / r[m]["bare"], statistics.median(r[m]["ratios"])]
-            for m in r
-            if m != "texts"
-        ]
+            [c["method"], checked[c["trust"]], r["texts"] / c["seconds"], r["texts"] / c["bare"],
+             f"{statistics.median(c['ratios']):.2f} ({min(c['ratios']):.2f} to {max(c['ratios']):.2f})"]
+            for c in r["cases"]
+        ]  # fmt: skip
         tables.append((f"What does a corpus of {r['texts']:,} sentences cost beyond the bare passes?",
-                       ["method", "texts a second", "bare forward and backward", "time, bare = 1"], rows))  # fmt: skip
+                       ["method", "checked against removal", "texts a second", "bare forward and backward", "time, bare = 1"], rows))  # fmt: skip
     found = {kind: results[part] for part, kind in MEASURED.items() if part in results}
     if found:
         rows = [

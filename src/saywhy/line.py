@@ -49,7 +49,7 @@ class Line:
     @property
     def window(self) -> int:
         """How many inputs to take at once: more where one pass is all, so that the batches of short texts are full."""
-        return max(WINDOW, self.engine.batches.budget // 8) if self.ask.method.opens else WINDOW
+        return max(WINDOW, self.engine.batches.budget // 4) if self.ask.method.opens else WINDOW
 
     def attempt(self, window: Sequence[Any]) -> list[Explanation | SaywhyError]:
         """For each input an explanation of the target, or why there is none. What is refused together is asked by halves."""
