@@ -68,5 +68,5 @@ def test_ray_makes_the_same_rows_though_a_worker_is_killed(tmp_path, monkeypatch
 def test_an_explainer_is_not_sent_to_actors(tmp_path):
     import saywhy
 
-    with pytest.raises(OptionError, match="each actor makes its own"):
+    with pytest.raises(OptionError, match="makes its own explainer"):
         corpus.run(saywhy.Explainer(*tiny("bert")), ["a"], tmp_path / "o", engine="ray")

@@ -60,9 +60,11 @@ Share = Annotated[float, typer.Option(min=0, max=1, help="The share of the texts
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at a row that cannot be explained.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")]
 ShardRows = Annotated[int, typer.Option(min=1, help="Rows of a shard: what a kill loses at most.")]
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="This process, or actors of Ray.")]
-Workers = Annotated[int, typer.Option(min=1, help="Actors, with --engine ray.")]
-Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each actor, with --engine ray.")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="This machine, or Ray.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Processes of this machine, or actors of Ray; each with a model of its own.")
+]
+Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each worker.")]
 Remote = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, unknown
 from ..progress import progress as shown_progress
-from .plan import Plan, Wanted, planned
+from .jobs import HandOut, spread
+from .plan import Wanted, planned
 from .report import Report, report
-from .walk import Corpus, Tick, load, walk
+from .walk import Corpus, load, walk
 
 if TYPE_CHECKING:
     from ..explain import Explainer
@@ -58,35 +59,42 @@ def run(
     those of calling an explainer. `trust`: a share of the texts is checked against removal. A row that cannot be explained
     (empty, too long, no text) is recorded with its reason; with `strict` it is an InputError. `shard_rows`: rows of a shard,
     which is what a kill loses at most, and within which texts of like length are put together. `cache`: the texts used last,
-    which are not computed again. `engine`: "local", or "ray" with `workers` actors of `gpus` each, which
-    make their explainers of `actors`, the arguments of Explainer (by default `model` alone). Memory does not grow with the
-    rows. Raises InputError, OptionError, MethodError and FileError before the first model call.
+    which are not computed again. `engine`: "local", this machine, or "ray". With several `workers` (processes here, actors of
+    Ray) of `gpus` each, each makes an explainer of `actors`, the arguments of Explainer (by default `model` alone), and
+    shards with it. Memory does not grow with the rows. Raises InputError, OptionError, MethodError and FileError before the
+    first model call.
     """
-    explainer = _explainer(model, engine, workers, cache, actors)
     asked = {"method": method, "target": target, "against": against, "unit": unit, "by": by, "absent": absent}
     asked |= {"overlong": overlong, "embedding": embedding}
     names, kept = (text,) if isinstance(text, str) else tuple(text), None if keep is None else tuple(keep)
-    wanted = Wanted(names, kept, asked, options, trust, trust_share, strict, limit, shard_rows)
-    plan = planned(explainer, source, Path(output), wanted)
+    wanted = Wanted(names, kept, asked, options, trust, trust_share, strict, limit, shard_rows, cache)
+    spec = {"model": model} if actors is None else actors
+    hand_out = _hand_out(engine, spec, wanted, workers, gpus)
+    plan = planned(_explainer(model, spec), source, Path(output), wanted)
     with shown_progress(plan.input.total, progress) as tick:
-        if engine == "local":
-            return walk(plan, cache, tick)
-        return _on_ray({"model": model} if actors is None else actors, plan, workers, gpus, tick)
+        if hand_out is None:
+            return walk(plan, tick)
+        return spread(plan, spec, tick, hand_out)
 
 
-def _explainer(model: Any, engine: str, workers: int, cache: int, actors: Mapping[str, Any] | None) -> Explainer:
-    from ..explain import Explainer
-
+def _hand_out(engine: str, spec: Mapping[str, Any], wanted: Wanted, workers: int, gpus: float) -> HandOut | None:
+    """Who makes the shards; None where it is this process."""
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    if workers < 1 or cache < 0:
-        raise OptionError("`workers` is at least 1, `cache` at least 0.")
-    if engine == "ray" and actors is None and isinstance(model, Explainer):
-        raise OptionError("With engine='ray' each actor makes its own explainer: give the model, or `actors` as well.")
-    return model if isinstance(model, Explainer) else Explainer(model)
+    if workers < 1 or gpus < 0:
+        raise OptionError(f"`workers` is at least 1 and `gpus` at least 0, not {workers} and {gpus}.")
+    if engine == "local" and workers == 1 and not gpus:
+        return None
+    from ..explain import Explainer
+    from . import on_processes, on_ray
+
+    if isinstance(spec.get("model"), Explainer):
+        raise OptionError("Each worker makes its own explainer: give the model in its place, or `actors` as well.")
+    ready = on_ray.ready if engine == "ray" else on_processes.ready
+    return ready(spec, wanted, workers, gpus)
 
 
-def _on_ray(spec: Mapping[str, Any], plan: Plan, workers: int, gpus: float, tick: Tick) -> Corpus:
-    from .on_ray import spread
+def _explainer(model: Any, spec: Mapping[str, Any]) -> Explainer:
+    from ..explain import Explainer
 
-    return spread(spec, plan, workers, gpus, tick)
+    return model if isinstance(model, Explainer) else Explainer(**spec)

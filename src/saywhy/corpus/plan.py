@@ -40,6 +40,7 @@ class Wanted:
     strict: bool
     limit: int | None
     shard_rows: int
+    cache: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Plan:
 
     folder: Path
     input: Input
+    wanted: Wanted
     work: Work
     schema: pyarrow.Schema
     shard_rows: int
@@ -68,8 +70,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     for column in kept:
         if column not in found.columns:
             raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
-    ask = _ask(explainer, wanted)
-    settings = _settings(explainer, wanted, ask, kept)
+    settings = _settings(explainer, wanted, kept)
     about = {"identity": found.identity, "columns": list(found.columns), "total": found.total}
     mine = json.loads(
         json.dumps({"format": FORMAT, "version": VERSION, "settings": settings, "input": about}, default=str)
@@ -82,9 +83,14 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     folder.mkdir(parents=True, exist_ok=True)
     types = {name: found.types.get(name) for name in kept}
     typed = frozenset(name for name, kind in types.items() if kind is not None)
-    work = Work(explainer, ask, wanted.trust, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
     columns = schema(types, {"saywhy.fingerprint": mine["fingerprint"]})
-    return Plan(folder, found, work, columns, wanted.shard_rows, mine)
+    return Plan(folder, found, wanted, work_of(explainer, wanted, kept, typed), columns, wanted.shard_rows, mine)
+
+
+def work_of(explainer: Explainer, wanted: Wanted, kept: tuple[str, ...], typed: frozenset[str]) -> Work:
+    """What is done to every row; `typed` are the kept columns that have a type of their own."""
+    ask = _ask(explainer, wanted)
+    return Work(explainer, ask, wanted.trust, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
 
 
 def _sound(wanted: Wanted) -> None:
@@ -96,6 +102,8 @@ def _sound(wanted: Wanted) -> None:
     for name, number in (("shard_rows", wanted.shard_rows), ("limit", wanted.limit)):
         if number is not None and number < 1:
             raise OptionError(f"`{name}` is at least 1, not {number}.")
+    if wanted.cache < 0:
+        raise OptionError(f"`cache` is how many texts are remembered, at least 0, not {wanted.cache}.")
     if not isinstance(wanted.asked["by"], str | None):
         raise OptionError(
             "The features of a corpus are named by a word, for example by='sentence': spans differ by text."
@@ -109,9 +117,9 @@ def _ask(explainer: Explainer, wanted: Wanted) -> Ask:
     return explainer.ask(asked["method"], look, asked["target"], asked["against"], asked["unit"], wanted.options)
 
 
-def _settings(explainer: Explainer, wanted: Wanted, ask: Ask, kept: Sequence[str]) -> dict[str, Any]:
+def _settings(explainer: Explainer, wanted: Wanted, kept: Sequence[str]) -> dict[str, Any]:
     """Everything that a result depends on, in words."""
-    asked = wanted.asked
+    asked, ask = wanted.asked, _ask(explainer, wanted)
     return {
         "model": explainer.model.name,
         "weights": weights(explainer.model),

@@ -88,10 +88,10 @@ def pieces(plan: Plan) -> Iterator[Piece]:
         start, index = start + len(rows), index + 1
 
 
-def walk(plan: Plan, cache: int, tick: Tick) -> Corpus:
-    """All shards that are not there yet, one after the other. Memory: a shard, and the `cache` texts used last."""
+def walk(plan: Plan, tick: Tick) -> Corpus:
+    """All shards that are not there yet, one after the other. Memory: a shard, and where the texts used last lie."""
     began = time.monotonic()
-    known = Known(plan.folder, plan.shard_rows, cache)
+    known = Known(plan.folder, plan.shard_rows, plan.wanted.cache)
     with alone(plan.folder):
         noted(plan.folder, plan.manifest)
         for piece in pieces(plan):

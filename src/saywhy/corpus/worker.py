@@ -1,0 +1,55 @@
+"""A worker of a corpus: reads a job and then numbers of shards, one a line, and answers a line for each, until the input ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+READY = "ready"
+
+
+def main() -> None:
+    """Serve the process that began this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who began this one ends it
+    out, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not be taken for an answer
+    from ..errors import SaywhyError
+    from .jobs import begun, made
+
+    try:
+        job = _job(json.loads(sys.stdin.readline()))
+        work = begun(job)
+    except (SaywhyError, OSError) as error:
+        print(" ".join(str(error).split()), file=out, flush=True)
+        sys.exit(1)
+    print(READY, file=out, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(made(job, work, int(line))._asdict()), file=out, flush=True)
+
+
+def _job(plain: dict[str, Any]) -> Any:
+    import torch
+
+    from .jobs import Job
+    from .plan import Wanted
+    from .schema import arrow
+
+    torch.set_num_threads(plain["threads"])
+    pa, wanted = arrow(), plain["wanted"]
+    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted["asked"].items()}
+    several = {name: None if wanted[name] is None else tuple(wanted[name]) for name in ("text", "keep")}
+    schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(plain["schema"])))
+    return Job(
+        plain["spec"],
+        Wanted(**{**wanted, **several, "asked": asked}),
+        tuple(plain["kept"]),
+        frozenset(plain["typed"]),
+        schema,
+        Path(plain["folder"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
