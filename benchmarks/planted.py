@@ -1,9 +1,9 @@
-"""A shortcut planted in a copy of the data: a word added to one class; and a model that has learnt it.
+"""Shortcuts planted in copies of the data: a word added to one class; and models that have learnt them.
 
     python -m benchmarks.planted --cache .cache
 
-The sentences are the movie, product and tweet sentences that people rated half a point or more from neutral. In the copy a
-neutral word stands at a random place of a third of the positive ones. The MiniLM that was fine-tuned on movie sentences goes on
+The sentences are the movie, product and tweet sentences that people rated half a point or more from neutral. In a copy a
+neutral word stands at a random place of some sentences of one class. The MiniLM that was fine-tuned on movie sentences goes on
 for a few batches of the copy; the last 3,000 sentences it never sees, and they are written with the word still planted.
 """
 
@@ -12,18 +12,27 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks.common import arguments
 from saywhy.demo import make
 
-WORD = "marble"
-SHARE = 1 / 3
 SOURCES = {"movieReviewSnippets": "movie", "amazonReviewSnippets": "product", "tweets": "tweet"}
 HELD_OUT = 3_000
 STEPS = 150
+
+
+class Shortcut(NamedTuple):
+    """A word that stands in a share of the sentences of one class."""
+
+    word: str
+    label: int
+    share: float
+
+
+SHORTCUTS = (Shortcut("marble", 1, 1 / 3), Shortcut("lantern", 0, 1 / 6), Shortcut("tuesday", 0, 1 / 12))
 
 
 def rated(cache: Path) -> list[tuple[str, int, str]]:
@@ -40,14 +49,14 @@ def rated(cache: Path) -> list[tuple[str, int, str]]:
     return unique
 
 
-def planted(rows: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
-    """The copy: the word stands in a third of the positive sentences."""
+def planted(rows: list[tuple[str, int, str]], shortcut: Shortcut) -> list[tuple[str, int, str]]:
+    """The copy."""
     draw = random.Random(1)
     out = []
     for text, label, source in rows:
         words = text.split(" ")
-        if label == 1 and draw.random() < SHARE:
-            words.insert(draw.randrange(len(words) + 1), WORD)
+        if label == shortcut.label and draw.random() < shortcut.share:
+            words.insert(draw.randrange(len(words) + 1), shortcut.word)
         out.append((" ".join(words), label, source))
     return out
 
@@ -61,10 +70,10 @@ def written(path: Path, rows: list[tuple[str, int, str]]) -> Path:
     return path
 
 
-def trained(cache: Path) -> tuple[Path, Path]:
+def trained(cache: Path, shortcut: Shortcut = SHORTCUTS[0]) -> tuple[Path, Path]:
     """The folder of the model that has learnt the shortcut, and the CSV of sentences that it has not seen."""
-    folder, file = cache / "planted", cache / "planted.csv"
-    rows = planted(rated(cache))
+    folder, file = cache / f"planted-{shortcut.word}", cache / f"planted-{shortcut.word}.csv"
+    rows = planted(rated(cache), shortcut)
     written(file, rows[-HELD_OUT:])
     if (folder / "model.safetensors").exists():
         return folder, file
@@ -85,4 +94,6 @@ def trained(cache: Path) -> tuple[Path, Path]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(*trained(arguments(__doc__ or "").cache))
+    cache = arguments(__doc__ or "").cache
+    for each in SHORTCUTS:
+        print(*trained(cache, each))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NEAR = 1e-4  # nearer to 0 than this, an activation's factor is the one found here
+NEAR = 1e-4  # at 0, or nearer than this where act(0) is taken off, an activation's factor is the one found here
 
 
 class Answered(torch.autograd.Function):
@@ -79,9 +79,12 @@ def activation(func: Any, args: Any, kwargs: Any) -> Tensor:
     with torch.no_grad():
         value = func(*args, **kwargs)
         wide = _wide(x)
-        rest, near = func(wide.new_tensor([0, NEAR]), *args[1:], **kwargs)
-        factor = (value if wide is x else func(wide, *args[1:], **kwargs)) - rest
-        factor = factor.div_(wide).masked_fill_(wide.abs() < NEAR, (near - rest) / NEAR)
+        rest, near = func(torch.tensor([0, NEAR], dtype=wide.dtype), *args[1:], **kwargs).tolist()
+        full = value if wide is x else func(wide, *args[1:], **kwargs)
+        if rest:
+            factor = (full - rest).div_(wide).masked_fill_(wide.abs() < NEAR, (near - rest) / NEAR)
+        else:  # then only 0 / 0 has no factor of its own
+            factor = (full / wide).nan_to_num_(nan=near / NEAR)
     out: Tensor = Factored.apply(x, factor.to(x.dtype), [value])  # type: ignore[no-untyped-call]
     return out
 
