@@ -8,11 +8,12 @@ import torch
 
 import saywhy
 from conftest import TEXTS
-from saywhy.engine import Engine, Posed, Seen
+from saywhy.engine import Engine
 from saywhy.errors import MethodError, ModelError
 from saywhy.methods import METHODS
 from saywhy.models.black_box import BlackBox
 from saywhy.packing import pack, pieces
+from saywhy.posed import Posed, Seen
 from saywhy.types import Encoding, Feature, Problem, Scores, Target, Values
 
 

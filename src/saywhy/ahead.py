@@ -12,7 +12,7 @@ from torch import Tensor
 from .types import Slopes
 
 if TYPE_CHECKING:
-    from .engine import Posed, Seen
+    from .posed import Posed, Seen
 
 
 @dataclass(eq=False)

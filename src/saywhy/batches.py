@@ -1,10 +1,10 @@
-"""Sending rows to a model in batches that fit, what came back of each input, and who pays for it."""
+"""Sending rows to a model in batches that fit, and who pays for it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,24 +12,11 @@ from torch import Tensor
 
 from .errors import ModelError
 from .packing import pack
+from .posed import Seen
 from .types import Cost
 
 if TYPE_CHECKING:
     from .models import Model
-
-
-@dataclass(eq=False)
-class Seen:
-    """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
-
-    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
-    cost: Cost = field(default_factory=Cost)
-    keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
-
-    def hold(self, keep: Callable[[Tensor], Tensor]) -> None:
-        """From now on keep only this of every output, also of those already here."""
-        self.keep = keep
-        self.outputs = {name: keep(output) for name, output in self.outputs.items()}
 
 
 @dataclass(eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,25 +13,15 @@ from torch import Tensor
 from .ahead import Kept, Pass, started
 from .backward import under
 from .batches import Batches, charge, home
-from .batches import Seen as Seen
 from .errors import MethodError, ModelError
 from .looks import LOOKS
 from .packing import grouped, pack, parts, pieces
+from .posed import Posed, Seen
 from .slopes import Group, backward, blank
 from .types import Asking, Attentions, Encoding, Heads, Problem, Question, Scores, Slopes, Values
 
 if TYPE_CHECKING:
     from .models import Model
-
-
-@dataclass(frozen=True, eq=False)
-class Posed:
-    """A problem together with what answers it: the encoding, and how an output becomes the targets' numbers."""
-
-    problem: Problem
-    encoding: Encoding
-    score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
-    seen: Seen
 
 
 class Engine:

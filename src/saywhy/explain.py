@@ -9,13 +9,14 @@ from typing import Any, overload
 
 from . import demo
 from .checks import asked, check, kind
-from .engine import Engine, Seen
+from .engine import Engine
 from .errors import OptionError
 from .explanation import Explanation, Explanations
 from .features import Granularity
 from .line import WINDOW, Ask, Line, MethodLike, ends
 from .models import Look, Model
 from .models.load import adapt, head_of, taken_apart
+from .posed import Seen
 from .progress import progress as shown_progress
 from .tasks import Case, Task, WantedTarget, task_for
 from .tasks.zero_shot import ZeroShotClassification

@@ -8,13 +8,14 @@ from typing import Any, TypeAlias
 
 import torch
 
-from .engine import Engine, Posed, Seen
+from .engine import Engine
 from .errors import SaywhyError
 from .explanation import Explanation, Trust
 from .focus import both, focused
 from .methods import Method
 from .models import NOT_FOLLOWED, Look, Model
 from .packing import CHUNK, parts
+from .posed import Posed, Seen
 from .tasks import Case, Task, WantedTarget
 from .trust import trust
 from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target, Values

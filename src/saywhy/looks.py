@@ -12,7 +12,7 @@ from .errors import MethodError
 from .types import Attentions, Gaze, Heads
 
 if TYPE_CHECKING:
-    from .engine import Posed
+    from .posed import Posed
 
 _APART = (
     "{name} hands out attention weights and states in a form that its output does not follow from. Use 'kernel_shap', "

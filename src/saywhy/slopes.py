@@ -12,7 +12,7 @@ from .errors import MethodError, ModelError
 from .types import Slopes
 
 if TYPE_CHECKING:
-    from .engine import Posed
+    from .posed import Posed
 
 
 def blank(asked: Slopes, targets: int) -> tuple[Tensor, Tensor]:

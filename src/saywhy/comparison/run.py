@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine import Engine, Posed, Seen
+from ..engine import Engine
 from ..line import Line
 from ..metrics import Claim, Judgement, Metric
 from ..metrics.removal import best_known
 from ..metrics.stability import shaken, under_noise
 from ..models import Model
+from ..posed import Posed, Seen
 from ..tasks import Case, Task
 from ..types import Asking, Cost, Problem, Scores, Target
 from .entries import ORACLE, RANDOM, Entry

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Engine, Seen
+from ..engine import Engine
 from ..errors import InputError, ModelError, OptionError, unknown
 from ..models import Look
 from ..models.prompts import Goal, Prompt
+from ..posed import Seen
 from ..progress import progress as shown_progress
 from ..tasks import Case
 from ..types import Floats

@@ -13,9 +13,10 @@ from ...classifier import TextClassifier
 from ...classifier.adapter import ClassifierModel, Row
 from ...classifier.ngrams import NGrams
 from ...classifier.prediction import chunks, maps
-from ...engine import Engine, Posed, Seen
+from ...engine import Engine
 from ...errors import ModelError
 from ...methods.gradients import integrated_gradients
+from ...posed import Posed, Seen
 from ...types import Encoding, Feature, Problem, Smooth, Target
 
 WINDOW = 64  # texts in flight at once

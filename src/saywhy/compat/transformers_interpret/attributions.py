@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...engine import Engine, Posed, Seen
+from ...engine import Engine
 from ...explanation import Explanation
 from ...methods import METHODS
 from ...models.embedding import embedded
+from ...posed import Posed, Seen
 from ...types import Encoding, Feature, Problem, Smooth, Target
 
 

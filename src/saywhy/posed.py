@@ -1,0 +1,34 @@
+"""A problem put to a model, and what the model has answered about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from .types import Cost, Encoding, Problem
+
+
+@dataclass(eq=False)
+class Seen:
+    """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
+
+    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
+    cost: Cost = field(default_factory=Cost)
+    keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
+
+    def hold(self, keep: Callable[[Tensor], Tensor]) -> None:
+        """From now on keep only this of every output, also of those already here."""
+        self.keep = keep
+        self.outputs = {name: keep(output) for name, output in self.outputs.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A problem together with what answers it: the encoding, and how an output becomes the targets' numbers."""
+
+    problem: Problem
+    encoding: Encoding
+    score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
+    seen: Seen
