@@ -244,7 +244,7 @@ def report(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
             str(model), source, folder / shortcut.word, method="libra", limit=100 if quick else None, progress=False
         )
         found = corpus.report(done, label="label", by_columns=["source"])
-        found.save(cache / f"planted-{shortcut.word}.html")
+        found.save(cache / f"report-{shortcut.word}.html")
         said = f"{shortcut.word}, {shortcut.share:.0%} of {make.LABELS[shortcut.label]}"
         first = [(s.word.label, label, s.word.count, s.word.mean, s.suspicion) for label, s in found.suspects[:3]]
         out["suspects"] += [[said if not i else "", *suspect] for i, suspect in enumerate(first)]

@@ -120,6 +120,30 @@ def test_a_line_that_is_no_json_is_a_bad_row(explainer, tmp_path):
     assert "line 2 is not JSON" in found["error"][1].as_py()
 
 
+def test_rows_broken_in_different_ways_are_no_copies(explainer, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "good"}\n{oops\n{"text": null}\n[1]\n{"text": null}\n', encoding="utf-8")
+    found = go(explainer, source, tmp_path / "o", shard_rows=5).to_arrow().to_pylist()
+    assert [r["same_as"] for r in found] == [None, None, None, None, 2]
+    assert ["holds nothing" in r["error"] for r in found[1:]] == [False, True, False, True]
+    assert "not a JSON object" in found[3]["error"]
+
+
+def test_no_text_is_lost_where_memory_runs_out(explainer, tmp_path, monkeypatch):
+    forward = explainer.model.forward
+
+    def small(rows, points=None):
+        if len(rows) > 3:
+            raise RuntimeError("CUDA out of memory")
+        return forward(rows, points)
+
+    monkeypatch.setattr(explainer.model, "forward", small)
+    texts = [f"{TEXTS[i % 11]} {i}" for i in range(300)]
+    found = go(explainer, texts, tmp_path / "o", shard_rows=300).to_arrow()
+    assert found["text"].to_pylist() == texts
+    assert found["error"].null_count == 300
+
+
 def test_strict_stops_at_a_bad_row_and_keeps_the_shards_before(explainer, tmp_path):
     given = [*rows()[:6], {"text": "", "n": 6}, *rows()[7:]]
     with pytest.raises(InputError, match="Row 6"):
@@ -139,6 +163,7 @@ def test_refusals_come_before_the_model_is_called(tmp_path):
         ({"method": "occlusoin"}, "occlusion"),
         ({"text": "txt"}, "Did you mean 'text'"),
         ({"keep": ["m"]}, "no column 'm'"),
+        ({"keep": ["n", "text"]}, "leave it out of `keep`"),
         ({"trust_share": 2}, "share"),
         ({"engine": "spark"}, "local"),
         ({"target": "nothing"}, "LABEL_0"),
@@ -169,6 +194,9 @@ def test_another_setting_or_input_on_the_same_folder_is_refused(explainer, tmp_p
         go(explainer, rows(TEXTS[::-1]), tmp_path / "o")
     with pytest.raises(OptionError, match="input"):
         go(explainer, rows(TEXTS[:-1]), tmp_path / "o")
+    go(explainer, iter(rows()), tmp_path / "p")
+    with pytest.raises(InputError, match="ends after 8 rows"):
+        go(explainer, iter(rows(TEXTS[:8])), tmp_path / "p")
 
 
 def test_what_is_there_is_not_computed_again(explainer, tmp_path):

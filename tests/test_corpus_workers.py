@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import threading
@@ -70,6 +71,31 @@ def test_processes_make_the_same_rows_though_one_is_killed(folder, tmp_path):
     assert not (tmp_path / "many" / ".todo").exists()
     found.shards[2].unlink()  # and one process goes on where several were
     assert go(str(folder), rows(), tmp_path / "many", cache=0).to_arrow().equals(whole)
+
+
+def test_workers_refuse_what_one_process_refuses(folder, tmp_path):
+    """Also a value that only JSON makes a text."""
+    days = [datetime.date(2024, 1, day) for day in range(1, 4)]
+    table = {"text": ["good", "", None, *days], "n": range(6)}
+    given = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    one = go(str(folder), given, tmp_path / "one", cache=0).to_arrow()
+    many = go(str(folder), given, tmp_path / "many", workers=2).to_arrow()
+    assert many.equals(one)
+    assert one["error"].null_count == 1
+
+
+def test_a_module_in_the_working_directory_is_not_imported(folder, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit('imported by chance')\n")
+    monkeypatch.chdir(tmp_path)
+    assert go(str(folder), ["good", "bad"], tmp_path / "o", workers=2).complete
+
+
+def test_what_fails_in_a_worker_ends_the_run_with_its_words(folder, tmp_path, monkeypatch):
+    full = "import saywhy.corpus.jobs as j\ndef store(*given): raise OSError('no space left')\nj.store = store\n"
+    (tmp_path / "sitecustomize.py").write_text(full)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ModelError, match="failed over shard 0: OSError: no space left"):
+        go(str(folder), rows(10), tmp_path / "o", workers=2)
 
 
 def test_a_strict_run_of_processes_stops_at_a_bad_row(folder, tmp_path):

@@ -11,6 +11,7 @@ from conftest import TEXTS
 from saywhy.engine import Engine
 from saywhy.errors import MethodError, ModelError
 from saywhy.methods import METHODS
+from saywhy.models import Look
 from saywhy.models.black_box import BlackBox
 from saywhy.packing import pack, pieces
 from saywhy.posed import Posed, Seen
@@ -32,7 +33,7 @@ class Counting(BlackBox):
 
 
 def posed(model, text, seen=None):
-    encoding = model.encode({"text": text}, saywhy.models.Look())
+    encoding = model.encode({"text": text}, Look())
     problem = Problem(encoding.features, (Target("a", (0,)), Target("b", (1,))))
     return Posed(problem, encoding, lambda outputs: outputs, seen or Seen())
 
@@ -268,3 +269,30 @@ def test_a_method_of_one_pass_asks_for_one_forward(make, method, monkeypatch):
         assert a.value == pytest.approx(b.value, abs=1e-6)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
         assert b.cost.rows == a.cost.rows + 1
+
+
+def test_running_out_of_memory_on_the_kept_way_is_no_end(bert, monkeypatch):
+    texts = ["I love you", "a dull movie, not good at all", "good", "I like you", "not good"]
+    whole = saywhy.Explainer(*bert)(texts, method="attn_lrp", trust="none")
+    explainer, grad, failed = saywhy.Explainer(*bert), torch.autograd.grad, []
+
+    def short(*given, **more):
+        if not failed:
+            failed.append(1)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return grad(*given, **more)
+
+    monkeypatch.setattr(torch.autograd, "grad", short)
+    for a, b in zip(whole, explainer(texts, method="attn_lrp", trust="none"), strict=True):
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+    assert failed
+
+
+def test_rows_with_parts_go_in_portions_too(bert):
+    explainer = saywhy.Explainer(*bert)
+    ask = explainer.ask("libra", Look("word", "mask", "window", "word"), None, None, None, {})
+    line = explainer.line(ask)
+    long = explainer.task.encode(explainer.model, "a long and dull story " * 12, ask.look)
+    short = explainer.task.encode(explainer.model, "good", ask.look)
+    assert isinstance(long.at(np.ones((1, len(long.features)), bool))[0], tuple)
+    assert [len(portion) for portion in line.engine.portions([long] * 70 + [short])] == [1, 64, 6]

@@ -8,7 +8,7 @@ import torch
 
 import saywhy
 from conftest import TEXTS, tiny
-from saywhy.errors import MethodError, OptionError
+from saywhy.errors import InputError, MethodError, OptionError
 from saywhy.methods import METHODS
 from saywhy.models import Look
 
@@ -198,3 +198,11 @@ def test_shapley_values_equal_shaps(bert):
     n = len(e.features)
     theirs = shap.explainers.Exact(play, np.zeros((1, n)))(np.ones((1, n))).values[0]
     np.testing.assert_allclose(e.scores, theirs, atol=1e-5)
+
+
+def test_predict_refuses_a_string_and_an_unknown_overlong():
+    explainer = saywhy.Explainer(*tiny("bert"))
+    with pytest.raises(InputError, match="takes a list"):
+        explainer.predict("good")
+    with pytest.raises(OptionError, match="Did you mean 'window'"):
+        explainer.predict(["good"], overlong="windw")

@@ -46,13 +46,14 @@ class Batches:
 
     def once(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
         """Send one batch; False where memory runs out, and from then on batches are half as large."""
-        if self._fits(batch, sizes, call):
+        if self.fits(batch, sizes, call):
             self.tick(len(batch))
             return True
         self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
         return False
 
-    def _fits(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
+    def fits(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
+        """Do so with this batch; False where memory runs out. Raises ModelError where it does on a single row."""
         try:
             call(batch)
             return True

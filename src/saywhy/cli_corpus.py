@@ -100,7 +100,8 @@ def corpus(
     from .corpus import run
     from .explain import Explainer
 
-    explainer = Explainer(model, trust_remote_code=trust_remote_code)
+    device = "cpu" if gpus else None  # this one only checks; the GPUs are the workers'
+    explainer = Explainer(model, device=device, trust_remote_code=trust_remote_code)
     known = explainer.model.labels
     settings |= {"target": label_of(target, known), "against": label_of(against, known)}
     actors = {"model": model, "trust_remote_code": trust_remote_code}

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +14,8 @@ from .backward import under
 from .batches import Batches, charge, home
 from .errors import MethodError, ModelError
 from .looks import LOOKS
-from .packing import grouped, pack, parts, pieces
-from .posed import Posed, Seen
+from .packing import WINDOW, grouped, pack, parts, pieces
+from .posed import Posed, Seen, whole
 from .slopes import Group, backward, blank
 from .types import Asking, Attentions, Encoding, Heads, Problem, Question, Scores, Slopes, Values
 
@@ -136,7 +135,7 @@ class Engine:
         As many as make a batch, the longest first; none where even that is too much for the memory. Rows with parts are not sent.
         """
         self.kept = Kept()
-        rows = [_whole(e) for e, _ in asked]
+        rows = [whole(e) for e, _ in asked]
         single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
         sizes = [self.model.size(rows[i]) for i in single]
 
@@ -162,17 +161,18 @@ class Engine:
 
     def portions(self, encodings: Sequence[Encoding]) -> list[list[int]]:
         """The inputs in portions whose ways back can be kept at once: each is a batch. Last those whose rows have parts."""
-        rows = [_whole(e) for e in encodings]
+        rows = [whole(e) for e in encodings]
         single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
         sizes = [self.model.size(rows[i]) for i in single]
         rest = [i for i, row in enumerate(rows) if isinstance(row, tuple)]
-        return [[single[b] for b in batch] for batch in self._packed(sizes)] + ([rest] if rest else [])
+        together = [rest[start : start + WINDOW] for start in range(0, len(rest), WINDOW)]
+        return [[single[b] for b in batch] for batch in self._packed(sizes)] + together
 
     def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
         """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
         with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
             answers = [blank(q, len(posed.problem.targets)) for posed, q in asked]
-        bases = [_whole(posed.encoding) for posed, _ in asked]
+        bases = [whole(posed.encoding) for posed, _ in asked]
         for rules in dict.fromkeys(q.rules for _, q in asked):
             self._slopes_under(rules, asked, bases, answers)
         return answers
@@ -186,38 +186,38 @@ class Engine:
     ) -> None:
         """Fill in the answers to the questions with these backward rules."""
 
-        def back(chosen: Sequence[tuple[int, int]], points: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
-            with torch.inference_mode(False), torch.enable_grad():
-                groups = [Group(*asked[j], rows, places, outputs, answers[j]) for j, rows, places in grouped(chosen)]
-                backwards = backward(groups, points)
-            for group in groups:
-                group.keep_values()
-                _finite(group.posed, group.values[group.places])
-            return backwards
-
         def send(batch: Sequence[int]) -> None:
             begun = time.perf_counter()
             chosen = sorted(items[i] for i in batch)
             with torch.inference_mode(False), torch.enable_grad(), under(rules):
                 points = started([asked[j][1].points[b] for j, b in chosen])
                 outputs = self._answered([bases[j] for j, _ in chosen], points)
-            backwards = back(chosen, points, outputs)
-            paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
-            charge(paid, time.perf_counter() - begun, backwards)
+            _back(asked, answers, chosen, points, outputs, begun)
 
-        done: set[int] = set()
-        for ready, questions in self.kept.take(rules, asked):
-            begun = time.perf_counter()
-            points, outputs = ([each[place] for _, place in questions] for each in (ready.points, ready.outputs))
-            with self.model.still():
-                backwards = back([(j, 0) for j, _ in questions], points, outputs)
-            paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(questions, points, strict=True)]
-            charge(paid, time.perf_counter() - begun, backwards, rows=0)
-            done.update(j for j, _ in questions)
+        done = self._followed(rules, asked, answers)
         items = [
             (j, b) for j, (_, q) in enumerate(asked) if q.rules == rules and j not in done for b in range(len(q.points))
         ]
         self.batches.send([asked[j][1].points.shape[1] for j, _ in items], send)
+
+    def _followed(
+        self, rules: str | None, asked: Sequence[tuple[Posed, Slopes]], answers: Sequence[tuple[Tensor, Tensor]]
+    ) -> set[int]:
+        """The questions that a kept way back has answered; where memory ran out on it, it is dropped and they are not."""
+        done: set[int] = set()
+        taken = self.kept.take(rules, asked)
+        while taken:
+            ready, questions = taken.pop()
+
+            def go(_: Sequence[int], ready: Pass = ready, questions: Sequence[tuple[int, int]] = questions) -> None:
+                points, outputs = ([each[place] for _, place in questions] for each in (ready.points, ready.outputs))
+                _back(asked, answers, [(j, 0) for j, _ in questions], points, outputs, time.perf_counter(), rows=0)
+
+            with self.model.still():
+                if self.batches.fits(range(len(questions)), [len(point) for point in ready.points], go):
+                    done.update(j for j, _ in questions)
+            del ready, go
+        return done
 
     def _answered(self, rows: Sequence[Any], points: Sequence[Tensor]) -> list[Tensor]:
         """The output of each row at its point; a row with parts has its point cut along them, and their outputs stacked."""
@@ -242,7 +242,7 @@ class Engine:
 
     def looks(self, kind: type, asked: Sequence[tuple[Posed, Question]]) -> list[Any]:
         """The answers to questions of one kind, Attentions or Heads, from one forward."""
-        rows = [_whole(posed.encoding) for posed, _ in asked]
+        rows = [whole(posed.encoding) for posed, _ in asked]
         answers: dict[int, Any] = {}
 
         def send(batch: Sequence[int]) -> None:
@@ -256,9 +256,24 @@ class Engine:
         return [answers[i] for i in range(len(asked))]
 
 
-def _whole(encoding: Encoding) -> Any:
-    """The row with everything present."""
-    return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
+def _back(
+    asked: Sequence[tuple[Posed, Slopes]],
+    answers: Sequence[tuple[Tensor, Tensor]],
+    chosen: Sequence[tuple[int, int]],
+    points: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    begun: float,
+    rows: int = 1,
+) -> None:
+    """The way back from the outputs of these (question, point): numbers and slopes go to the answers, the cost to who asked."""
+    with torch.inference_mode(False), torch.enable_grad():
+        groups = [Group(*asked[j], slots, places, outputs, answers[j]) for j, slots, places in grouped(chosen)]
+        backwards = backward(groups, points)
+    for group in groups:
+        group.keep_values()
+        _finite(group.posed, group.values[group.places])
+    paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
+    charge(paid, time.perf_counter() - begun, backwards, rows=rows)
 
 
 def _checked(scores: object, problem: Problem) -> Scores:

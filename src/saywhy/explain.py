@@ -10,11 +10,11 @@ from typing import Any, overload
 from . import demo
 from .checks import asked, check, kind
 from .engine import Engine
-from .errors import OptionError
+from .errors import InputError, OptionError, unknown
 from .explanation import Explanation, Explanations
 from .features import Granularity
 from .line import WINDOW, Ask, Line, MethodLike, ends
-from .models import Look, Model
+from .models import OVERLONG, Look, Model
 from .models.load import adapt, head_of, taken_apart
 from .posed import Seen
 from .progress import progress as shown_progress
@@ -169,6 +169,10 @@ class Explainer:
 
     def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str | None, float | None]]:
         """What the model says of each input, and its probability (or score), as the model itself gives them."""
+        if isinstance(inputs, str):
+            raise InputError(f"`predict` takes a list of inputs; for one text write predict([{inputs!r:.40}]).")
+        if overlong not in OVERLONG:
+            raise unknown("value of `overlong`", overlong, OVERLONG)
         look = Look(self.task.grain, self.model.absences[0], overlong)
         engine, out = Engine(self.model, self.batch_tokens), []
         for start in range(0, len(inputs), WINDOW):
@@ -215,6 +219,8 @@ class Explainer:
         source = iter(inputs)
         with shown_progress(total, shown) as tick:
             line = self.line(ask, lambda rows: tick(0, rows))
-            while window := list(islice(source, line.window)):
+            size = WINDOW  # at first, so that the first answers do not wait for many
+            while window := list(islice(source, size)):
                 yield from line.explain(window, wanted)
                 tick(len(window), 0)
+                size = min(2 * size, line.window)

@@ -15,13 +15,13 @@ from .focus import both, focused
 from .methods import Method
 from .models import NOT_FOLLOWED, Look, Model
 from .packing import CHUNK, parts
+from .packing import WINDOW as WINDOW
 from .posed import Posed, Seen
 from .tasks import Case, Task, WantedTarget
 from .trust import trust
 from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target, Values
 
 MethodLike: TypeAlias = "str | Callable[..., Asking]"
-WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
 BARE = 1_000  # outputs with everything absent that are remembered
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
+WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
 
 
 def parts(row: Any) -> tuple[Any, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from .types import Cost, Encoding, Problem
@@ -32,3 +34,8 @@ class Posed:
     encoding: Encoding
     score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
     seen: Seen
+
+
+def whole(encoding: Encoding) -> Any:
+    """The row with everything present."""
+    return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]

@@ -70,7 +70,8 @@ def run(
     wanted = Wanted(names, kept, asked, options, trust, trust_share, strict, limit, shard_rows, cache)
     spec = {"model": model} if actors is None else actors
     hand_out = _hand_out(engine, spec, wanted, workers, gpus)
-    plan = planned(_explainer(model, spec), source, Path(output), wanted)
+    here = spec if engine == "ray" or not gpus else {**spec, "device": "cpu"}  # the GPUs are the workers'
+    plan = planned(_explainer(model, here), source, Path(output), wanted)
     with shown_progress(plan.input.total, progress) as tick:
         if hand_out is None:
             return walk(plan, tick)

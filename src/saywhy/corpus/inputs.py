@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def refusal(row: Row, text: Sequence[str]) -> str | None:
         value = row.get(name)
         if value is None:
             return f"column {name!r} holds nothing"
-        if len(text) == 1 and not isinstance(value, str):
+        if not isinstance(value, str) and (len(text) == 1 or not isinstance(value, Number)):
             return f"column {name!r} holds {value!r:.60}, which is no text"
         if isinstance(value, str) and not value.strip():
             return f"column {name!r} is empty or blank"

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..errors import InputError
-from .inputs import Row
-from .plan import Plan, Wanted, alone, noted, work_of
+from .inputs import Row, refusal
+from .plan import TODO, Plan, Wanted, alone, noted, work_of
 from .schema import arrow, digest_of, path_of, store
 from .shard import Work, records
 from .source import Broken
@@ -24,8 +24,6 @@ from .walk import Corpus, Tick, finished, pieces
 
 if TYPE_CHECKING:
     import pyarrow
-
-TODO = ".todo"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +77,11 @@ def spread(plan: Plan, spec: Mapping[str, Any], tick: Tick, hand_out: HandOut) -
     job = Job(dict(spec), plan.wanted, plan.work.kept, plan.work.typed, plan.schema, plan.folder.resolve())
     with alone(plan.folder):
         noted(plan.folder, plan.manifest)
-        try:
-            waiting = list(_laid_out(plan, tick))
-            for one in hand_out(job, waiting) if waiting else ():
-                if one.error:
-                    raise InputError(one.error)
-                tick(one.texts, one.inputs)
-        finally:
-            _cleared(plan.folder)
+        waiting = list(_laid_out(plan, tick))
+        for one in hand_out(job, waiting) if waiting else ():
+            if one.error:
+                raise InputError(one.error)
+            tick(one.texts, one.inputs)
         return finished(plan, time.monotonic() - began)
 
 
@@ -107,8 +102,8 @@ def _laid_out(plan: Plan, tick: Tick) -> Iterator[int]:
             continue
         lines = [
             {
-                "broken": row.reason if isinstance(row, Broken) else None,
-                "parts": json.dumps({name: row[name] for name in plan.work.text if name in row}, default=str),
+                "broken": (reason := refusal(row, plan.work.text)),
+                "parts": _plain(row, plan.work.text, broken=reason is not None),
                 "start": piece.start,
                 "given": plan.work.given(row),
             }
@@ -118,17 +113,16 @@ def _laid_out(plan: Plan, tick: Tick) -> Iterator[int]:
         yield piece.index
 
 
+def _plain(row: Row, text: Sequence[str], broken: bool) -> str:
+    """What is explained of a row, as JSON; of one that cannot be explained only its texts, which are recorded."""
+    parts = {name: row[name] for name in text if name in row and (isinstance(row[name], str) or not broken)}
+    return json.dumps(parts, default=str)
+
+
 def _read(path: Path) -> tuple[int, str, list[Row]]:
     lines = arrow().parquet.read_table(path).to_pylist()
-    found: list[Row] = [
-        {**json.loads(line["parts"]), **(line.get("given") or {})} if line["broken"] is None else Broken(line["broken"])
-        for line in lines
-    ]
+    found: list[Row] = []
+    for line in lines:
+        columns = {**(line.get("given") or {}), **json.loads(line["parts"])}
+        found.append(columns if line["broken"] is None else Broken(line["broken"], columns))
     return lines[0]["start"], digest_of(path), found
-
-
-def _cleared(folder: Path) -> None:
-    if (folder / TODO).is_dir():
-        for path in (folder / TODO).iterdir():
-            path.unlink()
-        (folder / TODO).rmdir()

@@ -1,4 +1,4 @@
-"""Shards handed out to processes of this machine, each with an explainer of its own: `python -m saywhy.corpus.worker`.
+"""Shards handed out to processes of this machine, each with an explainer of its own (`worker.py`).
 
 A worker reads a job and then the numbers of shards, one a line, and answers a line for each. What goes to and fro is text, so
 the model is named by its folder or hub id, and nothing is unpickled. A worker that dies is replaced, and makes its shard again.
@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread, current_thread
 from typing import Any
@@ -22,8 +21,10 @@ from typing import Any
 from ..errors import ModelError, OptionError
 from .jobs import HandOut, Job, Made
 from .plan import Wanted
-from .worker import READY
+from .worker import FAILED, READY
 
+# The worker finds modules where this process does, and so none that lie in the working directory by chance.
+BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from saywhy.corpus.worker import main; main()"
 TRIES = 3  # how often a shard is begun before it is said to kill its worker
 
 
@@ -95,9 +96,7 @@ class _Servant:
 
     def __init__(self, job: str, threads: int, queue: SimpleQueue[int], told: SimpleQueue[Made | BaseException]):
         self.job, self.queue, self.told = job, queue, told
-        ours = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-        own = {"PYTHONPATH": ours, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": str(threads)}
-        self.environment = {**os.environ, **own}
+        self.environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": str(threads)}
         self.process: subprocess.Popen[str] | None = None
         self.ended = False
         self.thread = Thread(target=self._serve, daemon=True)
@@ -115,7 +114,10 @@ class _Servant:
         for _ in range(TRIES):
             process = self.process or self._begun()
             if answer := self._asked(process, str(shard)):
-                return Made(**json.loads(answer))
+                said = json.loads(answer)
+                if FAILED in said:
+                    raise ModelError(f"A worker failed over shard {shard}: {said[FAILED]}")
+                return Made(**said)
             status, self.process = _buried(process), None
             if self.ended:
                 raise Empty
@@ -125,7 +127,7 @@ class _Servant:
         )
 
     def _begun(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "saywhy.corpus.worker"]
+        command = [sys.executable, "-c", BEGIN, *sys.path]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
         process = self.process = subprocess.Popen(command, env=self.environment, **pipes)
         if self.ended:

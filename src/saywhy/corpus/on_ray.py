@@ -30,10 +30,12 @@ def ready(spec: Mapping[str, Any], wanted: Wanted, workers: int, gpus: float) ->
 
 def _handed_out(job: Job, waiting: Sequence[int], ray: Any, workers: int, gpus: float) -> Iterator[Made]:
     own = not ray.is_initialized()
+    settings = ray.data.DataContext.get_current()
+    shown = settings.enable_progress_bars
     if own:
         ray.init(log_to_driver=False, include_dashboard=False)
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        settings.enable_progress_bars = False
         shards = ray.data.from_items([{"shard": i} for i in waiting], override_num_blocks=len(waiting))
         done = shards.map_batches(
             Actor,
@@ -44,6 +46,7 @@ def _handed_out(job: Job, waiting: Sequence[int], ray: Any, workers: int, gpus: 
         )
         yield from (Made(**row) for row in done.iter_rows())
     finally:
+        settings.enable_progress_bars = shown
         if own:
             ray.shutdown()
 

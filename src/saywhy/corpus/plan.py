@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..line import Ask
 
 MANIFEST = "manifest.json"
+TODO = ".todo"  # a folder of the rows that wait for a worker, while there are any
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ class Plan:
     wanted: Wanted
     work: Work
     schema: pyarrow.Schema
-    shard_rows: int
     manifest: dict[str, Any]
 
 
@@ -68,6 +68,10 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     found = opened(source, wanted.text, wanted.limit, before and before["input"])
     kept = tuple(c for c in found.columns if c not in wanted.text) if wanted.keep is None else wanted.keep
     for column in kept:
+        if column in wanted.text:
+            raise OptionError(
+                f"Column {column!r} is what is explained, and stands in `text` as it is: leave it out of `keep`."
+            )
         if column not in found.columns:
             raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
     settings = _settings(explainer, wanted, kept)
@@ -84,7 +88,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     types = {name: found.types.get(name) for name in kept}
     typed = frozenset(name for name, kind in types.items() if kind is not None)
     columns = schema(types, {"saywhy.fingerprint": mine["fingerprint"]})
-    return Plan(folder, found, wanted, work_of(explainer, wanted, kept, typed), columns, wanted.shard_rows, mine)
+    return Plan(folder, found, wanted, work_of(explainer, wanted, kept, typed), columns, mine)
 
 
 def work_of(explainer: Explainer, wanted: Wanted, kept: tuple[str, ...], typed: frozenset[str]) -> Work:
@@ -180,6 +184,8 @@ def manifest(folder: Path) -> dict[str, Any]:
         raise FileError(f"{path} was not written by `saywhy corpus`.")
     if not isinstance(data.get("version"), int) or data["version"] > VERSION:
         raise FileError(f"{path} has format version {data.get('version')!r}; this saywhy reads up to {VERSION}.")
+    if not all(isinstance(data.get(part), dict) for part in ("settings", "input")):
+        raise FileError(f"{path} is damaged: it lacks the settings, or what it was made from.")
     return data
 
 
@@ -200,6 +206,16 @@ def alone(folder: Path) -> Iterator[None]:
             pass
         except BlockingIOError:
             raise InputError(f"Another run is at work on {folder}; wait for it, or give another folder.") from None
-        for left in folder.glob(".shard-*.parquet.*"):
-            left.unlink(missing_ok=True)
-        yield
+        _swept(folder)
+        try:
+            yield
+        finally:
+            _swept(folder)
+
+
+def _swept(folder: Path) -> None:
+    """Remove what is half written, and the rows that wait for nobody."""
+    for left in (*folder.glob(".shard-*.parquet.*"), *folder.glob(f"{TODO}/*")):
+        left.unlink(missing_ok=True)
+    if (folder / TODO).is_dir():
+        (folder / TODO).rmdir()

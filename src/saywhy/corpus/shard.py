@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, SaywhyError
 from .inputs import Row, given_by, refusal, written
 from .schema import record, refused
+from .source import Broken
 
 if TYPE_CHECKING:
     from ..explain import Explainer
@@ -35,6 +36,8 @@ class Work:
     def key(self, row: Row) -> bytes:
         """What two rows share when the explainer is given the same."""
         given = given_by(row, self.text)
+        if isinstance(row, Broken):  # what tells these apart is what is wrong with them
+            given = [row.reason, given]
         plain = given if isinstance(given, str) else json.dumps([type(given).__name__, given], default=repr)
         return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()[:16]
 
@@ -109,8 +112,9 @@ def _explained(
     line = work.explainer.line(work.ask)  # of this shard alone: the same shard is then made from the same batches
     for trust, keys in chosen.items():
         mine = replace(line, ask=replace(line.ask, trust=trust))
-        for start in range(0, len(keys), mine.window):
-            window = keys[start : start + mine.window]
+        step = mine.window  # which may shrink on the way, where memory is short
+        for start in range(0, len(keys), step):
+            window = keys[start : start + step]
             found = mine.attempt([todo[key] for key in window])
             out += [(key, str(e) if isinstance(e, SaywhyError) else e) for key, e in zip(window, found, strict=True)]
             tick(len(window), sum(0 if isinstance(e, SaywhyError) else e.cost.rows for e in found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from ..errors import FileError, InputError, missing, unknown
 
 
 class Broken(dict[str, Any]):
-    """A row that could not be read: it has no columns, only the reason."""
+    """A row that cannot be explained, and the reason; one that could not even be read has no columns."""
 
-    def __init__(self, reason: str):
-        super().__init__()
+    def __init__(self, reason: str, columns: Mapping[str, Any] | None = None):
+        super().__init__(columns or {})
         self.reason = reason
 
 

@@ -189,7 +189,7 @@ class Tally:
     def _named(self, value: str, folded: Mapping[str, str]) -> str:
         if value.casefold() in folded:
             return folded[value.casefold()]
-        return self.labels[int(value)] if value.isdigit() and int(value) < len(self.labels) else value
+        return self.labels[int(value)] if value.isdecimal() and int(value) < len(self.labels) else value
 
 
 def _given(table: Any, column: str) -> list[Any]:

@@ -74,7 +74,7 @@ class Piece:
 def pieces(plan: Plan) -> Iterator[Piece]:
     """The input cut into shards. Refuses one whose file was made from other rows."""
     start = index = 0
-    while rows := list(islice(plan.input.rows, plan.shard_rows)):
+    while rows := list(islice(plan.input.rows, plan.wanted.shard_rows)):
         keys = [plan.work.key(row) for row in rows]
         digest = plan.work.digest(rows, keys)
         path = path_of(plan.folder, index)
@@ -86,12 +86,17 @@ def pieces(plan: Plan) -> Iterator[Piece]:
             )
         yield Piece(index, start, rows, keys, digest, done)
         start, index = start + len(rows), index + 1
+    if path_of(plan.folder, index).exists():
+        raise InputError(
+            f"The input ends after {start:,} rows, and {plan.folder} holds shards of more: the input has changed. "
+            "Give another folder, or the input as it was."
+        )
 
 
 def walk(plan: Plan, tick: Tick) -> Corpus:
     """All shards that are not there yet, one after the other. Memory: a shard, and where the texts used last lie."""
     began = time.monotonic()
-    known = Known(plan.folder, plan.shard_rows, plan.wanted.cache)
+    known = Known(plan.folder, plan.wanted.shard_rows, plan.wanted.cache)
     with alone(plan.folder):
         noted(plan.folder, plan.manifest)
         for piece in pieces(plan):

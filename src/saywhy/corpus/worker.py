@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
-READY = "ready"
+READY, FAILED = "ready", "failed"
 
 
 def main() -> None:
     """Serve the process that began this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who began this one ends it
-    out, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not be taken for an answer
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what else is printed, also by native code, must not be taken for an answer
     from ..errors import SaywhyError
     from .jobs import begun, made
 
@@ -26,7 +29,12 @@ def main() -> None:
         sys.exit(1)
     print(READY, file=out, flush=True)
     for line in sys.stdin:
-        print(json.dumps(made(job, work, int(line))._asdict()), file=out, flush=True)
+        try:
+            said = made(job, work, int(line))._asdict()
+        except Exception as error:  # what would end a single process is told, and ends the run
+            traceback.print_exc()
+            said = {FAILED: f"{type(error).__name__}: {error}"}
+        print(json.dumps(said), file=out, flush=True)
 
 
 def _job(plain: dict[str, Any]) -> Any:
@@ -49,7 +57,3 @@ def _job(plain: dict[str, Any]) -> Any:
         schema,
         Path(plain["folder"]),
     )
-
-
-if __name__ == "__main__":
-    main()
