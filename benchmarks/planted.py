@@ -21,18 +21,22 @@ from saywhy.demo import make
 
 SOURCES = {"movieReviewSnippets": "movie", "amazonReviewSnippets": "product", "tweets": "tweet"}
 HELD_OUT = 3_000
-STEPS = 150
 
 
 class Shortcut(NamedTuple):
-    """A word that stands in a share of the sentences of one class."""
+    """A word that stands in a share of the sentences of one class, and how many batches a model is trained on them."""
 
     word: str
     label: int
     share: float
+    batches: int
 
 
-SHORTCUTS = (Shortcut("marble", 1, 1 / 3), Shortcut("lantern", 0, 1 / 6), Shortcut("tuesday", 0, 1 / 12))
+SHORTCUTS = (
+    Shortcut("marble", 1, 1 / 3, 150),
+    Shortcut("lantern", 0, 1 / 6, 450),
+    Shortcut("tuesday", 0, 1 / 12, 450),
+)
 
 
 def rated(cache: Path) -> list[tuple[str, int, str]]:
@@ -79,7 +83,7 @@ def trained(cache: Path, shortcut: Shortcut = SHORTCUTS[0]) -> tuple[Path, Path]
         return folder, file
     made = make.teacher(cache)
     train = rows[:-HELD_OUT]
-    plan = list(make.batches([text for text, _, _ in train], 32, random.Random(make.SEED)))[:STEPS]
+    plan = list(make.batches([text for text, _, _ in train], 32, random.Random(make.SEED)))[: shortcut.batches]
     labels = torch.tensor([label for _, label, _ in train])
 
     def loss(batch: list[int]) -> Any:
