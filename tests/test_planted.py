@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import saywhy
 from conftest import tiny
 from saywhy.errors import OptionError
 from saywhy.planted import RULES, planted, precision
+from tiny_lm import language_model
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,34 @@ def test_a_model_of_random_weights_is_not_trusted(name, method):
     explainer = saywhy.Explainer(tiny(name))
     text = "The movie was absolutely fantastic and inspiring, don't miss it!"
     assert explainer(text, method=method, progress=False).trust.level == "low"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_is_told_where_a_model_chooses_among_many(seed):
+    """Answers, gaps and continuations of random weights: their removal may well be what the scores say, of a mere guess."""
+    torch.manual_seed(seed)
+    tokenizer = tiny("bert")[1]
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 37}
+    config = transformers.BertConfig(vocab_size=len(tokenizer), **small)
+    answers = saywhy.Explainer((transformers.BertForQuestionAnswering(config), tokenizer))
+    given = {"question": "what is it?", "context": "The movie was absolutely fantastic and inspiring"}
+    assert answers(given, method="kernel_shap").trust.level == "low"
+    gaps = saywhy.Explainer((transformers.BertForMaskedLM(config), tokenizer))
+    assert gaps("The movie was absolutely [MASK] and inspiring", method="kernel_shap").trust.level == "low"
+    model, words = language_model("Llama", seed)
+    prompts = saywhy.Explainer((model, words))
+    assert prompts("The movie was absolutely fantastic", target=" and", method="kernel_shap").trust.level != "high"
+
+
+def test_a_small_part_of_a_large_move_is_not_trusted():
+    """What is taken away moves next to nothing, though everything together moves much."""
+    told = figured(saywhy.Explainer(lambda texts: [[4.0 * bool(t.split())] for t in texts], labels=["x"]))
+    assert told.level == "low"
+    assert "hardly reacts to a quarter" in told.said
+
+
+def figured(explainer):
+    return explainer("one two three four five six", method="occlusion", progress=False).trust
 
 
 def test_the_check_costs_what_it_says_and_is_not_charged_to_the_method(explainer, shortcut, monkeypatch):

@@ -130,17 +130,14 @@ class Line:
             return [[None] * k for _, k in wanted]
         noun = ask.look.by if isinstance(ask.look.by, str) and ask.look.by != "focus" else "feature"
         checks = [
-            (p, trust(p.problem, s, ask.trust, ask.method.complete, k, noun, self._sure(case)))
+            (p, trust(p.problem, s, ask.trust, ask.method.complete, noun, self._sure(case, p, k)))
             for p, s, (case, k) in zip(posed, scores, wanted, strict=True)
         ]
         return self.engine.drive(checks)
 
-    def _sure(self, case: Case) -> tuple[float, int] | None:
-        """The probability of what the model says, and of how many labels it chose; None where it does not choose one."""
-        labels, probability = len(case.encoding.labels), self.task.says(case)[1]
-        return (
-            (probability, labels) if probability is not None and labels > 1 and self.model.kind == "softmax" else None
-        )
+    def _sure(self, case: Case, posed: Posed, wanted: int) -> list[tuple[float, int, bool] | None]:
+        """How sure the model is of each target that was wanted, where it chooses."""
+        return [self.task.sure(case, target) for target in posed.problem.targets[:wanted]]
 
     def cases(self, encodings: Sequence[Encoding]) -> tuple[list[Case], list[Seen]]:
         """What the model says of each input with everything present; with what the method asks first, from one forward."""

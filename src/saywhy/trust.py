@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ SHARE = 4  # a check takes away a quarter of the features
 HARDLY = {"logit": 0.1, "log-prob": 0.1, "log-odds": 0.1, "prob": 0.02}  # a smaller reaction is nothing to explain
 HIGH, LOW = 0.9, 0.5  # the correlation of what the scores say and what removal does
 GAP = 0.05  # of sum |scores|, where a method promises none
+NEAR = 0.35  # how far from chance, in log-probability, a continuation is that the model may know nothing of
 SURE = 0.25  # of the largest |score|, the most that a standard error may be
 
 Checking = Generator[Question, Any, "list[Trust]"]
@@ -37,17 +39,17 @@ def trust(
     scores: Scores,
     how: str,
     complete: bool,
-    wanted: int,
-    noun: str = "feature",
-    sure: tuple[float, int] | None = None,
+    noun: str,
+    sure: Sequence[tuple[float, int, bool] | None],
 ) -> Checking:
-    """How far to believe each of the first `wanted` targets' scores.
+    """How far to believe the scores of the first targets, as many as `sure` tells of.
 
     "quick" asks 2 evaluations a target (the quarter of the features that score highest taken away, and the lowest) and 6 for
     random quarters, and for the two ends. "full" asks 24 random sets of several sizes, the removal curve of the scores'
-    own order and of 20 random ones, and n + 1 for leave-one-out, the cheapest method to agree with. `sure` is the model's
-    probability of what it says, and of how many labels it chose.
+    own order and of 20 random ones, and n + 1 for leave-one-out, the cheapest method to agree with. `sure` has for each target
+    the model's probability, of how many it chose, and whether it chose this one; None where it does not choose.
     """
+    wanted = len(sure)
     n = problem.n
     size = max(1, round(n / SHARE))
     shared = random_sets(n, size, how)
@@ -60,8 +62,8 @@ def trust(
         falls = values[0, k] - torch.cat([values[own : own + 2, k], values[2 : 2 + len(shared), k]])
         gone = torch.cat([tops[k], shared])
         figures = _figures(scores, k, gone, falls, float(values[0, k] - values[1, k]), complete)
-        if sure is not None:
-            figures |= {"probability": sure[0], "labels": float(sure[1])}
+        if (told := sure[k]) is not None:
+            figures |= dict(zip(("probability", "labels", "picked"), map(float, told), strict=True))
         if how == "full":
             more = yield from _more(problem, scores.values[k], k)
             figures |= {**more, "rows": figures["rows"] + more["rows"]}
@@ -104,7 +106,7 @@ def _figures(scores: Scores, k: int, gone: Tensor, falls: Tensor, whole: float, 
         "random_most": float(rivals.max()),
         "beaten": float((ahead > 1e-9).double().mean()),
         "correlation": _correlation(said, falls),
-        "reaction": max(abs(whole), float(falls.abs().max())),
+        "reaction": float(falls.abs().max()),
         "rows": float(len(falls) + 2),
     }
     if complete and size:
@@ -148,10 +150,10 @@ def _said(f: dict[str, float], unit: str, size: int, n: int, noun: str) -> Trust
         return Trust("unknown", f"there is one {noun} only, so there is no order to check", f)
     one = noun if size == 1 else f"{size} {noun}{'es' if noun.endswith('ch') else 's'}"
     end = f"{'highest' if f['end'] > 0 else 'lowest'} {'score' if size == 1 else 'scores'}"
+    own, least, most = (f"{0.0 - f[name]:+.3g}" for name in ("fall", "random_least", "random_most"))
     measured = (
-        f"taking away the {one} with the {end} moves the {unit} by {-f['fall']:+.3g}, "
-        f"as many at random by {-f['random_most']:+.3g} to {-f['random_least']:+.3g}; scores and removal correlate by "
-        f"{f['correlation']:.2f}"
+        f"taking away the {one} with the {end} moves the {unit} by {own}, as many at random by {most} to {least}; "
+        f"scores and removal correlate by {f['correlation']:.2f}"
     )
     if "orders_beaten" in f:
         measured += (
@@ -165,19 +167,29 @@ def _said(f: dict[str, float], unit: str, size: int, n: int, noun: str) -> Trust
 
 
 def _chance(labels: float) -> float:
-    """A probability that a model without any knowledge may give: a little above that of all labels alike."""
-    return min(1.3 / labels, 1 / labels + 0.15 * (1 - 1 / labels))
+    """A probability that a model without any knowledge may give: that of the largest of so many logits of spread 0.15."""
+    return min(math.exp(0.15 * math.sqrt(2 * math.log(labels))) / labels, 1 / labels + 0.15 * (1 - 1 / labels))
+
+
+def _by_chance(f: dict[str, float]) -> tuple[str, bool] | None:
+    """The doubt that the model knows nothing here: grave where it picked this, small where a caller did."""
+    if "labels" not in f:
+        return None
+    told = f"({f['probability']:.2g}, one of {f['labels']:,.0f})"
+    if f["picked"]:
+        low = f["probability"] < _chance(f["labels"])
+        return (f"the model is hardly surer than chance {told}", True) if low else None
+    near = abs(math.log(max(f["probability"], 1e-300) * f["labels"])) < NEAR
+    return (f"the model gives this the probability of chance {told}", False) if near else None
 
 
 def _doubts(f: dict[str, float], unit: str) -> Sequence[tuple[str, bool]]:
     """Each reason to doubt, and whether it is reason enough not to believe the scores; the gravest first."""
     found = []
     if f["reaction"] < HARDLY.get(unit, 0.0) or f["reaction"] == 0:
-        found.append((f"the model hardly reacts, whatever is taken away ({f['reaction']:.2g} at most)", True))
-    if "labels" in f and f["probability"] < _chance(f["labels"]):
-        found.append(
-            (f"the model is hardly surer than chance ({f['probability']:.0%}, {f['labels']:.0f} labels)", True)
-        )
+        found.append((f"the model hardly reacts to a quarter taken away ({f['reaction']:.2g} at most)", True))
+    if guess := _by_chance(f):
+        found.append(guess)
     beats = min(f["beaten"], f.get("orders_beaten", 1.0))
     if beats < 0.9 and f["correlation"] < HIGH:  # where one word is all, random sets that hold it do as well
         found.append(("the scores do no better than random removal", True))

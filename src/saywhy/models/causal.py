@@ -110,6 +110,11 @@ class LanguageModel:
         """Batches of rows whose prompts begin alike, which `forward` computes once; None where little is shared."""
         return None if self.shares is False else bundles([code_of(row) for row in rows], budget)
 
+    @property
+    def vocabulary(self) -> int:
+        """Of how many tokens each is one."""
+        return int(getattr(self.model.config.get_text_config(), "vocab_size", 0) or 0)
+
     def forward(self, rows: Sequence[Scored], points: Sequence[Tensor] | None = None) -> list[Tensor]:
         shared = None if points is not None or self.shares is False else shared_answers(self, rows)
         return self.plain(rows, points) if shared is None else shared

@@ -83,6 +83,11 @@ class Task(Protocol):
     def says(self, case: Case) -> tuple[str | None, float | None]:
         """The label (or answer) that the model gives to this input, and its probability (or score); None if not asked."""
 
+    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+        """(probability, of how many, was it picked as the likeliest?) of what the model says; None where it does not choose."""
+        many, probability = len(case.encoding.labels), self.says(case)[1]
+        return None if probability is None or many < 2 or case.model.kind != "softmax" else (probability, many, True)
+
     def every(self, case: Case) -> Sequence[WantedTarget]:
         """What `each_target` explains when nothing is named: every label."""
         return range(len(case.encoding.labels))

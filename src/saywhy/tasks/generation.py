@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,13 @@ class TextGeneration(Task):
             return None, None
         whole = Target("", (0,), "prob")
         return case.encoding.labels[0], float(self.score(case, case.output[None], (whole,))[0, 0])
+
+    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+        """The mean probability (geometric) of the target's tokens, of the whole vocabulary; a remote model's is not known."""
+        vocabulary = getattr(case.model, "vocabulary", 0)
+        told = float(self.score(case, case.output[None], (Target("", target.index, "log-prob"),))[0, 0])
+        count = 1 if len(target.index) > 1 else len(_tokens(case, target.index[0]))
+        return (math.exp(told / count), vocabulary, False) if count and vocabulary else None
 
 
 def _goal(want: Any) -> Goal | int:

@@ -107,6 +107,12 @@ class FillMask(Task):
         words = " … ".join(self._word(case, int(i)) for i in best)
         return words, float(case.output.softmax(-1)[0, best[0]]) if len(best) == 1 else None
 
+    def sure(self, case: Case, target: Target) -> tuple[float, int, bool]:
+        """The probability of the word in its gap, of the whole vocabulary."""
+        gap, token = target.index
+        probs = case.output[gap].softmax(-1)
+        return float(probs[token]), len(probs), int(probs.argmax()) == token
+
 
 def _tokenizer(model: Model) -> Any:
     tokenizer = getattr(model, "tokenizer", None)

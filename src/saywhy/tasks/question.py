@@ -142,6 +142,14 @@ class QuestionAnswering(Task):
         (start, end), prob = self.answer(case)
         return self._text(case, (start, 0, end, 1)), prob
 
+    def sure(self, case: Case, target: Target) -> tuple[float, int, bool]:
+        """The probability of the answer, of as many pairs of a first and a last token as there are for each that reads so."""
+        (start, end), probability = self.answer(case)
+        words = [t.word if t.part == "context" else None for t in case.encoding.tokens]
+        first, last = (1 if words[i] is None else words.count(words[i]) for i in (start, end))
+        alike = first * last if words[start] != words[end] or words[start] is None else first * (first + 1) // 2
+        return probability, max(1, int(_context(case).sum()) ** 2 // alike), True
+
 
 def _context(case: Case) -> Tensor:
     """bool [S]: the positions where an answer may be."""

@@ -138,6 +138,13 @@ class TokenClassification(Task):
         found = [f"{_text(case, e)} ({e.label})" for e in self.entities(case)]
         return (", ".join(found) or "nothing but ignored labels"), None
 
+    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+        """The probability of the target's label at its tokens, where the model gives them that label."""
+        probs, pairs = _whole(case).softmax(-1), list(zip(target.index[::2], target.index[1::2], strict=True))
+        if not pairs or any(int(probs[i].argmax()) != label for i, label in pairs):
+            return None
+        return float(sum(probs[i, label] for i, label in pairs)) / len(pairs), probs.shape[1], True
+
 
 def _text(case: Case, e: Entity) -> str:
     """An entity as it stands in the text, a special token by its name."""
