@@ -119,6 +119,9 @@ def test_an_interrupted_comparison_goes_on(explainer, found, tmp_path, monkeypat
     assert started == [4]
     with pytest.raises(OptionError, match="methods"):
         compare(explainer, TEXTS, FAST[:1], SOME, resume=part, progress=False)
+    part.write_text(part.read_text().replace('"version": 1', '"version": 99', 1))
+    with pytest.raises(FileError, match="format version 99"):
+        compare(explainer, TEXTS, FAST, SOME, resume=part, progress=False)
     (tmp_path / "other").write_text("not ours")
     with pytest.raises(FileError, match="not an unfinished comparison"):
         compare(explainer, TEXTS, FAST, SOME, resume=tmp_path / "other", progress=False)
@@ -225,6 +228,16 @@ def test_what_is_foreseen_is_near_what_comes(explainer):
     assert "model inputs" in str(told[0])
 
 
+def test_gradients_of_several_methods_are_foreseen_once_each(explainer):
+    def rows(*methods):
+        told = []
+        compare(explainer, TEXTS[:1], methods, ["completeness_gap"], announce=told.append, progress=False)
+        return told[0].rows
+
+    assert rows("saliency") == 3
+    assert rows("saliency", "input_x_gradient", "libra") == 9
+
+
 def table(**means):
     """A comparison with one metric and given values by method, [T] each."""
     values = np.stack([np.asarray(v, dtype=float) for v in means.values()], 1)[:, :, None]
@@ -307,7 +320,10 @@ def test_likely_words_in_the_place_of_absent_ones(explainer):
     from conftest import headed
 
     masked, _ = headed("bert", "blanks")
+    masked.train()
     c = compare(explainer, TEXTS[:3], ["occlusion"], ["removal_area"], infill=masked, progress=False)
+    assert all(module.training for module in masked.modules())
+    masked.eval()
     assert c.settings["removals"] == ["mask", "hide", "infill"]
     again = compare(
         explainer, TEXTS[1:2], ["occlusion"], ["removal_area"], removals=["infill"], infill=masked, progress=False
