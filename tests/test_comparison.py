@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -9,13 +10,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import saywhy
-from conftest import tiny
+from conftest import headed, tiny
 from saywhy.comparison import compare
+from saywhy.comparison.digest import digest
 from saywhy.comparison.randomised import randomised
 from saywhy.comparison.result import Column, Comparison, Spent, estimated
 from saywhy.errors import FileError, InputError, MethodError, OptionError
+from saywhy.llm import Template
 from saywhy.metrics import METRICS
 
 TEXTS = ["a dull, predictable mess of a film", "What a lovely day", "I love you, I like you", "short", "good good good"]
@@ -125,6 +129,56 @@ def test_an_interrupted_comparison_goes_on(explainer, found, tmp_path, monkeypat
     (tmp_path / "other").write_text("not ours")
     with pytest.raises(FileError, match="not an unfinished comparison"):
         compare(explainer, TEXTS, FAST, SOME, resume=tmp_path / "other", progress=False)
+
+
+def test_a_run_that_differs_does_not_go_on_from_another(tmp_path):
+    def asked(name, offset=0.0, mask=(True, False), **more):
+        model, tokenizer = tiny("bert")
+        model = copy.deepcopy(model)
+        with torch.no_grad():
+            model.classifier.weight += offset
+        given = {"scores": {"theirs": [[1.0, 2.0]]}, "rationales": [list(mask)]} | more
+        texts = given.pop("texts", ["good film"])
+        compare(
+            saywhy.Explainer(model, tokenizer), texts, [plain], ["removal_area"], resume=tmp_path / name, progress=False,
+            **given,
+        )  # fmt: skip
+
+    def plain(problem):
+        return (yield from saywhy.METHODS["occlusion"].function(problem))
+
+    asked("a")
+    asked("a", scores={"theirs": np.array([[1.0, 2.0]], dtype="float32")})
+    masked, other = (copy.deepcopy(headed("bert", "blanks")[0]) for _ in range(2))
+    with torch.no_grad():
+        next(other.parameters()).add_(0.1)
+    for said, more in (
+        ("overlong", {"overlong": "window"}),
+        ("scores", {"scores": {"theirs": [[2.0, 1.0]]}}),
+        ("rationales", {"mask": (False, True)}),
+        ("weights", {"offset": 0.5}),
+        ("input", {"texts": ["good day"]}),
+        ("infill", {"infill": masked}),
+    ):
+        with pytest.raises(OptionError, match=f"with other .*{said}"):
+            asked("a", **more)
+    asked("b", infill=masked)
+    with pytest.raises(OptionError, match="with other infill:"):
+        asked("b", infill=other)
+
+
+def test_digests_are_of_contents():
+    def image(colour):
+        return Image.new("RGB", (4, 4), colour)
+
+    def said(word):
+        return lambda name: f"{word} {name}"
+
+    assert digest([image("red")]) == digest([image("red")]) != digest([image("blue")])
+    assert digest(np.arange(3)) != digest(np.arange(3.0))
+    assert digest(said("a")) == digest(said("a")) != digest(said("b"))
+    assert digest(Template(said("a"), {"name": "x"})) == digest(Template(said("a"), {"name": "x"}))
+    assert digest(Template(said("a"), {"name": "x"})) != digest(Template(said("a"), {"name": "y"}))
 
 
 def test_scores_made_elsewhere_are_judged_alike(explainer, found):
@@ -317,8 +371,6 @@ def test_the_command(tmp_path):
 
 
 def test_likely_words_in_the_place_of_absent_ones(explainer):
-    from conftest import headed
-
     masked, _ = headed("bert", "blanks")
     masked.train()
     c = compare(explainer, TEXTS[:3], ["occlusion"], ["removal_area"], infill=masked, progress=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +12,11 @@ from ..errors import InputError, OptionError, unknown
 from ..line import Ask
 from ..metrics import METRICS, Metric
 from ..models import Look
+from ..models.identity import digest as weights_of
+from ..models.identity import weights
 from ..tasks import WantedTarget
 from ..types import Asking, Bools, Feature, Problem, Scores
+from .digest import digest
 from .entries import Compared, Entry, entries
 from .infill import Infill
 from .result import Column
@@ -92,7 +93,7 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
         features = [explainer.task.encode(explainer.model, each, ask.look).features for each in inputs]
         for name, numbers in given.items():
             _fitting(name, numbers, features)
-    asked = _in_words(explainer, inputs, wanted, ask, rows, columns)
+    asked = _in_words(explainer, inputs, wanted, ask, rows, columns, infill)
     return Plan(inputs, rows, metrics, columns, removals, ask, wanted.seed, human, infill, asked)
 
 
@@ -112,6 +113,7 @@ def _in_words(
     ask: Ask,
     rows: Sequence[Entry],
     columns: Sequence[Column],
+    infill: Infill | None,
 ) -> dict[str, Any]:
     return {
         "model": explainer.model.name,
@@ -125,8 +127,19 @@ def _in_words(
         "unit": wanted.unit,
         "seed": wanted.seed,
         "texts": len(inputs),
-        "input": hashlib.sha256(json.dumps([*map(repr, inputs)]).encode()).hexdigest()[:16],
+        "input": digest(inputs),
+        "weights": weights(explainer.model),
+        "overlong": wanted.overlong,
+        "scores": {name: _digest(given, float) for name, given in wanted.scores.items()},
+        "rationales": None if wanted.rationales is None else _digest(wanted.rationales, bool),
+        "infill": None if infill is None else weights_of(infill.masked),
+        "functions": {e.label: digest(e.method.function) for e in rows if e.method and e.method.family == "custom"},
     }
+
+
+def _digest(given: Sequence[Any], kind: type) -> str:
+    """Of what was given for each text, in lists or arrays alike."""
+    return digest([np.asarray(numbers, dtype=kind) for numbers in given])
 
 
 def _fitting(name: str, given: Sequence[Any], features: Sequence[Sequence[Feature]]) -> None:
