@@ -74,6 +74,12 @@ def test_rows_are_shared(explainer, found):
     spent = dict(zip(found.methods, found.spent, strict=True))
     assert spent["occlusion"].rows == sum(len(explainer(t, method="random").scores) + 1 for t in TEXTS)
     assert spent["input_x_gradient"].backward_rows == len(TEXTS)
+    few = compare(explainer, TEXTS, ["occlusion"], ["removal_area"], progress=False)
+    assert few.rows < few.rows_alone
+    assert f"{few.rows_alone / few.rows:.1f} x" in str(few)
+    none = compare(explainer, TEXTS[:1], [], ["agreement"], scores={"theirs": [np.arange(8)]}, progress=False)
+    assert none.rows >= none.rows_alone
+    assert " x)" not in str(none)
 
 
 def test_the_oracle_is_never_beaten_by_what_it_knows(explainer):

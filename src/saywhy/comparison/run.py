@@ -179,7 +179,7 @@ class Walk:
         values: list[dict[str, list[list[float | None]]]] = [{} for _ in found]
         curves: list[dict[str, dict[str, list[float]]]] = [{} for _ in found]
         for removal in (None, *self.plan.removals):
-            stated = self._with_oracle(posed[removal], claims) if removal else claims
+            stated = self._with_oracle(posed[removal], claims, found) if removal else claims
             own = {e.label: removal or e.absent or self.plan.ask.look.absent for e in self.plan.entries}
             jobs, places = [], []
             for t, mine in enumerate(stated):
@@ -205,11 +205,19 @@ class Walk:
             if column.removal == removal:
                 yield i, by_name[column.metric]
 
-    def _with_oracle(self, here: list[Posed], claims: list[dict[str, Claim]]) -> list[dict[str, Claim]]:
-        """The claims, and that of the best order known under this removal: what scores could reach."""
+    def _with_oracle(
+        self, here: list[Posed], claims: list[dict[str, Claim]], found: list[Found]
+    ) -> list[dict[str, Claim]]:
+        """The claims, and that of the best order known under this removal: what scores could reach. The search is counted."""
+        tallies = [Tally() for _ in here]
         orders = self.engine.drive(
-            [(p, best_known(p.problem, mine[RANDOM])) for p, mine in zip(here, claims, strict=True)]
+            [
+                (p, counted(best_known(p.problem, mine[RANDOM]), tally))
+                for p, mine, tally in zip(here, claims, tallies, strict=True)
+            ]
         )
+        for each, tally in zip(found, tallies, strict=True):
+            each.rows_alone += tally.rows
         out = []
         for order, mine in zip(orders, claims, strict=True):
             falling = -order.argsort().double()[None]
