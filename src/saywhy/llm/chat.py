@@ -46,19 +46,15 @@ class Chat:
         mark = "SAYWHY"
         while mark in text:
             mark += "Y"
-        marked = [
-            {
-                **message,
-                "content": message["content"].replace(content, f"{mark}{i}E", 1) if content else message["content"],
-            }
-            for i, (message, content) in enumerate(zip(self.messages, contents, strict=True))
-        ]
+        marked = []
+        for i, (message, content) in enumerate(zip(self.messages, contents, strict=True)):
+            given = message["content"]
+            marked.append({**message, "content": given.replace(content, f"{mark}{i}E", 1) if content else given})
         bare = in_template(marked, tokenizer, tools=self.tools, reply=self.reply)
         places: dict[int, Span] = {}
         at = 0
-        for k, piece in enumerate(
-            re.split(f"{mark}([0-9]+)E", bare)
-        ):  # what the template says, and then a message's number
+        pieces = re.split(f"{mark}([0-9]+)E", bare)  # what the template says, a message's number, and so on
+        for k, piece in enumerate(pieces):
             said = contents[int(piece)] if k % 2 else piece
             if not text.startswith(said, at):
                 break
