@@ -21,6 +21,7 @@ from saywhy.comparison.result import Column, Comparison, Spent, estimated
 from saywhy.errors import FileError, InputError, MethodError, OptionError
 from saywhy.llm import Template
 from saywhy.metrics import METRICS
+from tiny_lm import language_model
 
 TEXTS = ["a dull, predictable mess of a film", "What a lovely day", "I love you, I like you", "short", "good good good"]
 FAST = ["input_x_gradient", "occlusion", "attention_rollout"]
@@ -185,6 +186,40 @@ def test_digests_are_of_contents():
     assert digest(said("a")) == digest(said("a")) != digest(said("b"))
     assert digest(Template(said("a"), {"name": "x"})) == digest(Template(said("a"), {"name": "x"}))
     assert digest(Template(said("a"), {"name": "x"})) != digest(Template(said("a"), {"name": "y"}))
+
+
+def test_templates_are_compared_by_their_baselines():
+    one = saywhy.Explainer(*language_model("Llama"))
+    text, values = "{name} from {country} applied. They", {"name": "Georg", "country": "Togo"}
+    draws = {"name": [f"a{i} b" for i in range(8)], "country": ["x", "y", "the"]}
+    templates = [
+        Template(text, values, each, most=10, samples=6, seed=3) for each in (draws, {"name": "a", "country": "b"})
+    ]
+    asked = {"target": " lovely", "progress": False}
+    metrics = ["removal_area", "random_logit", "completeness_gap", "parameter_randomisation"]
+    c = compare(one, templates, ["occlusion", "shapley_values"], metrics, **asked)
+    assert c.settings["removals"] == ["baseline"]
+    assert {col.removal for col in c.columns} == {None, "baseline"}
+    assert np.isnan(c.numbers("occlusion", "random_logit")).all()
+    for method in ("occlusion", "shapley_values"):
+        gaps = [abs(e.gap) / np.abs(e.scores).sum() for e in one(templates, method=method, **asked)]
+        np.testing.assert_allclose(c.numbers(method, "completeness_gap"), gaps, atol=1e-3)
+    assert compare(one, templates, None, ["agreement"], **asked).methods == (
+        "occlusion",
+        "kernel_shap",
+        "lime",
+        "random",
+    )
+    for more, error, said in (
+        ({"methods": ["integrated_gradients"]}, MethodError, "changes length"),
+        ({"methods": ["occlusion:absent=mask"]}, OptionError, "no `by`, no `absent`"),
+        ({"by": "token"}, OptionError, "no `by`, no `absent`"),
+        ({"removals": ["drop"]}, OptionError, "Unknown removal 'drop'"),
+        ({"infill": "a/model"}, OptionError, "leave `infill` out"),
+        ({"texts": [templates[0], "a text"]}, InputError, "calls of their own"),
+    ):
+        with pytest.raises(error, match=said):
+            compare(one, **{"texts": templates, "methods": ["occlusion"], **asked, **more})
 
 
 def test_scores_made_elsewhere_are_judged_alike(explainer, found):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..engine import Engine
-from ..line import Line
+from ..line import Line, over_draws
 from ..metrics import Claim, Judgement, Metric
 from ..metrics.removal import best_known
 from ..metrics.stability import shaken, under_noise
@@ -130,7 +130,7 @@ class Walk:
         for t, p in enumerate(here):
             spent = _spent(before[t], p.seen.cost, tallies[t], peak[0])
             found[t].spent = {**found[t].spent, entry.label: spent}
-        return [s.values for s in scores]
+        return [over_draws(s, p.encoding.drawn).values for s, p in zip(scores, here, strict=True)]
 
     def _again(self, entry: Entry, index: int) -> Any:
         if entry.method is None:
@@ -165,7 +165,7 @@ class Walk:
                 self.line, model=model, engine=Engine(model, self.engine.batches.budget, self.engine.batches.tick)
             )
             cases, seen = line.cases([p.encoding for p in here])
-            again = [line.put(c, p.problem.targets, s) for c, p, s in zip(cases, here, seen, strict=True)]
+            again = [line.put(c, _once(p), s) for c, p, s in zip(cases, here, seen, strict=True)]
             note(line, again, True)
         for t, mine in enumerate(claims):
             for e in entries:
@@ -223,6 +223,11 @@ class Walk:
             falling = -order.argsort().double()[None]
             out.append({**mine, ORACLE: Claim(falling, None, mine[RANDOM].others)})
         return out
+
+
+def _once(posed: Posed) -> tuple[Target, ...]:
+    """The targets of a problem, without those of single draws of baselines."""
+    return posed.problem.targets[: len(posed.problem.targets) // (1 + posed.encoding.drawn)]
 
 
 def _mean_under_noise(problem: Problem, claim: Claim) -> Any:
