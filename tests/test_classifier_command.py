@@ -44,6 +44,11 @@ def test_a_table_to_a_folder_that_explains(table, tmp_path):
     assert report["rows"] == 24
     assert sum(n["predicted"] for n in report["labels"].values()) == 24
     assert {path.name for path in tmp_path.iterdir()} == {"opinions.csv", "model"}
+    again = saywhy("train", table, "--text", "review", "--label", "stars", "-o", folder)
+    assert again.returncode == 1
+    assert "holds a classifier already" in again.stderr
+    assert "--overwrite" in again.stderr
+    assert json.loads((folder / "report.json").read_text()) == report
     why = saywhy("explain", "a wonderful film", "--model", folder, "--method", "label_attention", "--format", "json")
     assert why.returncode == 0, why.stderr
     found = json.loads(why.stdout)["explanations"][0]
@@ -59,6 +64,13 @@ def test_bad_use_is_one_line_and_comes_before_training(table, tmp_path):
         == "saywhy: Unknown column 'reviw'. Did you mean 'review'? Allowed: 'review', 'stars', 'country', 'other'.\n"
     )
     assert not (tmp_path / "m").exists()
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "saywhy.json").write_text("{}")
+    for overwrite, code, said in (([], 1, "--overwrite"), (["--overwrite"], 2, "Unknown column 'reviw'")):
+        done = saywhy("train", table, "--text", "reviw", "--label", "stars", "-o", tmp_path / "m", *overwrite)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert said in done.stderr
+    assert (tmp_path / "m" / "saywhy.json").read_text() == "{}"
     done = saywhy("train", table, "--text", "review", "--label", "stars", "-o", tmp_path)
     assert done.returncode == 1
     assert "holds other things" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -52,6 +53,14 @@ def test_every_pooling_learns(pooling):
 def test_ngrams_know_a_word_that_was_never_seen():
     made = fitted(tokenizer=ngrams(TEXTS, buckets=2_000))
     assert made.predict(["terribleness", "amazingly"]).labels[:, 0].tolist() == ["bad", "good"]
+
+
+def test_every_devices_random_state_is_kept(monkeypatch, classifier):
+    kept = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: kept.append(list(devices)) or nullcontext())
+    TextClassifier.new(classifier.tokenizer, classifier.levels)
+    assert kept == [[0, 1]]
 
 
 def test_the_same_seed_gives_the_same_weights_and_the_callers_random_state_is_kept(classifier):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -9,14 +10,18 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import saywhy
-from conftest import tiny
+from conftest import headed, tiny
 from saywhy.comparison import compare
+from saywhy.comparison.digest import digest
 from saywhy.comparison.randomised import randomised
 from saywhy.comparison.result import Column, Comparison, Spent, estimated
 from saywhy.errors import FileError, InputError, MethodError, OptionError
+from saywhy.llm import Template
 from saywhy.metrics import METRICS
+from tiny_lm import language_model
 
 TEXTS = ["a dull, predictable mess of a film", "What a lovely day", "I love you, I like you", "short", "good good good"]
 FAST = ["input_x_gradient", "occlusion", "attention_rollout"]
@@ -70,6 +75,12 @@ def test_rows_are_shared(explainer, found):
     spent = dict(zip(found.methods, found.spent, strict=True))
     assert spent["occlusion"].rows == sum(len(explainer(t, method="random").scores) + 1 for t in TEXTS)
     assert spent["input_x_gradient"].backward_rows == len(TEXTS)
+    few = compare(explainer, TEXTS, ["occlusion"], ["removal_area"], progress=False)
+    assert few.rows < few.rows_alone
+    assert f"{few.rows_alone / few.rows:.1f} x" in str(few)
+    none = compare(explainer, TEXTS[:1], [], ["agreement"], scores={"theirs": [np.arange(8)]}, progress=False)
+    assert none.rows >= none.rows_alone
+    assert " x)" not in str(none)
 
 
 def test_the_oracle_is_never_beaten_by_what_it_knows(explainer):
@@ -119,9 +130,96 @@ def test_an_interrupted_comparison_goes_on(explainer, found, tmp_path, monkeypat
     assert started == [4]
     with pytest.raises(OptionError, match="methods"):
         compare(explainer, TEXTS, FAST[:1], SOME, resume=part, progress=False)
+    part.write_text(part.read_text().replace('"version": 1', '"version": 99', 1))
+    with pytest.raises(FileError, match="format version 99"):
+        compare(explainer, TEXTS, FAST, SOME, resume=part, progress=False)
     (tmp_path / "other").write_text("not ours")
     with pytest.raises(FileError, match="not an unfinished comparison"):
         compare(explainer, TEXTS, FAST, SOME, resume=tmp_path / "other", progress=False)
+
+
+def test_a_run_that_differs_does_not_go_on_from_another(tmp_path):
+    def asked(name, offset=0.0, mask=(True, False), **more):
+        model, tokenizer = tiny("bert")
+        model = copy.deepcopy(model)
+        with torch.no_grad():
+            model.classifier.weight += offset
+        given = {"scores": {"theirs": [[1.0, 2.0]]}, "rationales": [list(mask)]} | more
+        texts = given.pop("texts", ["good film"])
+        compare(
+            saywhy.Explainer(model, tokenizer), texts, [plain], ["removal_area"], resume=tmp_path / name, progress=False,
+            **given,
+        )  # fmt: skip
+
+    def plain(problem):
+        return (yield from saywhy.METHODS["occlusion"].function(problem))
+
+    asked("a")
+    asked("a", scores={"theirs": np.array([[1.0, 2.0]], dtype="float32")})
+    masked, other = (copy.deepcopy(headed("bert", "blanks")[0]) for _ in range(2))
+    with torch.no_grad():
+        next(other.parameters()).add_(0.1)
+    for said, more in (
+        ("overlong", {"overlong": "window"}),
+        ("scores", {"scores": {"theirs": [[2.0, 1.0]]}}),
+        ("rationales", {"mask": (False, True)}),
+        ("weights", {"offset": 0.5}),
+        ("input", {"texts": ["good day"]}),
+        ("infill", {"infill": masked}),
+    ):
+        with pytest.raises(OptionError, match=f"with other .*{said}"):
+            asked("a", **more)
+    asked("b", infill=masked)
+    with pytest.raises(OptionError, match="with other infill:"):
+        asked("b", infill=other)
+
+
+def test_digests_are_of_contents():
+    def image(colour):
+        return Image.new("RGB", (4, 4), colour)
+
+    def said(word):
+        return lambda name: f"{word} {name}"
+
+    assert digest([image("red")]) == digest([image("red")]) != digest([image("blue")])
+    assert digest(np.arange(3)) != digest(np.arange(3.0))
+    assert digest(said("a")) == digest(said("a")) != digest(said("b"))
+    assert digest(Template(said("a"), {"name": "x"})) == digest(Template(said("a"), {"name": "x"}))
+    assert digest(Template(said("a"), {"name": "x"})) != digest(Template(said("a"), {"name": "y"}))
+
+
+def test_templates_are_compared_by_their_baselines():
+    one = saywhy.Explainer(*language_model("Llama"))
+    text, values = "{name} from {country} applied. They", {"name": "Georg", "country": "Togo"}
+    draws = {"name": [f"a{i} b" for i in range(8)], "country": ["x", "y", "the"]}
+    templates = [
+        Template(text, values, each, most=10, samples=6, seed=3) for each in (draws, {"name": "a", "country": "b"})
+    ]
+    asked = {"target": " lovely", "progress": False}
+    metrics = ["removal_area", "random_logit", "completeness_gap", "parameter_randomisation"]
+    c = compare(one, templates, ["occlusion", "shapley_values"], metrics, **asked)
+    assert c.settings["removals"] == ["baseline"]
+    assert {col.removal for col in c.columns} == {None, "baseline"}
+    assert np.isnan(c.numbers("occlusion", "random_logit")).all()
+    for method in ("occlusion", "shapley_values"):
+        gaps = [abs(e.gap) / np.abs(e.scores).sum() for e in one(templates, method=method, **asked)]
+        np.testing.assert_allclose(c.numbers(method, "completeness_gap"), gaps, atol=1e-3)
+    assert compare(one, templates, None, ["agreement"], **asked).methods == (
+        "occlusion",
+        "kernel_shap",
+        "lime",
+        "random",
+    )
+    for more, error, said in (
+        ({"methods": ["integrated_gradients"]}, MethodError, "changes length"),
+        ({"methods": ["occlusion:absent=mask"]}, OptionError, "no `by`, no `absent`"),
+        ({"by": "token"}, OptionError, "no `by`, no `absent`"),
+        ({"removals": ["drop"]}, OptionError, "Unknown removal 'drop'"),
+        ({"infill": "a/model"}, OptionError, "leave `infill` out"),
+        ({"texts": [templates[0], "a text"]}, InputError, "calls of their own"),
+    ):
+        with pytest.raises(error, match=said):
+            compare(one, **{"texts": templates, "methods": ["occlusion"], **asked, **more})
 
 
 def test_scores_made_elsewhere_are_judged_alike(explainer, found):
@@ -225,6 +323,16 @@ def test_what_is_foreseen_is_near_what_comes(explainer):
     assert "model inputs" in str(told[0])
 
 
+def test_gradients_of_several_methods_are_foreseen_once_each(explainer):
+    def rows(*methods):
+        told = []
+        compare(explainer, TEXTS[:1], methods, ["completeness_gap"], announce=told.append, progress=False)
+        return told[0].rows
+
+    assert rows("saliency") == 3
+    assert rows("saliency", "input_x_gradient", "libra") == 9
+
+
 def table(**means):
     """A comparison with one metric and given values by method, [T] each."""
     values = np.stack([np.asarray(v, dtype=float) for v in means.values()], 1)[:, :, None]
@@ -304,10 +412,11 @@ def test_the_command(tmp_path):
 
 
 def test_likely_words_in_the_place_of_absent_ones(explainer):
-    from conftest import headed
-
     masked, _ = headed("bert", "blanks")
+    masked.train()
     c = compare(explainer, TEXTS[:3], ["occlusion"], ["removal_area"], infill=masked, progress=False)
+    assert all(module.training for module in masked.modules())
+    masked.eval()
     assert c.settings["removals"] == ["mask", "hide", "infill"]
     again = compare(
         explainer, TEXTS[1:2], ["occlusion"], ["removal_area"], removals=["infill"], infill=masked, progress=False

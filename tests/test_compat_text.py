@@ -199,6 +199,8 @@ class TestPages:
         assert written == page.data
         assert "<script" not in page.data
         assert "&lt;script&gt;" in page._repr_html_()
+        assert "Content-Security-Policy" in written
+        assert "\u202e" not in explainer.visualize(true_class="a\u202eb").data
         for header in ("True Label", "Predicted Label", "Attribution Label", "Attribution Score", "Word Importance"):
             assert f"<th>{header}</th>" in page.data
         assert explainer.predicted_class_name in page.data

@@ -20,9 +20,17 @@ class Handler(BaseHTTPRequestHandler):
     """GET /v1/models and POST /v1/completions, as vLLM answers them."""
 
     asked: list[dict] = []  # noqa: RUF012
+    keys: list[str | None] = []  # noqa: RUF012
     broken = ""
 
     def do_GET(self):
+        if self.path.startswith("/moved"):
+            self.send_response(302)
+            self.send_header("Location", self.path.replace("/moved", "/v1"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.keys.append(self.headers["Authorization"])
         self.send({"data": [{"id": "tiny"}]} if self.path == "/v1/models" else {"data": []})
 
     def do_POST(self):
@@ -58,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    Handler.asked, Handler.broken = [], ""
+    Handler.asked, Handler.keys, Handler.broken = [], [], ""
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
@@ -91,6 +99,14 @@ def test_what_it_writes(server, monkeypatch):
     assert Handler.asked == [
         {"model": "other", "prompt": "the movie", "max_tokens": 3, "temperature": 0.0, "key": "Bearer secret"}
     ]
+
+
+def test_the_key_goes_to_the_named_server_alone(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    ours.VLLMProvider(server)
+    assert Handler.keys == ["Bearer secret"]
+    ours.VLLMProvider(server.replace("/v1", "/moved"))
+    assert Handler.keys == ["Bearer secret", None]
 
 
 def test_refusals(server):

@@ -62,6 +62,7 @@ ALLOWED = {
     },
     "comparison": {
         *(
+            "checks",
             "errors",
             "io",
             "types",

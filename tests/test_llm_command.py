@@ -67,5 +67,5 @@ def test_an_explanation_and_a_probe(prompt, folder, tmp_path):
 def test_slips_are_one_line(prompt, folder):
     code, out, told = prompt(TEXT, "--values", "name=Georg", "--target", " x", "--model", folder)
     assert (code, out) == (2, "")
-    assert "Unknown slot in the template 'country'" in told
+    assert "slot 'country' has no value" in told
     assert "Traceback" not in told

@@ -129,8 +129,12 @@ class TestSlips:
         assert texts(Template("if (a) { return {x}; }", {"x": "1"}))[0] == "if (a) { return 1; }"
 
     def test_slots_and_keys(self):
-        with pytest.raises(OptionError, match="Did you mean 'country'"):
+        with pytest.raises(OptionError, match=r"slot 'countri' has no value .*Is 'country' meant"):
             Template("{name} from {countri}", VALUES)
+        with pytest.raises(OptionError, match=r"slot 'name' has no value .*'nam', 'country'.* Is 'nam' meant"):
+            Template("{name} from {country}", {"nam": "Georg", "country": "Togo"})
+        with pytest.raises(OptionError, match=r"for 'x'\. For literal"):
+            Template("{x} {somewhere}", {"x": "Togo"})
         with pytest.raises(OptionError, match=r"more \{\} than values"):
             Template("{} and {}", ["a"])
         with pytest.raises(InputError, match="'country' has a value, and stands nowhere"):
@@ -202,6 +206,24 @@ class TestChat:
         words = chatty(Chat(MESSAGES, roles=("user",)), target=TARGET, method="occlusion")
         assert [f.label for f in words.features] == ["the", "movie", "was", "a"]
         assert all(e.texts["prompt"][slice(*f.span)] == f.label for f in words.features)
+
+    def test_messages_that_the_template_says_as_well(self, chatty):
+        tokenizer = chatty.model.tokenizer
+        messages = [
+            {"role": "system", "content": " a "},
+            {"role": "user", "content": "us"},
+            {"role": "assistant", "content": ""},
+            {"role": "user", "content": "us"},
+        ]
+        made = Chat(messages).rendered(tokenizer)
+        assert made.text == tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        before = ("<|system|> ", "<|user|>", "<|assistant|>\n<|user|>")
+        assert [made.text[a:b] for a, b in made.within] == ["a", "us", "us"]
+        assert all(made.text[:a].endswith(said) for (a, _), said in zip(made.within, before, strict=True))
+        assert len(Chat(messages, roles=("user",)).rendered(tokenizer).within) == 2
+        tokenizer.chat_template = CHAT.replace("m['content']", "m['content'] | trim | upper")
+        with pytest.raises(InputError, match="rewrites the system message 'a'"):
+            Chat(messages).rendered(tokenizer)
 
     def test_slots_inside_messages(self, chatty):
         messages = [{"role": "user", "content": "the {what} was a"}]

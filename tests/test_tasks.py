@@ -473,6 +473,10 @@ class TestRefusals:
             explainer(TEXT, target="B!")
         with pytest.raises(OptionError, match="template"):
             ZeroShotClassification(template="no place for it")
+        for template in ("{} is {topic}", "{} is {", "{} {1}", "{} {.x}"):
+            with pytest.raises(OptionError, match="no other field"):
+                ZeroShotClassification(template=template)
+        assert ZeroShotClassification(template="{{}} {}").template.format("a") == "{} a"
         with pytest.raises(ModelError, match="entailment"):
             saywhy.Explainer(*tiny("bert"), task="zero-shot-classification")({"text": TEXT, "labels": LABELS})
 

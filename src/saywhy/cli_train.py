@@ -21,12 +21,13 @@ def train(
     layers: Annotated[int, typer.Option(min=0, help="Self-attention blocks.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, help="The most epochs; a run that gets no better ends earlier.")] = 10,
     seed: Annotated[int, typer.Option(help="Of the split, the weights and the order of rows.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a classifier that the folder holds.")] = False,
 ) -> None:
     """Train a text classifier on a table, and report how it answers a held-out tenth of it."""
     from .classifier import Training
     from .classifier.command import run
 
     training = Training(epochs=epochs, seed=seed)
-    found = run(file, text, label, categorical or [], output, tokenizer, layers, training)
+    found = run(file, text, label, categorical or [], output, tokenizer, layers, training, overwrite)
     typer.echo("\n".join(found.lines()))
     typer.echo(f"wrote {output}; explain with: saywhy explain --model {output} TEXT", err=True)

@@ -96,7 +96,7 @@ class Line:
         posed = [self.posed(case, named, saw) for case, named, saw in zip(cases, chosen, seen, strict=True)]
         asked = [p for p, named in zip(posed, chosen, strict=True) if named]
         found = self.engine.run([(p, self.ask.method.function(p.problem, **self.ask.options)) for p in asked])
-        scores = [_over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
+        scores = [over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
         values = self._ends(asked)
         costs = [p.seen.cost for p in asked]
         many = [(case, len(named)) for case, named in zip(cases, chosen, strict=True) if named]
@@ -260,7 +260,7 @@ def _by_draw(numbers: torch.Tensor) -> torch.Tensor:
     return torch.cat([numbers.mean(1), numbers.flatten(1)], dim=1)
 
 
-def _over_draws(scores: Scores, drawn: int) -> Scores:
+def over_draws(scores: Scores, drawn: int) -> Scores:
     """The scores of the means, with the standard errors that come of drawing: from how the draws' own scores differ.
 
     Every draw stands in for what is absent on both sides of every difference, so one draw's scores are a sample of one. A

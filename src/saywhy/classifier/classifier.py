@@ -58,7 +58,7 @@ class TextClassifier:
         seed: int = 0,
     ) -> TextClassifier:
         """An untrained classifier; its weights are drawn from the seed, whatever the caller's random state."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(seed)
             network = Network(
                 architecture or Architecture(),

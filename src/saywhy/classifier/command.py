@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, InputError, unknown
+from ..models.load import CARD
 from .classifier import TextClassifier
+from .files import WEIGHTS
 from .network import Architecture
 from .ngrams import ngrams
 from .tokens import word_piece
@@ -20,6 +22,8 @@ from .training import Training
 
 TOKENIZERS = ("word_piece", "ngrams")
 HELD_OUT = 0.1
+REPORT = "report.json"
+_OURS = {CARD, WEIGHTS, REPORT}
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,19 @@ def report(classifier: TextClassifier, held: Table) -> Report:
     return Report(len(held), right / len(held) if len(held) else float("nan"), counts)
 
 
+def _free(output: Path, overwrite: bool) -> None:
+    """Refuses a folder where something would be lost."""
+    held = [output.name] if output.exists() and not output.is_dir() else []
+    held += [path.name for path in output.iterdir()] if output.is_dir() else []
+    if any(name not in _OURS for name in held):
+        raise FileError(f"{str(output)!r} exists and holds other things: give a new folder.")
+    if held and not overwrite:
+        raise FileError(
+            f"{str(output)!r} holds a classifier already ({', '.join(sorted(held))}): give a new folder, or --overwrite to "
+            "replace it."
+        )
+
+
 def run(
     file: Path,
     text: str,
@@ -128,13 +145,16 @@ def run(
     tokenizer: str = "word_piece",
     layers: int = 0,
     training: Training | None = None,
+    overwrite: bool = False,
 ) -> Report:
-    """Read, split, train, report and save; the report is also written into the folder, as report.json."""
+    """Read, split, train, report and save; the report is also written into the folder, as report.json.
+
+    A folder that holds a classifier is refused (FileError) unless `overwrite`, one that holds other things always.
+    """
     training = training or Training()
     if tokenizer not in TOKENIZERS:
         raise unknown("tokenizer", tokenizer, TOKENIZERS)
-    if output.exists() and (not output.is_dir() or any(p.name not in _OURS for p in output.iterdir())):
-        raise FileError(f"{str(output)!r} exists and holds other things: give a new folder.")
+    _free(output, overwrite)
     table = read(file, text, label, categorical)
     learned, held = split(table, training.seed)
     if len(set(learned.labels)) < 2:
@@ -151,8 +171,5 @@ def run(
     found = report(classifier, held)
     classifier.save(output)
     summary: dict[str, Any] = {"rows": found.rows, "accuracy": found.accuracy, "labels": found.labels}
-    (output / "report.json").write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (output / REPORT).write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return found
-
-
-_OURS = {"saywhy.json", "weights.safetensors", "report.json"}

@@ -14,13 +14,14 @@ import torch
 from torch import nn
 
 from ..errors import FileError, ModelError, OptionError
+from ..models.load import CARD
 from .classifier import TextClassifier
 from .network import Network, Part
 from .tokens import restored
 from .values import Values
 
 FORMAT, VERSION = "saywhy.classifier", 1
-CARD, WEIGHTS = "saywhy.json", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 OWN = "saywhy.compat.torch_text_classifiers."  # networks that come with the package
 
 
@@ -76,11 +77,6 @@ def _described(network: nn.Module) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise ModelError(f"{path}.settings() must be plain data that JSON can hold: {error}") from error
     return {"kind": "code", "path": path, "settings": settings}
-
-
-def is_classifier(folder: Path) -> bool:
-    """Does the folder hold a classifier of ours?"""
-    return (folder / CARD).is_file()
 
 
 def load(

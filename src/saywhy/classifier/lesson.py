@@ -164,7 +164,7 @@ def run(classifier: TextClassifier, rows: Rows, held: Rows | None, training: Tra
     }
     more = dict(training.trainer)
     settings["callbacks"] += list(more.pop("callbacks", None) or [])
-    with quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with quiet(), torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.enable_grad():
         torch.manual_seed(training.seed)
         try:
             network.train()

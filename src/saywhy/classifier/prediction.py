@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, ModelError, OptionError
+from ..models.still import held_still
 from ..packing import pack
 from .batches import padded
 from .network import Part, attended, side_by_side
@@ -30,18 +30,6 @@ class Predictions(NamedTuple):
 
     labels: np.ndarray[Any, Any]  # [N, top_k]
     probabilities: np.ndarray[Any, Any]  # float32 [N, top_k]
-
-
-@contextmanager
-def still(network: nn.Module) -> Iterator[None]:
-    """While inside, the network is in eval mode; after, every part of it is in the mode it had."""
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -85,7 +73,7 @@ def answers(classifier: TextClassifier, texts: Iterable[str], categories: Column
     total = sum(len(level) for level in classifier.levels)
     for ids, codes in chunks(classifier, texts, categories):
         out = torch.empty(len(ids), total)
-        with still(network), torch.inference_mode():
+        with held_still(network), torch.inference_mode():
             for batch in pack([len(row) for row in ids], budget, rows_at_once(classifier)):
                 filled, mask = padded([ids[i] for i in batch], classifier.tokenizer.padding)
                 beside = None if codes is None else torch.as_tensor(codes[batch], device=device)
@@ -107,7 +95,7 @@ def maps(classifier: TextClassifier, texts: Iterable[str], categories: Columns |
         for a in range(0, len(ids), 32):
             filled, mask = padded(ids[a : a + 32], classifier.tokenizer.padding)
             beside = None if codes is None else torch.as_tensor(codes[a : a + 32], device=device)
-            with still(network), torch.inference_mode():
+            with held_still(network), torch.inference_mode():
                 _, weights = attended(network, filled.to(device), mask.to(device), beside)
             for row, each in zip(ids[a : a + 32], weights.float().cpu(), strict=True):
                 yield each[..., : len(row)]

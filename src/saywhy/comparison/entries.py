@@ -49,9 +49,11 @@ class Entry:
         return torch.tensor(np.array(self.given[index], dtype=np.float64))[None]
 
 
-def entries(wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]], model: Model) -> list[Entry]:
+def entries(
+    wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]], model: Model, smooth: bool = True
+) -> list[Entry]:
     """The rows of a comparison, the random control last. Refuses unknown methods and options, and two rows of one name."""
-    found = [_entry(each) for each in (suited(model) if wanted is None else wanted)]
+    found = [_entry(each) for each in (suited(model, smooth) if wanted is None else wanted)]
     found += [Entry(label, given=scores) for label, scores in given.items()]
     if RANDOM not in [each.label for each in found]:
         found.append(Entry(RANDOM, METHODS["random"]))
@@ -62,11 +64,15 @@ def entries(wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]
     return found
 
 
-def suited(model: Model) -> list[str]:
-    """The methods that are compared where none are named: what this model can be asked."""
+def suited(model: Model, smooth: bool = True) -> list[str]:
+    """The methods that are compared where none are named: what can be asked. `smooth`: do gradients follow the inputs?"""
     sighted = getattr(model, "blind", "no attention heads") is None
     return [
-        *(name for name in _CANDIDATES if model.differentiable and (sighted or METHODS[name].family != "attention")),
+        *(
+            name
+            for name in _CANDIDATES
+            if smooth and model.differentiable and (sighted or METHODS[name].family != "attention")
+        ),
         *_ALWAYS,
     ]
 

@@ -87,6 +87,11 @@ class Parts:
             head = None
         if not isinstance(head, dict) or head.get("format") != f"{FORMAT}.part":
             raise FileError(f"{self.path} is not an unfinished comparison; give another file to resume from.")
+        if not isinstance(head.get("version"), int) or head["version"] > VERSION:
+            raise FileError(
+                f"{self.path} has format version {head.get('version')!r}; this saywhy reads up to {VERSION}. "
+                "Update it: pip install -U saywhy"
+            )
         theirs = head["asked"]
         if theirs != self.asked:
             other = sorted(k for k in {*theirs, *self.asked} if theirs.get(k) != self.asked.get(k))

@@ -71,9 +71,9 @@ def _asked_for(plan: Plan, encoding: Encoding) -> int:
     for entry in plan.entries:
         if entry.method is not None:
             tally = own if entry.absent is None else Tally()
-            before = tally.rows
+            before, points = tally.rows, tally.points
             _drive(counted(entry.asking(problem, 0), tally), problem)
-            total += tally.rows - before + 2 * (entry.method.gradients and tally.points)
+            total += tally.rows - before + 2 * (entry.method.gradients and tally.points - points)
     for removal in plan.removals:
         tally = own if removal == plan.ask.look.absent else Tally()
         before = len(tally.coalitions)

@@ -12,6 +12,7 @@ import torch
 
 from ..errors import OptionError
 from ..models import Model
+from ..models.still import held_still
 from ..types import Bools, Encoding
 
 AT_ONCE = 32  # rows that the masked language model fills in together
@@ -54,7 +55,7 @@ class Infill:
 
     def _filled(self, rows: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         device = next(self.masked.parameters()).device
-        with torch.no_grad():  # rows of one input are of one length
+        with held_still(self.masked), torch.no_grad():  # rows of one input are of one length
             logits = self.masked(input_ids=torch.tensor(np.stack(rows), device=device)).logits.float().cpu()
         logits[..., self.special] = -torch.inf
         out = []
@@ -74,4 +75,4 @@ def _loaded(masked: Any) -> Any:
         masked = AutoModelForMaskedLM.from_pretrained(masked)
     if not hasattr(masked, "get_input_embeddings"):
         raise OptionError(f"`infill` is a masked language model or its name, not {type(masked).__name__}.")
-    return masked.eval() if masked.training else masked
+    return masked

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import kind
 from ..errors import InputError, OptionError, unknown
 from ..line import Ask
 from ..metrics import METRICS, Metric
 from ..models import Look
+from ..models.identity import digest as weights_of
+from ..models.identity import weights
 from ..tasks import WantedTarget
 from ..types import Asking, Bools, Feature, Problem, Scores
+from .digest import digest
 from .entries import Compared, Entry, entries
 from .infill import Infill
 from .result import Column
@@ -69,18 +71,23 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
     """The plan. Refuses unknown names, inputs that cannot be explained, and methods that cannot explain them."""
     _listed(texts, wanted.by)
     inputs = [explainer.task.joined(each, [wanted.target], None) for each in texts]
-    rows = tuple(entries(wanted.methods, wanted.scores, explainer.model))
+    kinds = kind(inputs)
+    rows = tuple(entries(wanted.methods, wanted.scores, explainer.model, kinds["smooth"]))
     metrics = _metrics(wanted.metrics, wanted.rationales is not None)
     look = Look(explainer.task.grain if wanted.by is None else wanted.by, wanted.absent or "", wanted.overlong)
-    ask = explainer.ask(_posing, look, wanted.target, None, wanted.unit, {})
+    ask = explainer.ask(_posing, look, wanted.target, None, wanted.unit, {}, **kinds)
+    if wanted.infill is not None and kinds["slotted"]:
+        raise OptionError("The baselines of a template stand in for its slots: leave `infill` out.")
     infill = None if wanted.infill is None else Infill(wanted.infill, explainer.model)
     removing = any(m.family == "removal" for m in metrics)
-    removals = _removals(wanted.removals, explainer, ask.look.absent, infill) if removing else ()
+    removals = _removals(wanted.removals, explainer, ask.look.absent, infill, kinds["slotted"]) if removing else ()
     for row in rows:
         if row.method is not None:
             like = row.method.function if row.method.family == "custom" else row.method.name
-            own = Look(look.by, row.absent or ask.look.absent, look.overlong)
-            explainer.check(inputs, explainer.ask(like, own, wanted.target, None, wanted.unit, row.options), True)
+            own = Look(look.by, row.absent or (look if kinds["slotted"] else ask.look).absent, look.overlong)
+            explainer.check(
+                inputs, explainer.ask(like, own, wanted.target, None, wanted.unit, row.options, **kinds), True
+            )
     columns = tuple(
         Column(m.name, removal, m.better)
         for m in metrics
@@ -92,7 +99,7 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
         features = [explainer.task.encode(explainer.model, each, ask.look).features for each in inputs]
         for name, numbers in given.items():
             _fitting(name, numbers, features)
-    asked = _in_words(explainer, inputs, wanted, ask, rows, columns)
+    asked = _in_words(explainer, inputs, wanted, ask, rows, columns, infill)
     return Plan(inputs, rows, metrics, columns, removals, ask, wanted.seed, human, infill, asked)
 
 
@@ -112,6 +119,7 @@ def _in_words(
     ask: Ask,
     rows: Sequence[Entry],
     columns: Sequence[Column],
+    infill: Infill | None,
 ) -> dict[str, Any]:
     return {
         "model": explainer.model.name,
@@ -125,8 +133,19 @@ def _in_words(
         "unit": wanted.unit,
         "seed": wanted.seed,
         "texts": len(inputs),
-        "input": hashlib.sha256(json.dumps([*map(repr, inputs)]).encode()).hexdigest()[:16],
+        "input": digest(inputs),
+        "weights": weights(explainer.model),
+        "overlong": wanted.overlong,
+        "scores": {name: _digest(given, float) for name, given in wanted.scores.items()},
+        "rationales": None if wanted.rationales is None else _digest(wanted.rationales, bool),
+        "infill": None if infill is None else weights_of(infill.masked),
+        "functions": {e.label: digest(e.method.function) for e in rows if e.method and e.method.family == "custom"},
     }
+
+
+def _digest(given: Sequence[Any], kind: type) -> str:
+    """Of what was given for each text, in lists or arrays alike."""
+    return digest([np.asarray(numbers, dtype=kind) for numbers in given])
 
 
 def _fitting(name: str, given: Sequence[Any], features: Sequence[Sequence[Feature]]) -> None:
@@ -162,9 +181,15 @@ def _metrics(wanted: Sequence[str] | None, marked: bool) -> tuple[Metric, ...]:
     return tuple(METRICS[name] for name in dict.fromkeys(names))
 
 
-def _removals(wanted: Sequence[str] | None, explainer: Explainer, first: str, infill: Infill | None) -> tuple[str, ...]:
-    """How the metrics take features away: what was asked for, or two ways that this model and task have, and filling in."""
-    allowed = [a for a in explainer.model.absences if a != "drop" or not explainer.task.steady] or [first]
+def _removals(
+    wanted: Sequence[str] | None, explainer: Explainer, first: str, infill: Infill | None, slotted: bool
+) -> tuple[str, ...]:
+    """How the metrics take features away: what was asked for, or two ways that this model and task have, and filling in.
+
+    Where a slot's value is away its baseline stands, and that is the only way.
+    """
+    absences = () if slotted else explainer.model.absences
+    allowed = [a for a in absences if a != "drop" or not explainer.task.steady] or [first]
     if wanted is None:
         usual = sorted(allowed, key=lambda a: _PREFERRED.index(a) if a in _PREFERRED else 99)[:2]
         return tuple(usual if infill is None else [*usual, "infill"])

@@ -66,7 +66,7 @@ class Comparison:
     likeness: Floats  # [M, M]: the mean Spearman correlation of two methods' scores
     spent: tuple[Spent, ...]  # [M]
     rows: int  # model inputs that the whole comparison took
-    rows_alone: int  # and would have taken, had every method and metric been computed for itself
+    rows_alone: int  # and would have taken, had every method, metric and search been computed for itself
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..engine import Engine
-from ..line import Line
+from ..line import Line, over_draws
 from ..metrics import Claim, Judgement, Metric
 from ..metrics.removal import best_known
 from ..metrics.stability import shaken, under_noise
@@ -130,7 +130,7 @@ class Walk:
         for t, p in enumerate(here):
             spent = _spent(before[t], p.seen.cost, tallies[t], peak[0])
             found[t].spent = {**found[t].spent, entry.label: spent}
-        return [s.values for s in scores]
+        return [over_draws(s, p.encoding.drawn).values for s, p in zip(scores, here, strict=True)]
 
     def _again(self, entry: Entry, index: int) -> Any:
         if entry.method is None:
@@ -165,7 +165,7 @@ class Walk:
                 self.line, model=model, engine=Engine(model, self.engine.batches.budget, self.engine.batches.tick)
             )
             cases, seen = line.cases([p.encoding for p in here])
-            again = [line.put(c, p.problem.targets, s) for c, p, s in zip(cases, here, seen, strict=True)]
+            again = [line.put(c, _once(p), s) for c, p, s in zip(cases, here, seen, strict=True)]
             note(line, again, True)
         for t, mine in enumerate(claims):
             for e in entries:
@@ -179,7 +179,7 @@ class Walk:
         values: list[dict[str, list[list[float | None]]]] = [{} for _ in found]
         curves: list[dict[str, dict[str, list[float]]]] = [{} for _ in found]
         for removal in (None, *self.plan.removals):
-            stated = self._with_oracle(posed[removal], claims) if removal else claims
+            stated = self._with_oracle(posed[removal], claims, found) if removal else claims
             own = {e.label: removal or e.absent or self.plan.ask.look.absent for e in self.plan.entries}
             jobs, places = [], []
             for t, mine in enumerate(stated):
@@ -205,16 +205,29 @@ class Walk:
             if column.removal == removal:
                 yield i, by_name[column.metric]
 
-    def _with_oracle(self, here: list[Posed], claims: list[dict[str, Claim]]) -> list[dict[str, Claim]]:
-        """The claims, and that of the best order known under this removal: what scores could reach."""
+    def _with_oracle(
+        self, here: list[Posed], claims: list[dict[str, Claim]], found: list[Found]
+    ) -> list[dict[str, Claim]]:
+        """The claims, and that of the best order known under this removal: what scores could reach. The search is counted."""
+        tallies = [Tally() for _ in here]
         orders = self.engine.drive(
-            [(p, best_known(p.problem, mine[RANDOM])) for p, mine in zip(here, claims, strict=True)]
+            [
+                (p, counted(best_known(p.problem, mine[RANDOM]), tally))
+                for p, mine, tally in zip(here, claims, tallies, strict=True)
+            ]
         )
+        for each, tally in zip(found, tallies, strict=True):
+            each.rows_alone += tally.rows
         out = []
         for order, mine in zip(orders, claims, strict=True):
             falling = -order.argsort().double()[None]
             out.append({**mine, ORACLE: Claim(falling, None, mine[RANDOM].others)})
         return out
+
+
+def _once(posed: Posed) -> tuple[Target, ...]:
+    """The targets of a problem, without those of single draws of baselines."""
+    return posed.problem.targets[: len(posed.problem.targets) // (1 + posed.encoding.drawn)]
 
 
 def _mean_under_noise(problem: Problem, claim: Claim) -> Any:

@@ -99,10 +99,13 @@ def spent_cells(spent: Spent, texts: int) -> list[str]:
 
 
 def saved(c: Comparison) -> str:
-    share = c.rows_alone / c.rows if c.rows else 1.0
+    """What it took, and what sharing rows saved, where it saved any."""
+    took = f"{c.rows:,} model inputs in all, every distinct one once"
+    if c.rows_alone <= c.rows:
+        return f"{took}."
     return (
-        f"{c.rows:,} model inputs in all, every distinct one once; each method and metric for itself would have taken "
-        f"{c.rows_alone:,} ({share:.1f} x)."
+        f"{took}; each method, metric and search for itself would have taken {c.rows_alone:,} "
+        f"({c.rows_alone / c.rows:.1f} x)."
     )
 
 

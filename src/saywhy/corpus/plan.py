@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FileError, InputError, OptionError
 from ..io import write
 from ..models import Look
+from ..models.identity import weights
 from ..trust import checked
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
@@ -144,21 +145,6 @@ def _settings(explainer: Explainer, wanted: Wanted, kept: Sequence[str]) -> dict
         "limit": wanted.limit,
         "shard_rows": wanted.shard_rows,
     }
-
-
-def weights(model: Any) -> str | None:
-    """A digest of the vocabulary, and of every weight's name, shape and first and last 64 numbers: tells two models apart."""
-    inner: Any = getattr(model, "model", None)
-    if not hasattr(inner, "state_dict"):
-        return None
-    tokenizer: Any = getattr(model, "tokenizer", None)
-    known = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
-    found = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass"))
-    for name, tensor in inner.state_dict().items():
-        flat = tensor.detach().reshape(-1)
-        ends = [*flat[:64].tolist(), *flat[-64:].tolist()] if hasattr(flat, "tolist") else []
-        found.update(f"{name} {tuple(tensor.shape)} {ends}".encode())
-    return found.hexdigest()[:16]
 
 
 def _same(folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:

@@ -121,7 +121,7 @@ def vocabulary(cache: Path, tokenizer: Any) -> tuple[Any, list[int]]:
     return made, [known[token] for token in pieces]
 
 
-def blank(tokenizer: Any, ids: list[int], taught: Any) -> Any:
+def blank(ids: list[int], taught: Any) -> Any:
     """An untrained student whose embeddings are the teacher's, turned to their main directions."""
     torch.manual_seed(SEED)
     kind: Any = BertConfig
@@ -148,7 +148,7 @@ def student(cache: Path) -> Classifier:
     rated = dict(zip(train.texts, train.labels, strict=True))
     ratings = torch.tensor([rated.get(text, -1) for text in texts])
     tokenizer, ids = vocabulary(cache, taught.tokenizer)
-    made = Classifier(blank(tokenizer, ids, taught.model), tokenizer)
+    made = Classifier(blank(ids, taught.model), tokenizer)
     made.model.bridge = torch.nn.Linear(WIDTH, states.shape[1])
     centred = logits - logits.mean(1, keepdim=True)
     rng = random.Random(SEED)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, unknown
+from ..features import Span
 from ..models.prompts import Rendered
 
 
@@ -33,20 +35,38 @@ class Chat:
 
     def rendered(self, tokenizer: Any) -> Rendered:
         """The whole prompt, and where each message stands in it."""
+        text, places = self._placed(tokenizer)
+        wanted = {i for i, m in enumerate(self.messages) if not self.roles or m["role"] in self.roles}
+        return Rendered(text, tuple(span for i, span in places.items() if i in wanted), bare=True)
+
+    def _placed(self, tokenizer: Any) -> tuple[str, dict[int, Span]]:
+        """The prompt, and where each message stands in it: where marks stand that the template is given in their places."""
         text = in_template(self.messages, tokenizer, tools=self.tools, reply=self.reply)
-        spans: list[tuple[int, int]] = []
+        contents = [message["content"].strip() for message in self.messages]
+        mark = "SAYWHY"
+        while mark in text:
+            mark += "Y"
+        marked = []
+        for i, (message, content) in enumerate(zip(self.messages, contents, strict=True)):
+            given = message["content"]
+            marked.append({**message, "content": given.replace(content, f"{mark}{i}E", 1) if content else given})
+        bare = in_template(marked, tokenizer, tools=self.tools, reply=self.reply)
+        places: dict[int, Span] = {}
         at = 0
-        for message in self.messages:
-            content = message["content"].strip()
-            start = text.find(content, at)
-            if start < 0:
+        pieces = re.split(f"{mark}([0-9]+)E", bare)  # what the template says, a message's number, and so on
+        for k, piece in enumerate(pieces):
+            said = contents[int(piece)] if k % 2 else piece
+            if not text.startswith(said, at):
+                break
+            if k % 2:
+                places.setdefault(int(piece), (at, at + len(said)))
+            at += len(said)
+        for i, content in enumerate(contents):
+            if content and i not in places:
                 raise InputError(
-                    f"The chat template leaves out or rewrites the {message['role']} message {content!r:.60}."
+                    f"The chat template leaves out or rewrites the {self.messages[i]['role']} message {content!r:.60}."
                 )
-            at = start + len(content)
-            if content and (not self.roles or message["role"] in self.roles):
-                spans.append((start, at))
-        return Rendered(text, tuple(spans), bare=True)
+        return text, places
 
 
 def checked_messages(messages: Any) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import NamedTuple, TypeAlias
 
-from ..errors import OptionError, unknown
+from ..errors import OptionError
 
 
 class Piece(NamedTuple):
@@ -70,5 +71,10 @@ def _valueless(slot: str, name: str, slots: Sequence[str]) -> OptionError:
         return OptionError(
             f"The template has more {{}} than values: {len(slots)} were given. Literal braces are {{{{}}}}."
         )
-    hint = f" For literal braces write {{{{{name}}}}}."
-    return OptionError(str(unknown("slot in the template", slot, slots)) + hint)
+    near = difflib.get_close_matches(slot, slots, n=1, cutoff=0.5)
+    hint = f" Is {near[0]!r} meant to be the same?" if near else ""
+    given = ", ".join(map(repr, slots))
+    return OptionError(
+        f"The template's slot {slot!r} has no value in `values`, which are for {given}.{hint} For literal braces write "
+        f"{{{{{name}}}}}."
+    )

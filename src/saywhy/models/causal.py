@@ -49,7 +49,7 @@ class LanguageModel:
         self.name = getattr(model, "name_or_path", "") or type(model).__name__
         self.config: Any = getattr(model, "config", None)
         self.decodes = bool(getattr(self.config, "is_encoder_decoder", False))
-        self.takes = inspect.signature(model.forward).parameters
+        self.takes = dict(inspect.signature(model.forward).parameters)  # a dict, so that the adapter can be copied
         self.lead = self._lead()
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768

@@ -33,7 +33,7 @@ _LONG_SIDE = 512  # pixels of the picture that an explanation keeps
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class View:
     """One image as the model is to see it: its pixels, the features that are gone, and what is in their place."""
 
     pixels: Tensor  # [C, H, W], as processed
@@ -100,7 +100,7 @@ class ImageModel:
         found = features(edges, framing.view or whole, size, channels)
         owner = owners(edges, channels)
         digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
-        row = Sight(
+        row = View(
             pixels.to(self.device),
             self._filler(look.absent, pixels, framing).to(self.device),
             torch.as_tensor(owner, device=self.device),
@@ -108,7 +108,7 @@ class ImageModel:
             np.zeros(len(found), dtype=bool),
         )
 
-        def at(coalitions: Bools) -> list[Sight]:
+        def at(coalitions: Bools) -> list[View]:
             return [replace(row, gone=~present) for present in coalitions]
 
         picture = cache(lambda: pictured(image, pixels, framing))
@@ -133,13 +133,13 @@ class ImageModel:
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
-    def size(self, row: Sight) -> int:
+    def size(self, row: View) -> int:
         return len(row.owner)
 
-    def key(self, row: Sight) -> Hashable:
+    def key(self, row: View) -> Hashable:
         return row.name, len(row.gone), np.packbits(row.gone).tobytes()
 
-    def forward(self, rows: Sequence[Sight], points: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(self, rows: Sequence[View], points: Sequence[Tensor] | None = None) -> Tensor:
         if points is None:
             images = [row.shown() for row in rows]
         else:
@@ -161,7 +161,7 @@ class ImageModel:
             ) from error
         return torch.stack(list(HEADS["image"].read(out, list(images), (), Wanted(len(self.labels)))))
 
-    def embed(self, row: Sight) -> Tensor:
+    def embed(self, row: View) -> Tensor:
         shown = row.shown()
         return shown.reshape(-1, 1) if row.by_channel else shown.flatten(1).T.contiguous()
 
@@ -172,7 +172,7 @@ class ImageModel:
 _UNFRAMED = "how the image processor frames this image could not be found out, so boxes are in the model's input"
 
 
-def _image(row: Sight, point: Tensor) -> Tensor:
+def _image(row: View, point: Tensor) -> Tensor:
     """[S, D] back to [C, H, W]."""
     return (point if row.by_channel else point.T).reshape(row.pixels.shape)
 

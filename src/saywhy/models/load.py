@@ -15,7 +15,7 @@ from ..errors import ModelError, OptionError
 from . import Model
 from .black_box import BlackBox
 
-_CLASSIFIER = "saywhy.json"  # the card of a saved saywhy classifier
+CARD = "saywhy.json"  # what tells the folder of a saved saywhy classifier
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
         model, tokenizer = model
     if isinstance(model, str | Path):
         name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
-        if (Path(name) / _CLASSIFIER).is_file():
+        if (Path(name) / CARD).is_file():
             return Given(Path(name), tokenizer)
         return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):

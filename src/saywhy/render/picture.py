@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,8 +26,6 @@ GROUNDS = ("original", "input")
 MAGNITUDE = "#7a3fc4"  # the hue of sizes without a sign
 _LEAST, _MOST = 320, 512  # pixels of a drawing's long side
 _VEIL = 0.78  # how far the strongest colour hides the image under it
-
-Pixels: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
 
 
 def heatmap(

@@ -40,8 +40,15 @@ class ZeroShotClassification(Task):
     head = "labels"
 
     def __post_init__(self) -> None:
-        if self.template.replace("{{", "").replace("}}", "").count("{}") != 1:
-            raise OptionError(f"The hypothesis template needs one {{}} where the label goes: {self.template!r}")
+        fields = self.template.replace("{{", "").replace("}}", "").count("{}")
+        try:
+            self.template.format("")
+        except (LookupError, ValueError, AttributeError):  # a field with a name, or a brace alone
+            fields = 0
+        if fields != 1:
+            raise OptionError(
+                f"The hypothesis template needs one {{}} where the label goes, and no other field: {self.template!r}"
+            )
 
     def encode(self, model: Model, given: Any, look: Look) -> Encoding:
         entailment(model.labels)

@@ -58,9 +58,9 @@ class VLLMProvider(RemoteLLMProvider):
     def _asked(self, what: str, given: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """What the server answers, as JSON."""
         key = os.getenv("OPENAI_API_KEY", "EMPTY")
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         body = None if given is None else json.dumps(given).encode()
-        request = Request(f"{self.api_url}/{what}", body, headers)
+        request = Request(f"{self.api_url}/{what}", body, {"Content-Type": "application/json"})
+        request.add_unredirected_header("Authorization", f"Bearer {key}")  # the key is for this server alone
         if request.type not in ("http", "https"):
             raise ValueError(f"The API URL must begin with http:// or https://, not {self.api_url!r}.")
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...io import write
 from ...render import colors, style
+from ...render.document import document, safe
 from .attributions import Record
 
 
@@ -17,10 +17,7 @@ class Page:
     def __init__(self, records: Sequence[Record], predicted: str = "Predicted Label"):
         headers = ("True Label", predicted, "Attribution Label", "Attribution Score", "Word Importance")
         self.fragment = _table(records, headers)
-        self.data = (
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Word importance</title>\n'
-            f"<style>{style.around()}</style>\n</head>\n<body>\n{self.fragment}\n</body>\n</html>\n"
-        )
+        self.data = document("Word importance", self.fragment, style.around())
 
     @classmethod
     def of(cls, records: Sequence[Record], path: str | Path | None, predicted: str = "Predicted Label") -> Page:
@@ -43,7 +40,7 @@ class Page:
 
 
 def _table(records: Sequence[Record], headers: Sequence[str]) -> str:
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in headers)
+    head = "".join(f"<th>{safe(h)}</th>" for h in headers)
     rows = "\n".join(_row(record) for record in records)
     scheme = (
         ".saywhy-words{background:var(--p);color:var(--i);--p:#ffffff;--i:#1c2024;font:16px/1.9 system-ui,sans-serif}"
@@ -71,10 +68,10 @@ def _row(record: Record) -> str:
     )
     limit = max((abs(float(s)) for s in record.word_attributions), default=0.0)
     words = " ".join(
-        f'<mark style="{_paint(colors.strength(float(s), limit))}" title="{float(s):+.3f}">{html.escape(token)}</mark>'
+        f'<mark style="{_paint(colors.strength(float(s), limit))}" title="{float(s):+.3f}">{safe(token)}</mark>'
         for token, s in zip(record.raw_input_ids, record.word_attributions, strict=False)
     )
-    return "<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in cells) + f"<td>{words}</td></tr>"
+    return "<tr>" + "".join(f"<td>{safe(c)}</td>" for c in cells) + f"<td>{words}</td></tr>"
 
 
 def _paint(t: float) -> str:
