@@ -62,6 +62,9 @@ def test_an_explanation_and_a_probe(prompt, folder, tmp_path):
     assert "6 prompts to score" in told
     assert "spread" in out
     assert "Tonga" in out
+    code, out, told = prompt(*given, "--model", folder, "--probe")
+    georg = next(line.split() for line in out.splitlines() if line.startswith("  Georg"))
+    assert georg == ["Georg", "0.0000"]
 
 
 def test_slips_are_one_line(prompt, folder):
