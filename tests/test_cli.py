@@ -75,7 +75,7 @@ def test_standard_input_and_json_stay_clean():
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("ending", ["html", "svg", "png", "json", "txt"])
+@pytest.mark.parametrize("ending", ["html", "svg", "png", "json", "txt", "parquet"])
 def test_output_files(here, ending, tmp_path):
     path = tmp_path / f"why.{ending}"
     done = here("explain", TEXT, "--method", "input_x_gradient", "-o", str(path))
@@ -110,6 +110,9 @@ def test_methods_lists_the_whole_table(here):
         (["explain", "good", "-o", "nowhere/why.html"], None, "does not exist"),
         (["explain", "good", "--option", "steps"], None, "NAME=VALUE"),
         (["explain", "good", "--option", "by=token"], None, "write --by instead"),
+        (["explain", "good", "--option", "given=1"], None, "given is no option of a method"),
+        (["explain", "good", "--option", "progress=1"], None, "progress is no option of a method"),
+        (["corpus", "x.csv", "-o", "y", "--text", "t", "--option", "shard_rows=1"], None, "write --shard-rows instead"),
         (["explain", "good", "--by", "letter"], None, "word"),
         (["explain", "good", "--nonsense"], None, "No such option"),
         (["explain", "good", "--all-labels", "--target", "0"], None, "--all"),
@@ -170,3 +173,46 @@ def test_a_pair_and_tasks(here):
     assert list(json.loads(done.stdout)["explanations"][0]["texts"]) == ["first", "second"]
     listed = here("tasks").stdout.decode()
     assert all(name in listed for name in TASKS)
+
+
+def test_the_help_page_puts_explaining_first_and_lists_last(here):
+    said = here("--help").stdout.decode()
+    listed = [line.split() for line in said.split("Commands:")[1].split("Examples:")[0].splitlines() if line.strip()]
+    assert [words[0] for words in listed[:3]] == ["explain", "prompt", "image"]
+    assert {words[0] for words in listed[-4:]} == {"tasks", "methods", "metrics", "architectures"}
+    assert not [words for words in listed if words[-1].endswith("...")], "a summary is cut off"
+
+
+@pytest.mark.parametrize("command", [(), ("explain",), ("prompt",), ("image",), ("corpus",), ("report",), ("compare",)])
+def test_each_example_has_a_paragraph_of_its_own(here, command):
+    said = here(*command, "--help").stdout.decode().split("Examples:")[1]
+    assert "\\" not in said
+    for paragraph in said.strip().split("\n\n"):
+        assert " ".join(paragraph.split()).count("saywhy ") == 1, paragraph
+
+
+def test_help_names_all_that_can_be_given(here):
+    said = {command: " ".join(here(command, "--help").stdout.decode().split()) for command in ("explain", "image")}
+    assert "drop or hide" in said["explain"]
+    assert "patch, pixel, channel" in said["image"]
+
+
+@pytest.mark.parametrize("args", [("methods",), ("metrics",), ("tasks",), ("explain", TEXT, "--method", "occlusion")])
+def test_lines_in_a_pipe_end_without_spaces(here, args):
+    said = here(*args).stdout.decode().splitlines()
+    assert not [line for line in said if line != line.rstrip()]
+
+
+def test_a_method_is_one_line_in_a_pipe(here):
+    said = here("methods").stdout.decode()
+    for method in METHODS.values():
+        assert any(line.split()[:1] == [method.name] and method.summary in line for line in said.splitlines())
+
+
+def test_a_reader_that_leaves_is_no_failure_to_tell(here, monkeypatch):
+    def gone(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(saywhy.cli, "app", gone)
+    done = here("methods")
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -9,7 +9,7 @@ import pytest
 import saywhy
 import saywhy.cli
 from saywhy.errors import OptionError
-from saywhy.llm.command import Asked, cost_of, levels_of, template_of
+from saywhy.llm.command import Asked, announced, cost_of, levels_of, template_of
 from tiny_lm import language_model
 
 TEXT = "{name} from {country} applied. They"
@@ -62,6 +62,9 @@ def test_an_explanation_and_a_probe(prompt, folder, tmp_path):
     assert "6 prompts to score" in told
     assert "spread" in out
     assert "Tonga" in out
+    code, out, told = prompt(*given, "--model", folder, "--probe")
+    georg = next(line.split() for line in out.splitlines() if line.startswith("  Georg"))
+    assert georg == ["Georg", "0.0000"]
 
 
 def test_slips_are_one_line(prompt, folder):
@@ -69,3 +72,20 @@ def test_slips_are_one_line(prompt, folder):
     assert (code, out) == (2, "")
     assert "slot 'country' has no value" in told
     assert "Traceback" not in told
+
+
+def test_a_probe_is_refused_before_a_model_is_loaded(prompt):
+    for args, said in (
+        (("--target", " x"), "compares each slot's value with its --baseline"),
+        (("--baseline", "name=Ada"), "the probability of a --target"),
+    ):
+        code, out, told = prompt("{name} applied", "--values", "name=Georg", *args, "--model", "no/folder", "--probe")
+        assert (code, out) == (2, "")
+        assert said in told
+        assert "to score" not in told
+
+
+def test_one_prompt_is_one_prompt():
+    made = template_of("{name} applied", ["name=Georg"], ["name=Georg"])
+    assert announced(made, Asked(), True, "m") == "1 prompt to score with m"
+    assert announced(made, Asked(against=" x"), False, "m").startswith("2 prompts")

@@ -157,6 +157,14 @@ class TestPrompts:
         )
         assert any("begins with a space" in n for n in explainer()("love t", target="he", method="random").notes)
 
+    def test_a_note_where_the_target_goes_on_with_a_word_in_tokens_of_its_own(self):
+        def notes(prompt, target):
+            return explainer()(prompt, target=target, method="random", by="token").notes
+
+        assert any("goes on with the prompt's last word" in n for n in notes("I love", "night"))
+        for prompt, target in (("I love", " night"), ("I love.", "night"), ("I love", "."), ("\u6211", "\u6211")):
+            assert notes(prompt, target) == ()
+
     def test_the_callers_model_is_as_it_was(self):
         model, tokenizer = language_model("Llama")
         model.train()

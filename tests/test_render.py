@@ -112,7 +112,12 @@ def test_numbers_near_zero_have_no_misleading_sign() -> None:
         "-0.500",
         "-inf",
     )
-    assert (pieces.signed(0.0, ".3f"), pieces.signed(-1e-9, ".3f")) == ("0.000", "-0.000")
+    assert (pieces.signed(0.0, ".3f"), pieces.signed(-1e-9, ".3f")) == ("0.000", "0.000")
+    assert (pieces.signed(1e-9, ".3f"), pieces.signed(-0.001, ".3f"), pieces.signed(0.0, ".2e")) == (
+        "0.000",
+        "-0.001",
+        "0.00e+00",
+    )
 
 
 def test_one_scale_for_explanations_of_one_input_and_unit() -> None:

@@ -229,6 +229,32 @@ class TestTokens:
         with pytest.raises(OptionError, match="B-LOC"):
             explainer(TEXT, target=(2, "B-LOX"))
 
+    def test_a_word_in_pieces_is_named_by_its_text_and_has_the_label_of_its_first_piece(self):
+        explainer = made("token-classification")
+        text = "loveyou you, dislikeyou"
+        tokens = explainer.model.tokenizer(text).tokens()
+        assert "you" in tokens
+        assert len(tokens) > 6, "nothing is in pieces"
+        first = explainer(text, target="dislikeyou", method="random").target
+        place = tokens.index(",") + 1
+        assert first.index == explainer(text, target=place, method="random").target.index
+        assert first.label.endswith(": dislikeyou")
+        assert explainer(text, target="you", method="random").target.index[0] == tokens.index("you")
+        with pytest.raises(OptionError, match="Allowed: 'loveyou', 'you', ',', 'dislikeyou'") as refused:
+            explainer(text, target="Paris")
+        assert "Did you mean" not in str(refused.value)
+
+    @pytest.mark.parametrize("group", ["none", "first"])
+    def test_what_is_printed_can_be_asked_for(self, group):
+        model, tokenizer = headed("bert", "tokens")
+        task = TokenClassification(group=group, ignored_labels=())
+        explainer = saywhy.Explainer(model, tokenizer, task=task)
+        for e in explainer.each_target("the movie the movie the movie", method="random"):
+            again = explainer("the movie the movie the movie", target=e.target.label, method="random")
+            assert again.target.index == e.target.index
+        second = explainer("a movie, a movie", target="movie (2)", method="random").target
+        assert second.index[0] == tokenizer("a movie, a movie").tokens().index(",") + 2
+
     def test_what_is_ignored(self):
         model, tokenizer = headed("bert", "tokens")
         every = saywhy.Explainer(model, tokenizer, task=TokenClassification(ignored_labels=())).each_target(

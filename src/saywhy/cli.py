@@ -16,7 +16,8 @@ from .cli_compare import EXAMPLES as COMPARE_EXAMPLES
 from .cli_compare import compare, metrics
 from .cli_corpus import EXAMPLES as CORPUS_EXAMPLES
 from .cli_corpus import REPORT_EXAMPLES, corpus, report
-from .cli_io import Format, console, given_by, label_of, options_of, put, style_of
+from .cli_io import TABLE, Format, console, given_by, label_of, options_of, put, style_of
+from .cli_prompt import EXAMPLES as PROMPT_EXAMPLES
 from .cli_prompt import prompt
 from .cli_train import train
 
@@ -27,28 +28,33 @@ EXAMPLES = """Examples:
 
   saywhy explain "I love you, I like you, I also kinda dislike you"
 
+  saywhy prompt "{name} applied. They" --values name=Georg --baseline name=Ada --target " were rejected" --model my-llm
+
+  saywhy image cat.jpg --model my-image-folder -o why.png
+
+  saywhy corpus reviews.csv -o reviews-why --text review --method libra
+
+  saywhy report reviews-why --label stars --by-column country
+
+  saywhy compare reviews.csv --text review --limit 100 -o methods.html
+
+  saywhy train reviews.csv --text review --label stars -o my-folder
+
+  saywhy methods
+"""
+EXPLAIN_EXAMPLES = """Examples:
+
+  saywhy explain "I love you, I like you, I also kinda dislike you"
+
   saywhy explain "A dull, predictable mess" --method occlusion --absent drop --by token
 
   saywhy explain "..." --model my-folder --target NEGATIVE -o why.html
 
-  saywhy explain --question "Who wrote it?" --context "Ada wrote it." --model my-qa-folder --all
+  saywhy explain --question "Who wrote it?" --context "Ada wrote it." --model my-qa --all
 
-  saywhy explain "The match was long" --labels sports,politics --model my-nli-folder
+  saywhy explain "The match was long" --labels sports,politics --model my-nli
 
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
-
-  saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --baseline country=Togo,Tonga \\
-    --target " were rejected" --model my-language-model
-  saywhy image cat.jpg --model my-image-folder -o why.png
-
-  saywhy train reviews.csv --text review --label stars -o my-folder
-
-  saywhy compare reviews.csv --text review --limit 100 -o methods.html
-
-  saywhy corpus reviews.csv -o reviews-why --text review --method libra
-  saywhy report reviews-why --label stars --by-column country
-
-  saywhy methods
 """
 
 app = typer.Typer(
@@ -62,23 +68,10 @@ app = typer.Typer(
 )
 
 
-app.command(epilog=cli_image.EXAMPLES)(cli_image.image)
-
-
 def _version(shown: bool) -> None:
     if shown:
         typer.echo(f"saywhy {__version__}")
         raise typer.Exit
-
-
-app.command()(train)
-app.command(epilog=COMPARE_EXAMPLES)(compare)
-app.command()(metrics)
-app.command(epilog=BENCHMARK_EXAMPLES)(benchmark)
-app.command(epilog=CORPUS_EXAMPLES)(corpus)
-app.command(epilog=REPORT_EXAMPLES)(report)
-app.command()(architectures)
-app.command()(prompt)
 
 
 @app.callback()
@@ -116,7 +109,9 @@ Every = Annotated[
 ]
 Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
 By = Annotated[str, typer.Option(help="word, token, sentence, line, paragraph or focus.")]
-Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero or drop.")]
+Absent = Annotated[
+    str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero, drop or hide.")
+]
 Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
 Embedding = Annotated[str, typer.Option(help="The embeddings that gradients follow: word, position or token_type.")]
 Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
@@ -127,7 +122,6 @@ Check = Annotated[str, typer.Option("--trust", help="How far to believe it: a qu
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 
-@app.command(epilog=EXAMPLES)
 def explain(
     text: Text = None,
     model: Model = None,
@@ -157,7 +151,7 @@ def explain(
     given, style = given_by(text, pair, question, context, value or []), style_of(format, output)
     settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent}
     settings |= {"overlong": overlong, "embedding": embedding, "trust": trust}
-    settings |= options_of(option or [], {*settings, "target", "against", "progress"})
+    settings |= options_of(option or [], {*settings, "target", "against"})
     if all_targets and (target is not None or against is not None):
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")
     guessed = "question-answering" if question else "zero-shot-classification" if labels else None
@@ -175,7 +169,6 @@ def _explainer(model: str | None, task: str | None, labels: str | None, trust: b
     return Explainer(model, task=task, labels=choices, trust_remote_code=trust)
 
 
-@app.command()
 def tasks() -> None:
     """List the tasks: what is given, and what can be explained."""
     import inspect
@@ -195,7 +188,6 @@ def tasks() -> None:
     console().print(table)
 
 
-@app.command()
 def methods() -> None:
     """List the methods: family, cost, whether the scores add up, source."""
     from rich import box
@@ -208,7 +200,25 @@ def methods() -> None:
         table.add_column(name, no_wrap=name == "method")
     for row in METHODS.values():
         table.add_row(row.name, row.family, row.cost, "yes" if row.complete else "", row.summary, row.source)
-    console().print(table)
+    console(TABLE).print(table)
+
+
+COMMANDS = (  # in the order of the help page: what explains, what judges and trains, the lists
+    (explain, "Which words of a text push the number up or down.", EXPLAIN_EXAMPLES),
+    (prompt, "Which slots of a prompt drive a language model.", PROMPT_EXAMPLES),
+    (cli_image.image, "Which parts of an image push the number.", cli_image.EXAMPLES),
+    (corpus, "Every text of a file or folder, into Parquet shards.", CORPUS_EXAMPLES),
+    (report, "What the model looks at overall, from a corpus.", REPORT_EXAMPLES),
+    (compare, "Which method to believe, on texts of yours.", COMPARE_EXAMPLES),
+    (train, "Train a text classifier on a table.", None),
+    (benchmark, "How often methods find a planted reason.", BENCHMARK_EXAMPLES),
+    (tasks, "The tasks: what is given, what can be explained.", None),
+    (methods, "The methods: family, cost, do they add up, source.", None),
+    (metrics, "The metrics: what is better, what they cannot show.", None),
+    (architectures, "What works for each class of transformers.", None),
+)
+for _command, _summary, _examples in COMMANDS:
+    app.command(short_help=_summary, epilog=_examples)(_command)
 
 
 def main() -> None:
@@ -220,8 +230,8 @@ def main() -> None:
     except (InputError, OptionError, MethodError) as error:
         typer.echo(f"saywhy: {error}", err=True)
         sys.exit(2)
+    except BrokenPipeError:  # an OSError: the reader has left, and nobody hears a message
+        sys.exit(1)
     except (SaywhyError, OSError) as error:
         typer.echo(f"saywhy: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:
         sys.exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_io import console, label_of
+from .cli_io import TABLE, console, label_of
 
 EXAMPLES = """Examples:
 
@@ -15,8 +15,7 @@ EXAMPLES = """Examples:
 
   saywhy compare reviews.csv --text review --limit 100 --methods libra,integrated_gradients:steps=50,kernel_shap -o methods.html
 
-  saywhy compare reviews.csv --text review --model my-folder --metrics removal_area,infidelity --removal mask,drop \\
-    --resume part.jsonl
+  saywhy compare reviews.csv --text review --model my-folder --metrics removal_area --removal mask,drop --resume part.jsonl
 """
 
 File = Annotated[Path, typer.Argument(help="Texts: .txt (one a line), .csv, .tsv or .jsonl (with --text COLUMN).")]
@@ -95,7 +94,7 @@ def metrics() -> None:
         table.add_column(name, no_wrap=name == "metric")
     for row in METRICS.values():
         table.add_row(row.name, row.better or "–", row.family, row.summary, row.blind)
-    console().print(table)
+    console(TABLE).print(table)
 
 
 def _list(text: str | None) -> list[str] | None:

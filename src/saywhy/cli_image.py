@@ -32,12 +32,12 @@ Target = Annotated[str | None, typer.Option(help="The label to explain, by name 
 Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
 Every = Annotated[bool, typer.Option("--all", "--all-labels", help="Explain every label; of many the likeliest ten.")]
 Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="patch, pixel, or rows x columns such as 7x7.")]
+By = Annotated[str, typer.Option(help="patch, pixel, channel, or rows x columns such as 7x7.")]
 Absent = Annotated[str | None, typer.Option(help="What stands in for a missing patch: mean, black, white or blur.")]
 Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
 How = Annotated[View, typer.Option(help="How the scores are drawn on the image.")]
 Output = Annotated[
-    Path | None, typer.Option("-o", "--output", help="A .png, .svg, .html, .json or .txt file to write.")
+    Path | None, typer.Option("-o", "--output", help="A .png, .svg, .html, .json, .txt or .parquet file to write.")
 ]
 Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
@@ -68,7 +68,7 @@ def image(
     if all_labels and (target is not None or against is not None):
         raise typer.BadParameter("--all explains every label; leave out --target and --against.")
     settings: dict[str, Any] = {"method": method, "unit": unit, "by": _grain(by), "absent": absent}
-    settings |= cli_io.options_of(option or [], {*settings, "target", "against", "progress"})
+    settings |= cli_io.options_of(option or [], {*settings, "target", "against"})
     from .explain import Explainer
 
     explainer = Explainer(model, task="image-classification", trust_remote_code=trust_remote_code)

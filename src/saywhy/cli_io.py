@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
@@ -22,6 +23,11 @@ class Format(str, Enum):
     json = "json"
     svg = "svg"
     png = "png"
+    parquet = "parquet"
+
+
+OURS = ("given", "progress")  # what is passed to every explanation, and is no method's option
+TABLE = 1_000  # columns for a table in a pipe, one line a row; text is wrapped at 120
 
 
 def given_by(text: str | None, pair: str | None, question: str | None, context: str | None, values: list[str]) -> Any:
@@ -56,6 +62,7 @@ def style_of(wanted: Format | None, output: Path | None) -> Format:
         ".svg": Format.svg,
         ".png": Format.png,
         ".txt": Format.terminal,
+        ".parquet": Format.parquet,
     }
     if output is not None and not output.parent.is_dir():
         raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
@@ -63,8 +70,8 @@ def style_of(wanted: Format | None, output: Path | None) -> Format:
         if output.suffix.lower() not in endings:
             raise typer.BadParameter(f"-o {output}: the ending must be one of {', '.join(endings)}, or give --format.")
         return endings[output.suffix.lower()]
-    if wanted is Format.png and output is None and sys.stdout.isatty():
-        raise typer.BadParameter("a PNG does not belong on a terminal: give -o FILE, or pipe it.")
+    if wanted in (Format.png, Format.parquet) and output is None and sys.stdout.isatty():
+        raise typer.BadParameter(f"{wanted.value} does not belong on a terminal: give -o FILE, or pipe it.")
     return wanted or Format.terminal
 
 
@@ -77,8 +84,9 @@ def options_of(pairs: list[str], taken: set[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise typer.BadParameter(f"--option {pair!r}: write NAME=VALUE, for example steps=50.")
-        if name in taken:
-            raise typer.BadParameter(f"--option {name}=…: write --{name} instead; --option is for the method's own.")
+        if name in taken or name in OURS:
+            told = f"{name} is no option of a method" if name in OURS else f"write --{name.replace('_', '-')} instead"
+            raise typer.BadParameter(f"--option {name}=…: {told}; --option is for the method's own.")
         try:
             options[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
@@ -91,10 +99,26 @@ def label_of(given: str | None, labels: Sequence[str]) -> str | int | None:
     return int(given) if given is not None and given not in labels and given.isdigit() else given
 
 
-def console() -> Console:
+def console(piped: int = 120) -> Console:
+    """A console on standard output: as wide as the terminal, or `piped` columns without spaces at the ends of lines."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(width=piped, file=cast("TextIO", _Trimmed(sys.stdout)), highlight=False)
+
+
+class _Trimmed:
+    """A stream that leaves out the spaces before the end of a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return self.stream.write(re.sub(r" +(?=\n)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def put(what: Explanation | Explanations, style: Format, output: Path | None, top: int, view: str = "overlay") -> None:

@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = """Examples:
+
+  saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --target " left" --model my-llm
+
+  saywhy prompt "{name} applied. They" --values name=Georg --baseline name=Ada --target " left" --model my-llm --probe
+"""
+
 Values = Annotated[
     list[str], typer.Option(metavar="SLOT=VALUE,…", help="What stands in the slots: name=Georg,country=Germany.")
 ]
@@ -16,6 +23,17 @@ Baselines = Annotated[
         "--baseline",
         metavar="SLOT=A,B,…",
         help="What stands there instead, the mean over several; empty by default. Repeatable.",
+    ),
+]
+Probing = Annotated[
+    bool, typer.Option("--probe", help="A table of --target over all values and each --baseline, ranked by slot.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help=".html, .svg, .png, .json, .txt or .parquet; with --probe .html, .csv, .txt or .parquet.",
     ),
 ]
 
@@ -32,13 +50,8 @@ def prompt(
     method: Annotated[str | None, typer.Option(help="A coalition method of `saywhy methods`.")] = None,
     unit: Annotated[str, typer.Option(help="log-prob or prob.")] = "log-prob",
     tokens: Annotated[bool, typer.Option("--tokens", help="Explain every token of the target.")] = False,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="A table of the target over all values and baselines, ranked by slot.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Write to this file: .html, .json, .svg; with --probe .csv too."),
-    ] = None,
+    probe: Probing = False,
+    output: Output = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")
     ] = False,
@@ -46,13 +59,15 @@ def prompt(
     """Explain which slots of a prompt made a language model say what it said."""
     from .cli_io import put, style_of
     from .explain import Explainer
-    from .llm.command import Asked, answered, cost_of, probed, template_of
+    from .llm.command import Asked, announced, answered, checked_probe, probed, template_of
 
     style = None if probe else style_of(None, output)
     template = template_of(text, values, baseline or [])
     asked = Asked(method, target, against, unit, tokens)
+    if probe:
+        checked_probe(template, asked)
     explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
-    typer.echo(f"{cost_of(template, asked, probe):,} prompts to score with {explainer.model.name}", err=True)
+    typer.echo(announced(template, asked, probe, explainer.model.name), err=True)
     if style is not None:
         put(answered(explainer, template, asked), style, output, 10)
         return

@@ -43,13 +43,16 @@ class FileError(SaywhyError, OSError):
     """A file is missing, damaged or of a newer format."""
 
 
-def unknown(what: str, given: object, allowed: Iterable[object]) -> OptionError:
-    """The error for a name that is not among the allowed ones: what was given, what is allowed, the nearest match."""
+def unknown(what: str, given: object, allowed: Iterable[object], near: float = 0.5) -> OptionError:
+    """The error for a name that is not among the allowed ones: what was given, what is allowed, the nearest match.
+
+    `near` is how alike a match must be, from 0 to 1.
+    """
     names = [str(name) for name in allowed]
     lowered = {name.lower(): name for name in reversed(names)}
-    near = difflib.get_close_matches(str(given).lower(), lowered, n=1, cutoff=0.5)
+    match = difflib.get_close_matches(str(given).lower(), lowered, n=1, cutoff=near)
     shown = ", ".join(repr(name) for name in names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
-    hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    hint = f" Did you mean {lowered[match[0]]!r}?" if match else ""
     return OptionError(f"Unknown {what} {given!r}.{hint} Allowed: {shown or 'none'}.")
 
 

@@ -65,6 +65,12 @@ def cost_of(template: Template, asked: Asked, probing: bool) -> int:
     return len(prompts) * (1 if asked.against is None else 2)
 
 
+def announced(template: Template, asked: Asked, probing: bool, model: str) -> str:
+    """The cost in words, before it is spent."""
+    count = cost_of(template, asked, probing)
+    return f"{count:,} {'prompt' if count == 1 else 'prompts'} to score with {model}"
+
+
 def levels_of(template: Template) -> dict[str, list[str]]:
     """slot -> its value and its baselines: what a probe compares."""
     slots = tuple(template.named)
@@ -85,11 +91,17 @@ def answered(explainer: Explainer, template: Template, asked: Asked) -> Explanat
     return explainer.each_target(given, method=asked.method, unit=asked.unit)
 
 
-def probed(explainer: Explainer, template: Template, asked: Asked) -> Probe:
-    """The probe over every slot's value and baselines."""
+def checked_probe(template: Template, asked: Asked) -> str:
+    """The target of a probe. Raises InputError where there is no target, or nothing to compare."""
     if asked.target is None:
         raise InputError("--probe compares the probability of a --target; give one.")
     if template.baselines is None:
         raise InputError("--probe compares each slot's value with its --baseline; give one or several.")
+    return asked.target
+
+
+def probed(explainer: Explainer, template: Template, asked: Asked) -> Probe:
+    """The probe over every slot's value and baselines."""
+    target = checked_probe(template, asked)
     levels = {slot: [one for one in told if one] for slot, told in levels_of(template).items()}
-    return probe(explainer, template.text, levels, asked.target, against=asked.against, unit=asked.unit)
+    return probe(explainer, template.text, levels, target, against=asked.against, unit=asked.unit)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import OptionError, missing, unknown
 from ..io import write
-from ..render import colors
+from ..render import colors, pieces
 from ..render.document import document, safe
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def summary(probe: Probe) -> str:
     """The ranked slots and their values' main effects, as plain text."""
     lines = [
         f"{probe.target!r} after {probe.template!r:.100}",
-        f"{probe.values.size:,} prompts, mean {probe.unit} {probe.mean:.4f}, "
+        f"{probe.values.size:,} {'prompt' if probe.values.size == 1 else 'prompts'}, mean {probe.unit} {probe.mean:.4f}, "
         f"from {probe.values.min():.4f} to {probe.values.max():.4f}",
         "",
         f"{'slot':<16}{'spread':>10}{'alone':>8}{'with others':>13}  highest / lowest",
@@ -44,7 +44,8 @@ def summary(probe: Probe) -> str:
         )  # fmt: skip
     for m in probe.ranking:
         effects = sorted(probe.main(m.slot).items(), key=lambda pair: -pair[1])
-        lines += ["", f"{m.slot}:", *(f"  {value:<28}{effect:>+10.4f}" for value, effect in effects)]
+        told = [(value, pieces.signed(effect, ".4f")) for value, effect in effects]
+        lines += ["", f"{m.slot}:", *(f"  {value:<28}{effect:>10}" for value, effect in told)]
     return "\n".join(lines)
 
 
@@ -81,7 +82,8 @@ def _pair(probe: Probe, first: str, second: str) -> str:
 
 def _cell(x: float, limit: float) -> str:
     back = colors.shade(x, limit, colors.LIGHT)
-    return f'<td class="n" style="background:{back};color:{colors.ink_on(back)}">{x:+.4f}</td>'
+    number = pieces.signed(x, ".4f")
+    return f'<td class="n" style="background:{back};color:{colors.ink_on(back)}">{number}</td>'
 
 
 def _table(caption: str, heads: list[str], rows: list[list[str]]) -> str:

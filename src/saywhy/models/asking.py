@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import regex
 
 from ..errors import InputError, OptionError
 from ..features import Granularity, segments
@@ -18,6 +19,10 @@ from .tokens import Tokens, tokenised
 if TYPE_CHECKING:
     from .causal import LanguageModel
 
+_SPACE = "a new word begins with a space in the target"
+_LETTER = regex.compile(
+    r"(?![\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}])[\p{L}\p{N}]"
+)
 NOTHING: Ints = np.zeros(0, dtype=np.int64)
 
 
@@ -173,14 +178,22 @@ def _room(model: LanguageModel, ids: Ints, goal: Ints) -> Ints:
 
 
 def _joint(model: LanguageModel, told: Rendered, wanted: Goal) -> str | None:
-    """A note where prompt and target, written together, would be other tokens than one after the other."""
+    """A note where prompt and target, written together, would be other tokens than one after the other, or one word."""
     if model.decodes or not isinstance(wanted, str) or told.ids is not None:
         return None
     apart = [*ids_of(model, told).tolist(), *goal_of(model, wanted).tolist()]
-    if ids_of(model, replace(told, text=told.text + wanted)).tolist() == apart:
-        return None
-    hint = "" if wanted[:1].isspace() else "; a new word begins with a space in the target"
-    return f"prompt and target written together would be other tokens than one after the other{hint}"
+    if ids_of(model, replace(told, text=told.text + wanted)).tolist() != apart:
+        hint = "" if wanted[:1].isspace() else f"; {_SPACE}"
+        return f"prompt and target written together would be other tokens than one after the other{hint}"
+    spaced = goal_of(model, " " + wanted).tolist() != goal_of(model, wanted).tolist()
+    return (
+        f"the target goes on with the prompt's last word; {_SPACE}" if spaced and _goes_on(told.text, wanted) else None
+    )
+
+
+def _goes_on(text: str, wanted: str) -> bool:
+    """Do two letters meet, of a script that puts spaces between its words?"""
+    return bool(_LETTER.fullmatch(text[-1:]) and _LETTER.fullmatch(wanted[:1]))
 
 
 def _without(model: LanguageModel, row: Scored, gone: Bools, absent: str) -> Scored:

@@ -198,14 +198,19 @@ def spec(limit: float) -> str:
 
 
 def signed(x: float, form: str) -> str:
-    """A score with its sign; exactly zero has none."""
-    return format(0.0, form) if x == 0 else format(x, "+" + form)
+    """A score with its sign; what is written as zero has none."""
+    shown = format(x, "+" + form)
+    return shown if _says_more_than_zero(shown) else shown[1:]
 
 
 def amount(x: float, form: str) -> str:
     """A value, with a sign only if it is below zero."""
     shown = format(x, form)
-    return shown[1:] if shown.startswith("-") and not any(c in "123456789nif" for c in shown) else shown
+    return shown if _says_more_than_zero(shown) else shown.removeprefix("-")
+
+
+def _says_more_than_zero(shown: str) -> bool:
+    return any(c in "123456789nif" for c in shown.split("e")[0])
 
 
 def exact(e: Explanation, i: int) -> str:

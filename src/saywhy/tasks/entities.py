@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
+from ..features import words
 from ..types import Token
 
 GROUPS = ("none", "simple", "first", "average", "max")
@@ -41,6 +43,28 @@ def entities(probs: Tensor, tokens: Sequence[Token], labels: Sequence[str], grou
                 words.append([i])
     found = [_word(probs, tokens, labels, word, group) for word in words]
     return found if group == "none" else _grouped(found)
+
+
+def whole_words(probs: Tensor, tokens: Sequence[Token], labels: Sequence[str], text: str) -> list[Entity]:
+    """The words of the text, each with the label of its first piece; those that no token reads are left out."""
+    found = []
+    for start, end in words(text):
+        spans = ((i, token.span) for i, token in enumerate(tokens) if token.span is not None)
+        first = next((i for i, span in spans if span[0] < end and span[1] > start), None)
+        if first is not None:
+            best = int(probs[first].argmax())
+            found.append(Entity(labels[best], start, end, float(probs[first, best]), ((first, best),)))
+    return found
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """The names, told apart: the second "Paris" is "Paris (2)"."""
+    seen: Counter[str] = Counter()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
 
 
 def _word(probs: Tensor, tokens: Sequence[Token], labels: Sequence[str], word: list[int], group: str) -> Entity:

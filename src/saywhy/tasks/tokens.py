@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,7 @@ from ..errors import InputError, OptionError, unknown
 from ..features import checked
 from ..types import Encoding, Target
 from . import Case, Task
-from .entities import GROUPS, Entity, entities
+from .entities import GROUPS, Entity, entities, numbered, whole_words
 from .units import UNITS, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 class TokenClassification(Task):
     """Which words make a tagger give a token its label. All tokens share their forwards.
 
-    Given: a text. A target is a token's position (specials count) or `(position, label)`, or the text of a token or an
-    entity; None is the likeliest token and label of those that are not ignored. `each_target` explains all tokens whose
+    Given: a text. A target is a token's position (specials count) or `(position, label)`, or a word or an entity by its
+    text or its printed label ("Ada (2)" is the second); a word's label is that of its first piece. None is the likeliest
+    token and label of those that are not ignored. `each_target` explains all tokens whose
     label is not ignored, or with `group` ("simple", "first", "average", "max", as the pipeline groups) all entities; an
     entity's number is the mean over its tokens.
     """
@@ -111,11 +113,26 @@ class TokenClassification(Task):
         return self._at(case, place, label)
 
     def _named(self, case: Case, want: str) -> Entity:
-        found = entities(_whole(case).softmax(-1), case.encoding.tokens, case.model.labels, self.group)
-        for e in found:
-            if _text(case, e).casefold() == want.strip().casefold():
-                return e
-        raise unknown("token or entity", want, dict.fromkeys(_text(case, e) for e in found))
+        """The word or the entity of that text, or of that printed label; "Ada (2)" is the second "Ada"."""
+        probs, tokens, labels = _whole(case).softmax(-1), case.encoding.tokens, case.model.labels
+        found = entities(probs, tokens, labels, self.group)
+        words = whole_words(probs, tokens, labels, case.encoding.texts["text"])
+
+        def told(each: Sequence[Entity], form: str) -> list[tuple[str, Entity]]:
+            return list(zip(numbered(form.format(e.label, _text(case, e)) for e in each), each, strict=True))
+
+        texts = [told(words, "{1}"), told(found, "{1}")]
+        marked = [told(found, "{0}: {1}"), told(words, "{0}: {1}")]
+        if self.group != "none":
+            texts.reverse()  # entities before the words in them; but words before the pieces in them
+        pairs = [*texts[0], *marked[0], *texts[1], *marked[1]]
+        wanted = want.strip()
+        exact = (e for name, e in pairs if name == wanted)
+        alike = (e for name, e in pairs if name.casefold() == wanted.casefold())
+        if (named := next(chain(exact, alike), None)) is not None:
+            return named
+        allowed = texts[0] if self.group == "none" else texts[0] + texts[1]
+        raise unknown("word or entity", want, dict.fromkeys(name for name, _ in allowed), near=0.6)
 
     def keep(self, case: Case, output: Tensor, targets: Sequence[Target]) -> Tensor:
         return output[_positions(targets)]
@@ -173,10 +190,5 @@ def _whole(case: Case) -> Tensor:
 
 def _numbered(targets: Sequence[Target]) -> list[Target]:
     """The targets with names that differ: the second "LOC: Paris" is "LOC: Paris (2)"."""
-    seen: dict[str, int] = {}
-    out = []
-    for t in targets:
-        seen[t.label] = seen.get(t.label, 0) + 1
-        again = seen[t.label] > 1
-        out.append(Target(f"{t.label} ({seen[t.label]})" if again else t.label, t.index, t.unit, t.against))
-    return out
+    names = numbered(t.label for t in targets)
+    return [replace(t, label=name) for t, name in zip(targets, names, strict=True)]
