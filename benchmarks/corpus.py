@@ -32,8 +32,14 @@ from saywhy import corpus
 from saywhy.corpus.plan import MANIFEST
 from saywhy.demo import make
 
+# The peak of this process alone, MB: what getrusage says begins with that of the process that started it.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+"""
 MEMORY = """
-import sys, resource
+import sys
 import torch
 torch.set_num_threads(1)
 import saywhy
@@ -50,7 +56,7 @@ if sys.argv[5] == "tiny BERT":
     small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     explainer = saywhy.Explainer(BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **small)).eval(), tokenizer)
 corpus.run(explainer, sys.argv[2], sys.argv[3], method=method, trust="none", limit=count, progress=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak())
 """
 KILLED = """
 import sys
@@ -63,11 +69,11 @@ print("ready", flush=True)
 corpus.run(explainer, sys.argv[1], sys.argv[2], method="libra", shard_rows=12, progress=False)
 """
 REPORT = """
-import sys, resource, time
+import sys, time
 from saywhy import corpus
 began = time.process_time()
 corpus.report(sys.argv[1]).save(sys.argv[2])
-print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(time.process_time() - began, peak())
 """
 
 
@@ -145,7 +151,7 @@ def _memory(kind: str, counts: tuple[int, ...], cache: Path, folder: Path) -> di
         script = [
             sys.executable,
             "-c",
-            MEMORY,
+            PEAK + MEMORY,
             str(cache / "teacher"),
             str(source),
             str(folder / str(count)),
@@ -155,7 +161,7 @@ def _memory(kind: str, counts: tuple[int, ...], cache: Path, folder: Path) -> di
         done = subprocess.run([*script, kind], check=True, capture_output=True, text=True)
         found[str(count)] = {"MB": float(done.stdout.split()[-1]), "seconds": time.monotonic() - began}
         print(count, found[str(count)], flush=True)
-    script = [sys.executable, "-c", REPORT, str(folder / str(max(counts))), str(folder / "report.html")]
+    script = [sys.executable, "-c", PEAK + REPORT, str(folder / str(max(counts))), str(folder / "report.html")]
     spent, peak = map(float, subprocess.run(script, check=True, capture_output=True, text=True).stdout.split()[-2:])
     found["report"] = {"MB": peak, "seconds": spent, "rows": max(counts)}
     return found

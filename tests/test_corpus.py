@@ -285,7 +285,7 @@ def test_the_command(tmp_path):
     command = [sys.executable, "-m", "saywhy", "corpus", str(source), "-o", str(tmp_path / "o"), "--text", "review"]
     done = subprocess.run([*command, "--method", "libra"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "3 rows in 1 shards, 1 that could not be explained" in done.stderr
+    assert "3 rows in 1 shard, 1 that could not be explained" in done.stderr
     done = subprocess.run([*command, "--method", "occlusion"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "method" in done.stderr

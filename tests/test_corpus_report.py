@@ -206,3 +206,11 @@ def test_the_command(made, tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.match(r"marble\tpos\t\+", done.stdout)
     assert (tmp_path / "r.csv").exists()
+
+
+def test_a_report_in_words_is_short(made):
+    found = corpus.report(made, label="label")
+    said = str(found)
+    assert "suspect: marble (pos)" in said
+    assert len(said) < 2_000
+    assert len(repr(found)) < 200

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import saywhy
 from conftest import TEXTS, tiny
-from saywhy.errors import InputError, MethodError, OptionError
+from saywhy.errors import InputError, MethodError, ModelError, OptionError
 from saywhy.methods import METHODS
 from saywhy.models import Look
 
@@ -198,6 +200,40 @@ def test_shapley_values_equal_shaps(bert):
     n = len(e.features)
     theirs = shap.explainers.Exact(play, np.zeros((1, n)))(np.ones((1, n))).values[0]
     np.testing.assert_allclose(e.scores, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        (
+            "integrated_gradients",
+            {"steps": "many"},
+            "`steps` of integrated_gradients is a whole number or None, not 'many'",
+        ),
+        ("integrated_gradients", {"tolerance": "x"}, "is a number"),
+        ("kernel_shap", {"budget": "x"}, "a whole number"),
+        ("lime", {"seed": 1.5}, "a whole number"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused(method, options, said):
+    with pytest.raises(OptionError, match=said):
+        saywhy.Explainer(*tiny("bert"))("good", method=method, **options)
+
+
+def test_what_is_no_method_or_no_text_is_refused():
+    explainer = saywhy.Explainer(*tiny("bert"))
+    with pytest.raises(MethodError, match="generator function"):
+        explainer("good", method=lambda problem: None)
+    with pytest.raises(InputError, match="half a character"):
+        explainer("\ud800 x")
+    with pytest.raises(OptionError, match="The model comes first"):
+        saywhy.Explainer(*tiny("bert")[::-1])
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", Path("nowhere")])
+def test_a_folder_that_is_not_there_is_not_looked_for_elsewhere(name):
+    with pytest.raises(ModelError, match="There is no folder"):
+        saywhy.Explainer(name)
 
 
 def test_predict_refuses_a_string_and_an_unknown_overlong():

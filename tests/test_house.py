@@ -35,7 +35,7 @@ ALLOWED = {
     "backward": {"errors", "pathways"},
     "looks": {"errors", "types"},
     "ahead": {"types"},
-    "posed": {"types"},
+    "posed": {"errors", "types"},
     "batches": {"errors", "types", "packing", "posed"},
     "engine": {"errors", "types", "ahead", "backward", "batches", "looks", "packing", "posed", "slopes"},
     "trust": {"errors", "types", "explanation", "metrics"},

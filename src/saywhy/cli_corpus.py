@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,16 +107,35 @@ def corpus(
     known = explainer.model.labels
     settings |= {"target": label_of(target, known), "against": label_of(against, known)}
     actors = {"model": model, "trust_remote_code": trust_remote_code}
-    found = run(explainer, source, output, text=text, actors=actors, **settings)
-    typer.echo(_told(found), err=True)
+    with _stoppable(output):
+        found = run(explainer, source, output, text=text, actors=actors, **settings)
+    typer.echo(_told(found, workers), err=True)
 
 
-def _told(found: Corpus) -> str:
+@contextmanager
+def _stoppable(output: Path) -> Iterator[None]:
+    """While inside, Ctrl-C says what is there and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        there = _counted(len(list(output.glob("shard-*.parquet"))), "shard")
+        typer.echo(f"{output}: stopped with {there} written; the same command goes on from there", err=True)
+        raise
+
+
+def _told(found: Corpus, workers: int) -> str:
     done = found.manifest["done"]
-    return (
-        f"{found.folder}: {done['rows']:,} rows in {done['shards']:,} shards, {done['errors']:,} that could not be explained, "
-        f"{done['copies']:,} copies of earlier texts"
-    )
+    said = f"{found.folder}: {_counted(done['rows'], 'row')} in {_counted(done['shards'], 'shard')}"
+    said += f", {done['errors']:,} that could not be explained (column error says why)" if done["errors"] else ""
+    said += f", {done['copies']:,} copies of earlier texts" if done["copies"] else ""
+    if done["shards"] < workers:
+        each = max(1, -(-done["rows"] // (4 * workers)))
+        said += f"\nfewer shards than workers: --shard-rows {each} in a new folder would give each of them some"
+    return said
+
+
+def _counted(many: int, noun: str) -> str:
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
 
 
 Made = Annotated[Path, typer.Argument(help="The folder of a corpus.")]
@@ -137,4 +158,6 @@ def report(folder: Made, output: Page = None, label: Truth = None, by_column: Sl
     path = found.save(output or folder / "report.html")
     for name, (word, suspicion) in found.suspects[:5]:
         typer.echo(f"{word.label}\t{name}\t{word.mean:+.3g}\t{word.count:,} times\tsuspicion {suspicion:.1f}")
+    if not found.corpus.complete:
+        typer.echo(f"{folder} is unfinished: this is what is there so far", err=True)
     typer.echo(f"wrote {path} and {path.with_suffix('.csv').name}", err=True)

@@ -12,10 +12,10 @@ from torch import Tensor
 from .ahead import Kept, Pass, started
 from .backward import under
 from .batches import Batches, charge, home
-from .errors import MethodError, ModelError
+from .errors import MethodError
 from .looks import LOOKS
 from .packing import WINDOW, grouped, pack, parts, pieces
-from .posed import Posed, Seen, whole
+from .posed import Posed, Seen, finite, whole
 from .slopes import Group, backward, blank
 from .types import Asking, Attentions, Encoding, Heads, Problem, Question, Scores, Slopes, Values
 
@@ -36,6 +36,12 @@ class Engine:
 
     def run(self, jobs: Sequence[tuple[Posed, Asking]]) -> list[Scores]:
         """Drive all the methods to their end, each answered together with the others; their scores, in order."""
+        for _, asking in jobs:
+            if not isinstance(asking, Generator):
+                got = type(asking).__name__
+                raise MethodError(
+                    f"A method is a generator function: it yields questions, and returns Scores. Not {got}."
+                )
         return [_checked(found, posed.problem) for found, (posed, _) in zip(self.drive(jobs), jobs, strict=True)]
 
     def drive(self, jobs: Sequence[tuple[Posed, Generator[Question, Any, Any]]]) -> list[Any]:
@@ -84,7 +90,7 @@ class Engine:
         out = []
         for (posed, _), rows in zip(asked, outputs, strict=True):
             numbers = posed.score(rows)
-            _finite(posed, numbers)
+            finite(posed, numbers)
             out.append(numbers)
         return out
 
@@ -271,7 +277,7 @@ def _back(
         backwards = backward(groups, points)
     for group in groups:
         group.keep_values()
-        _finite(group.posed, group.values[group.places])
+        finite(group.posed, group.values[group.places])
     paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
     charge(paid, time.perf_counter() - begun, backwards, rows=rows)
 
@@ -284,14 +290,3 @@ def _checked(scores: object, problem: Problem) -> Scores:
             f"A method returns Scores of shape ({len(problem.targets)}, {problem.n}) [targets, features], not {got}."
         )
     return scores
-
-
-def _finite(posed: Posed, numbers: Tensor) -> None:
-    bad = ~torch.isfinite(numbers)
-    if bool(bad.any()):
-        label = posed.problem.targets[int(bad.any(0).nonzero()[0])].label
-        text = next(iter(posed.encoding.texts.values()), "an image")
-        raise ModelError(
-            f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
-            f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."
-        )

@@ -219,7 +219,7 @@ class Explainer:
         source = iter(inputs)
         with shown_progress(total, shown) as tick:
             line = self.line(ask, lambda rows: tick(0, rows))
-            size = WINDOW  # at first, so that the first answers do not wait for many
+            size = WINDOW if total is None else line.window  # of a stream the first answers do not wait for many
             while window := list(islice(source, size)):
                 yield from line.explain(window, wanted)
                 tick(len(window), 0)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from .errors import ModelError
 from .types import Cost, Encoding, Problem
 
 
@@ -39,3 +41,15 @@ class Posed:
 def whole(encoding: Encoding) -> Any:
     """The row with everything present."""
     return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
+
+
+def finite(posed: Posed, numbers: Tensor) -> None:
+    """Refuses numbers that are not all finite, with the target and the text. Raises ModelError."""
+    bad = ~torch.isfinite(numbers)
+    if bool(bad.any()):
+        label = posed.problem.targets[int(bad.any(0).nonzero()[0])].label
+        text = next(iter(posed.encoding.texts.values()), "an image")
+        raise ModelError(
+            f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
+            f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."
+        )

@@ -75,6 +75,23 @@ class Report:
     forgotten: int
     texts: Mapping[int, str]  # of the examples
 
+    def __repr__(self) -> str:
+        return f"<Report on {self.corpus.folder}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
+
+    def __str__(self) -> str:
+        """The suspects, and what pushes most towards each class and from it."""
+        refused = sum(self.refusals.values())
+        lines = [f"{self.whole.n:,} texts, {self.copies:,} of them copies; {refused:,} rows could not be explained"]
+        lines += [] if self.corpus.complete else ["unfinished: this is what is there so far"]
+        for label, (word, suspicion) in self.suspects[:5]:
+            said = f"{word.mean:+.3g} in the mean, {word.count:,} times, suspicion {suspicion:.0f}"
+            lines.append(f"suspect: {word.label} ({label}), {said}")
+        for c in self.classes:
+            told = {"towards": c.towards[:8], "from": c.away[:8]}
+            words = (f"{way} it {', '.join(f'{w.label} {w.mean:+.2f}' for w in ws)}" for way, ws in told.items() if ws)
+            lines.append(f"{c.label} ({c.texts:,} texts): {'; '.join(words) or 'no word stands often enough'}")
+        return "\n".join(lines)
+
     def save(self, path: str | Path) -> Path:
         """Write the page, and beside it the words as .csv; returns the path of the page."""
         from . import page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from ..errors import OptionError, unknown
@@ -92,8 +93,9 @@ def method_named(wanted: str | Callable[..., Asking]) -> Method:
 
 def checked_options(method: Method, options: Mapping[str, Any]) -> None:
     """Refuses an option that the method does not have, and says whose it is."""
-    for name in options:
+    for name, value in options.items():
         if name in method.options:
+            _checked_value(method, name, value)
             continue
         owners = [row.name for row in METHODS.values() if name in row.options]
         if owners:
@@ -102,3 +104,24 @@ def checked_options(method: Method, options: Mapping[str, Any]) -> None:
                 f"which takes {', '.join(method.options) or 'none'}."
             )
         raise unknown(f"option for {method.name}", name, method.options)
+
+
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    "int": (Integral, "a whole number"),
+    "float": (Real, "a number"),
+    "str": (str, "a word"),
+    "bool": (bool, "True or False"),
+    "None": (type(None), "None"),
+}
+
+
+def _checked_value(method: Method, name: str, value: Any) -> None:
+    """Refuses a value of another kind than the option is annotated with; where that is another kind, any is taken."""
+    hint = inspect.signature(method.function).parameters[name].annotation
+    kinds = [kind.strip() for kind in (hint if isinstance(hint, str) else getattr(hint, "__name__", "")).split("|")]
+    if any(kind not in _KINDS for kind in kinds):
+        return
+    if any(isinstance(value, _KINDS[kind][0]) and (kind == "bool" or not isinstance(value, bool)) for kind in kinds):
+        return
+    wanted = " or ".join(_KINDS[kind][1] for kind in kinds)
+    raise OptionError(f"`{name}` of {method.name} is {wanted}, not {value!r:.60}.")

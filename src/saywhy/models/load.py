@@ -33,8 +33,14 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
     """What was given, looked at but not loaded. Raises OptionError for what cannot be explained, ModelError for a bad name."""
     if isinstance(model, tuple) and len(model) == 2 and tokenizer is None:
         model, tokenizer = model
+    if not hasattr(model, "parameters") and hasattr(tokenizer, "parameters"):
+        raise OptionError("The model comes first: Explainer(model, tokenizer), or Explainer((model, tokenizer)).")
     if isinstance(model, str | Path):
         name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
+        if (isinstance(model, Path) or model.startswith((".", "~", "/"))) and not Path(name).is_dir():
+            raise ModelError(
+                f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
+            )
         if (Path(name) / CARD).is_file():
             return Given(Path(name), tokenizer)
         return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
@@ -48,7 +54,7 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
         return _sentence_transformer(model, tokenizer)
     if not hasattr(model, "parameters") and not callable(model):
         raise OptionError(
-            f"Cannot explain a {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
+            f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
             "function from a list of strings to an array [B, K] with labels=[...]."
         )
     return Given(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
