@@ -1,6 +1,6 @@
 """A corpus: throughput beside the bare passes, memory by rows, the cost of resuming, kills, and a loop over transformers-interpret.
 
-    python -m benchmarks.corpus --cache .cache [--only throughput,memory,resume,kills,loop,report]
+    python -m benchmarks.corpus --cache .cache [--only throughput,memory,resume,kills,loop,workers,report]
 
 Every part writes its own result as it comes, so a run that is cut off loses nothing, and parts can be run one by one.
 """
@@ -241,6 +241,34 @@ def loop(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
     return out
 
 
+def workers(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
+    """The command as a whole, wall seconds: one process with all cores, and a process for each core."""
+    make.teacher(cache)
+    count, cores = 64 if quick else 4_096, os.cpu_count() or 1
+    source = numbered(folder / "many.csv", count, cache)
+    command = [
+        sys.executable,
+        "-m",
+        "saywhy",
+        "corpus",
+        str(source),
+        "--text",
+        "text",
+        "--model",
+        str(cache / "teacher"),
+    ]
+    command += ["--method", "libra", "--trust", "none", "--shard-rows", str(max(16, count // 16))]
+    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    out: dict[str, Any] = {"rows": count, "cores": cores}
+    for many in (1, cores):
+        began = time.monotonic()
+        run = [*command, "-o", str(folder / f"o{many}"), "--workers", str(many)]
+        subprocess.run(run, check=True, env=free, capture_output=True)
+        out[str(many)] = time.monotonic() - began
+        print(many, out[str(many)], flush=True)
+    return out
+
+
 def report(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
     """Shortcuts that were planted, each in a copy of its own: the first suspects of each."""
     out: dict[str, Any] = {"rows": 0, "suspects": []}
@@ -260,7 +288,7 @@ def report(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[Path, Path, bool], dict[str, Any]]] = {
-    f.__name__: f for f in (throughput, memory, memory_of_a_model, resume, kills, loop, report)
+    f.__name__: f for f in (throughput, memory, memory_of_a_model, resume, kills, loop, workers, report)
 }
 
 
@@ -330,6 +358,11 @@ def written(results: dict[str, Any]) -> None:
         rows = [[m, r[m], f"{them / r[m]:.1f}"] for m in r if m not in ("texts", "transformers-interpret")]
         tables.append((f"How much less than a loop over transformers-interpret ({r['texts']} texts, {them:.0f} s at its 50 steps)?",
                        ["method", "CPU seconds", "times less"], rows))  # fmt: skip
+    if "workers" in results:
+        r = results["workers"]
+        rows = [[n, r[n], r["1"] / r[n]] for n in ("1", str(r["cores"]))]
+        question = f"Do several processes pay ({r['rows']:,} sentences of at most nine words, libra, {r['cores']} cores, the whole command)?"
+        tables.append((question, ["workers", "wall seconds", "times faster"], rows))
     if "report" in results:
         heads = ["planted", "first suspects", "class", "times", "mean push", "suspicion"]
         tables.append(("Is the planted word the first suspect?", heads, results["report"]["suspects"]))

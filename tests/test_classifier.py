@@ -287,7 +287,7 @@ def test_a_save_that_fails_leaves_the_old_folder_whole(tmp_path, monkeypatch):
 
     folder = untrained().save(tmp_path / "m")
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    monkeypatch.setattr(files.os, "fdopen", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(files.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         untrained().save(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
