@@ -46,7 +46,7 @@ def benchmark(
         import json
 
         from .comparison.files import to_dict
-        from .io import write
+        from .writing import write
 
         told = {rule: to_dict(c) for rule, c in found.items()}
         write(output, (json.dumps(told, indent=1) + "\n").encode("utf-8"))

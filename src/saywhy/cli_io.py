@@ -123,10 +123,11 @@ class _Trimmed:
 
 def put(what: Explanation | Explanations, style: Format, output: Path | None, top: int, view: str = "overlay") -> None:
     from . import io
+    from .writing import write
 
     if output is not None:
         ending = "txt" if style is Format.terminal else style.value
-        io.write(output, io.content(what, f".{ending}", view))
+        write(output, io.content(what, f".{ending}", view))
         typer.echo(f"wrote {output}", err=True)
     elif style is Format.terminal:
         from .render.terminal import show

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import FileError, OptionError, missing, unknown
 from .explanation import Explanation, Explanations, Trust
 from .types import Cost, Feature, Picture, Target
+from .writing import write
 
 if TYPE_CHECKING:
     import pandas
@@ -156,18 +156,6 @@ def _parquet(what: Explanation | Explanations) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return bytes(sink.getvalue().to_pybytes())
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with half.open("xb") as file:
-            file.write(data)
-        half.replace(path)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
 
 
 def load(path: str | Path) -> Explanation | Explanations:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 
 from ..errors import FileError, ModelError, OptionError
 from ..models.load import CARD
+from ..writing import write
 from .classifier import TextClassifier
 from .network import Network, Part
 from .tokens import restored
@@ -47,21 +47,9 @@ def save(classifier: TextClassifier, folder: Path) -> Path:
     }
     text = json.dumps(card, ensure_ascii=False, indent=1).encode("utf-8")
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / WEIGHTS, weights)
-    _write(folder / CARD, text)
+    write(folder / WEIGHTS, weights)
+    write(folder / CARD, text)
     return folder
-
-
-def _write(path: Path, data: bytes) -> None:
-    """A file that appears whole or not at all."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with half.open("xb") as file:
-            file.write(data)
-        half.replace(path)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
 
 
 def _described(network: nn.Module) -> dict[str, Any]:

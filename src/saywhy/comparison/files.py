@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import FileError, OptionError
-from ..io import write
+from ..writing import write
 from .result import Comparison
 from .run import Found
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, InputError, OptionError
-from ..io import write
 from ..models import Look
 from ..models.identity import weights
 from ..trust import checked
+from ..writing import write
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
 from .shard import Work

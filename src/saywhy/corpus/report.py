@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import FileError, OptionError
-from ..io import write
+from ..writing import write
 from .schema import arrow
 from .tally import COLUMNS, Sums, Tally, checked_columns
 from .walk import Corpus, load

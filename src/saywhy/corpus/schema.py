@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, missing
 from ..explanation import Explanation
-from ..io import write
+from ..writing import write
 
 if TYPE_CHECKING:
     import pyarrow

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import OptionError, missing, unknown
-from ..io import write
 from ..render import colors, pieces
 from ..render.document import document, safe
+from ..writing import write
 
 if TYPE_CHECKING:
     from .probe import Probe

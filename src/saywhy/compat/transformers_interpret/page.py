@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...io import write
 from ...render import colors, style
 from ...render.document import document, safe
+from ...writing import write
 from .attributions import Record
 
 
