@@ -22,8 +22,8 @@ from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTo
 
 import saywhy
 from benchmarks.common import arguments, write
-from saywhy.demo import make
-from saywhy.models import Look
+from benchmarks.demo_model import make
+from saywhy.models.protocol import Look
 
 METHODS = {"integrated_gradients": {}, "occlusion": {}}
 JUDGES = ("drop", "zero")

@@ -52,7 +52,7 @@ def worker(package: str, question: str, cache: Path, quick: bool) -> dict[str, A
     """The answer to one question, measured in this process."""
     import torch
 
-    from saywhy.demo.make import movies
+    from benchmarks.demo_model.make import movies
 
     learn, held_out = movies(cache)
     few = None if question == "training" else 2_000

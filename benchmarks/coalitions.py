@@ -22,10 +22,10 @@ from captum.attr import KernelShap, ShapleyValueSampling
 
 import saywhy
 from benchmarks.common import arguments, paired, real, write
-from saywhy.features import words
+from saywhy.core.features import words
+from saywhy.core.types import Asking, Feature, Problem, Scores, Target, Values
 from saywhy.methods import METHODS
 from saywhy.methods.coalitions import every_coalition, shapley_of_table
-from saywhy.types import Asking, Feature, Problem, Scores, Target, Values
 
 BUDGETS = (32, 64, 128, 256, 512)
 

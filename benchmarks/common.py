@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from saywhy.demo import make
+from benchmarks.demo_model import make
 
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 

@@ -26,11 +26,11 @@ import torch
 
 import saywhy
 from benchmarks.common import DOCS, arguments, real, seconds, write
+from benchmarks.demo_model import make
 from benchmarks.one_pass import bare
 from benchmarks.planted import SHORTCUTS, rated, trained
 from saywhy import corpus
 from saywhy.corpus.plan import MANIFEST
-from saywhy.demo import make
 
 # The peak of this process alone, MB: what getrusage says begins with that of the process that started it.
 PEAK = """
@@ -44,7 +44,7 @@ import torch
 torch.set_num_threads(1)
 import saywhy
 from saywhy import corpus
-from saywhy.types import Scores
+from saywhy.core.types import Scores
 def nothing(problem):
     return Scores(torch.zeros(1, problem.n, dtype=torch.float64))
     yield
@@ -174,7 +174,7 @@ def resume(cache: Path, folder: Path, quick: bool) -> dict[str, Any]:
     source = numbered(folder / "many.csv", count, cache)
 
     def nothing(problem: Any) -> Any:
-        from saywhy.types import Scores
+        from saywhy.core.types import Scores
 
         return Scores(torch.zeros(1, problem.n, dtype=torch.float64))
         yield

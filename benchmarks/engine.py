@@ -16,9 +16,9 @@ import torch
 
 import saywhy
 from benchmarks.common import arguments, paired, real, write
-from saywhy import demo
-from saywhy.demo import make
-from saywhy.packing import pack
+from benchmarks.demo_model import make
+from saywhy.engine.batching import pack
+from saywhy.models import demo
 
 
 def bare_forwards(model: Any, tokenizer: Any, rows: list[list[int]]) -> None:

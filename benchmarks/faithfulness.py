@@ -24,10 +24,10 @@ import torch
 import saywhy
 from benchmarks.absence import decoder
 from benchmarks.common import real, write
-from saywhy.demo import make
+from benchmarks.demo_model import make
+from saywhy.core.types import Asking, Problem, Scores, Values
 from saywhy.methods import METHODS
-from saywhy.models import Look
-from saywhy.types import Asking, Problem, Scores, Values
+from saywhy.models.protocol import Look
 
 MODELS = ("teacher", "package", "decoder")
 SHARES = 10

@@ -17,7 +17,7 @@ import torch
 
 import saywhy
 from benchmarks.common import arguments, real, write
-from saywhy.packing import pack
+from saywhy.engine.batching import pack
 
 SLICE = 256
 FEW = 32  # sentences for fifty steps

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.common import arguments
-from saywhy.demo import make
+from benchmarks.demo_model import make
 
 SOURCES = {"movieReviewSnippets": "movie", "amazonReviewSnippets": "product", "tweets": "tweet"}
 HELD_OUT = 3_000

@@ -24,8 +24,8 @@ import torch
 
 import saywhy
 from benchmarks.common import arguments, real, write
-from saywhy.comparison.words import full
-from saywhy.demo import make
+from benchmarks.demo_model import make
+from saywhy.comparison.wording import full
 
 TEXTS = 30
 METHODS = (

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from benchmarks.common import arguments, write
-from saywhy import demo
+from saywhy.models import demo
 
 TEXT = "I love you, I like you, I also kinda dislike you"
 BARE = f"""

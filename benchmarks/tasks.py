@@ -27,7 +27,7 @@ from transformers_interpret import attributions as inner
 
 from benchmarks.common import arguments, paired, real, write
 from saywhy.compat import transformers_interpret as ours
-from saywhy.models.embedding import embedded
+from saywhy.models.text.embedding import embedded
 
 NER = "Emmanuel visited Paris and met Ada in the old library"
 STEPS = (5, 10, 20, 50)

@@ -32,7 +32,7 @@ from transformers import (
 )
 
 import saywhy
-from saywhy.tasks.zero_shot import ZeroShotClassification
+from saywhy.tasks.zero_shot_classification import ZeroShotClassification
 
 HERE = Path(__file__).parent / "images"
 PEOPLE = ["ada", "emma", "noah", "alan", "grace", "kurt"]

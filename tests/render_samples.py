@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from saywhy.explanation import Explanation, Explanations
-from saywhy.types import Cost, Feature, Target
+from saywhy.core.explanation import Explanation, Explanations
+from saywhy.core.types import Cost, Feature, Target
 
 
 def words(text: str, part: str = "text") -> tuple[Feature, ...]:

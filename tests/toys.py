@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saywhy.types import Asking, Attentions, Feature, Gaze, Heads, Problem, Scores, Slopes, Smooth, Target, Values
+from saywhy.core.types import Asking, Attentions, Feature, Gaze, Heads, Problem, Scores, Slopes, Smooth, Target, Values
 
 WIDTH = 3
 

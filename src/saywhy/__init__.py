@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparison import Comparison, compare
-    from .explain import Explainer
-    from .explanation import Explanation, Explanations
-    from .io import load
+    from .core.explanation import Explanation, Explanations
+    from .explain.explainer import Explainer
     from .methods import METHODS
     from .metrics import METRICS
+    from .storage.explanations import load
 
 __version__ = "0.1.0"
 
 # name -> the module it lives in; importing saywhy imports none of them until it is used
-_HOMES = {
+_MODULES = {
     "Comparison": "comparison",
-    "Explainer": "explain",
-    "Explanation": "explanation",
-    "Explanations": "explanation",
+    "Explainer": "explain.explainer",
+    "Explanation": "core.explanation",
+    "Explanations": "core.explanation",
     "METHODS": "methods",
     "METRICS": "metrics",
     "compare": "comparison",
-    "load": "io",
+    "load": "storage.explanations",
 }
 __all__ = [
     "METHODS",
@@ -44,11 +44,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'saywhy' has no attribute {name!r}; it has {', '.join(__all__)}")
     from importlib import import_module
 
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     globals()[name] = value
     return value
 

@@ -1,6 +1,6 @@
 """`python -m saywhy` is the `saywhy` command."""
 
-from saywhy.cli import main
+from .cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from .classifier import TextClassifier
+from .encoders import Values
 from .network import Architecture, Network
-from .ngrams import NGrams, ngrams
 from .prediction import Predictions
-from .tokens import Subwords, Tokenizer, Tokens, hugging_face, word_piece
+from .tokenizers import NGrams, Subwords, Tokenizer, Tokens, hugging_face, ngrams, word_piece
 from .training import History, Training
-from .values import Values
 
 __all__ = [
     "Architecture",

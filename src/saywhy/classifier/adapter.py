@@ -11,19 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, MethodError, ModelError, OptionError
-from ..features import Span, own
-from ..models import Look
-from ..models.rows import together
-from ..models.still import held_still
-from ..types import Bools, Encoding, Feature, Ints
+from ..core.errors import InputError, MethodError, ModelError, OptionError
+from ..core.features import Span, own
+from ..core.types import Bools, Encoding, Feature, Ints
+from ..models.inference_mode import held_still
+from ..models.protocol import Look
+from ..models.text.rows import together
 from .batches import padded
-from .network import attended, has_attention, side_by_side
-from .ngrams import NGrams
-from .parts import Variables
+from .encoders import Values
+from .network import Variables, attended, has_attention, side_by_side
 from .prediction import device_of, rows_at_once
-from .tokens import Tokens
-from .values import Values
+from .tokenizers import NGrams, Tokens
 
 if TYPE_CHECKING:
     from .classifier import TextClassifier

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import Ints
-from .values import Targets
+from ..core.types import Ints
+from .encoders import Targets
 
 POOL = 32  # batches that are drawn together and sorted by length
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import OptionError, unknown
+from ..core.errors import OptionError, unknown
+from . import files
+from .encoders import PROBLEMS, Values, named_levels
 from .network import Architecture, Network
 from .prediction import Columns, Predictions, answers, best, part_of, probabilities
-from .tokens import Tokenizer, checked_texts, word_piece
+from .tokenizers import Tokenizer, checked_texts, word_piece
 from .training import History, Labelled, Training, train
-from .values import PROBLEMS, Values, named_levels
 
 if TYPE_CHECKING:
     from .adapter import ClassifierModel
@@ -167,9 +168,7 @@ class TextClassifier:
 
     def save(self, folder: str | Path) -> Path:
         """Write the folder (JSON and safetensors, nothing pickled) and return its path; untrained weights are kept too."""
-        from .files import save
-
-        return save(self, Path(folder))
+        return files.save(self, Path(folder))
 
     @classmethod
     def load(
@@ -180,11 +179,14 @@ class TextClassifier:
         A network of the caller's own class is imported by its path only with `allow_code`; or give a fresh one as `network`,
         and the weights are put into it. Raises FileError for a missing, damaged or newer folder.
         """
-        from .files import load
-
-        return load(Path(folder), allow_code=allow_code, network=network, device=device)
+        return cls(**files.read(Path(folder), allow_code=allow_code, network=network, device=device))
 
     def __repr__(self) -> str:
         labels = ", ".join(f"{len(level)} of {level.column!r}" for level in self.levels)
         beside = f", beside {[v.column for v in self.variables]}" if self.variables else ""
         return f"<TextClassifier: {self.problem}, labels {labels}{beside}, {type(self.network).__name__}>"
+
+
+def load(folder: Path, device: str) -> TextClassifier:
+    """The classifier in a folder, on a device: what `saywhy.Explainer(folder)` calls."""
+    return TextClassifier.load(folder, device=device)

@@ -6,18 +6,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from ..errors import FileError, ModelError, OptionError
-from ..models.load import CARD
-from ..writing import write
-from .classifier import TextClassifier
+from ..core.errors import FileError, ModelError, OptionError
+from ..models.registry import CLASSIFIER_CARD as CARD
+from ..storage.atomic import write
+from .encoders import Values
 from .network import Network, Part
-from .tokens import restored
-from .values import Values
+from .tokenizers import restored
+
+if TYPE_CHECKING:
+    from .classifier import TextClassifier
 
 FORMAT, VERSION = "saywhy.classifier", 1
 WEIGHTS = "weights.safetensors"
@@ -65,10 +67,10 @@ def _described(network: nn.Module) -> dict[str, Any]:
     return {"kind": "code", "path": path, "settings": settings}
 
 
-def load(
+def read(
     folder: Path, *, allow_code: bool = False, network: nn.Module | None = None, device: str = "cpu"
-) -> TextClassifier:
-    """The classifier in the folder; see `TextClassifier.load`."""
+) -> dict[str, Any]:
+    """The fields of the classifier in the folder; see `TextClassifier.load`."""
     from safetensors import SafetensorError
     from safetensors.torch import load as unpacked
 
@@ -96,7 +98,13 @@ def load(
             raise
         raise FileError(f"The weights in {str(folder)!r} do not fit the network: {error}") from error
     made.eval()
-    return TextClassifier(tokenizer, made.to(torch.device(device)), levels, variables, card["problem"])
+    return {
+        "tokenizer": tokenizer,
+        "network": made.to(torch.device(device)),
+        "levels": levels,
+        "variables": variables,
+        "problem": card["problem"],
+    }
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, ModelError, OptionError
-from ..models.still import held_still
-from ..packing import pack
+from ..core.errors import InputError, ModelError, OptionError
+from ..engine.batching import pack
+from ..models.inference_mode import held_still
 from .batches import padded
+from .encoders import coded
 from .network import Part, attended, side_by_side
-from .tokens import checked_texts
-from .values import coded
+from .tokenizers import checked_texts
 
 if TYPE_CHECKING:
     from .classifier import TextClassifier

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import InputError, OptionError, missing, unknown
+from ..core.errors import InputError, OptionError, missing, unknown
 from .batches import Rows
+from .encoders import Targets, coded, targets
 from .network import side_by_side
-from .tokens import checked_texts
-from .values import Targets, coded, targets
+from .tokenizers import checked_texts
 
 if TYPE_CHECKING:
     from .classifier import TextClassifier
@@ -97,7 +97,7 @@ def train(
         import lightning  # noqa: F401
     except ImportError:
         raise missing("lightning", "Training a classifier", "train") from None
-    from .lesson import run
+    from .lightning_module import run
 
     rows = prepared(classifier, texts, labels, categories)
     held: Rows | None
@@ -106,13 +106,14 @@ def train(
     else:
         rows, held = split(rows, training)
     balance = weights(classifier, rows.targets, training.class_weights)
-    return run(
+    epochs, best = run(
         classifier,
         rows,
         held if held is not None and len(held) else None,
         training,
         criterion(classifier, training, balance),
     )
+    return History(tuple(epochs), best)
 
 
 def prepared(

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..progress import progress as shown_progress
-from ..tasks import WantedTarget
+from ..core.progress import progress as shown_progress
+from ..tasks.protocol import WantedTarget
+from .cost_estimate import Foreseen, foresee
 from .entries import ORACLE, Compared
-from .files import Parts, add
-from .foresee import Foreseen, foresee
+from .estimates import Column, Estimate, Place, Spent, likeness_of
 from .plan import DEFAULT_METRICS, Plan, Wanted, planned
-from .result import Column, Comparison, Estimate, Place, Spent, likeness_of
+from .result import Comparison
+from .resume import Parts, add
 from .run import WINDOW, Found, Walk
 
 if TYPE_CHECKING:
-    from ..explain import Explainer
-    from ..features import Granularity
+    from ..core.features import Granularity
+    from ..explain.explainer import Explainer
 
 __all__ = ["DEFAULT_METRICS", "Column", "Comparison", "Estimate", "Foreseen", "Place", "Spent", "compare"]
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import OptionError
+from ..core.errors import OptionError
+from ..core.types import Asking, Problem
 from ..methods import METHODS, Method, checked_options, method_named
-from ..models import Model
-from ..types import Asking, Problem
+from ..models.protocol import Model
 
 Compared: TypeAlias = "str | Callable[..., Asking] | tuple[str | Callable[..., Asking], Mapping[str, Any]]"
 

@@ -1,20 +1,19 @@
-"""A comparison as a file, and the file that lets an interrupted one go on."""
+"""A comparison as a file."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import FileError, OptionError
-from ..writing import write
-from .result import Comparison
-from .run import Found
+from ..core.errors import FileError, OptionError
+from ..storage.atomic import write
+from . import page, terminal
+
+if TYPE_CHECKING:
+    from .result import Comparison
 
 FORMAT = "saywhy.comparison"
 VERSION = 1
@@ -23,8 +22,6 @@ ENDINGS = (".html", ".csv", ".json", ".txt")
 
 def save(comparison: Comparison, path: Path) -> Path:
     """Write .html, .csv (one row a method and column), .json (every number of every text) or .txt; returns the path."""
-    from . import page, terminal
-
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise OptionError(
@@ -70,49 +67,3 @@ def to_dict(c: Comparison) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return None if value != value else value
-
-
-class Parts:
-    """The texts that are done, one line of JSON each after a line that says what was asked."""
-
-    def __init__(self, path: Path, asked: Mapping[str, Any]):
-        self.path, self.asked = path, json.loads(json.dumps(asked, default=str))
-        self.done: list[Found] = self._read() if path.exists() else []
-
-    def _read(self) -> list[Found]:
-        lines = self.path.read_text(encoding="utf-8").split("\n")
-        try:
-            head = json.loads(lines[0])
-        except json.JSONDecodeError:
-            head = None
-        if not isinstance(head, dict) or head.get("format") != f"{FORMAT}.part":
-            raise FileError(f"{self.path} is not an unfinished comparison; give another file to resume from.")
-        if not isinstance(head.get("version"), int) or head["version"] > VERSION:
-            raise FileError(
-                f"{self.path} has format version {head.get('version')!r}; this saywhy reads up to {VERSION}. "
-                "Update it: pip install -U saywhy"
-            )
-        theirs = head["asked"]
-        if theirs != self.asked:
-            other = sorted(k for k in {*theirs, *self.asked} if theirs.get(k) != self.asked.get(k))
-            raise OptionError(
-                f"{self.path} belongs to a comparison with other {', '.join(other)}: ask the same again, or give another file."
-            )
-        return [Found(**json.loads(line)) for line in lines[1:-1]]  # a line that was cut off has no end
-
-    @contextmanager
-    def open(self) -> Iterator[IO[str]]:
-        """The file, ready for the next text: what was cut off is gone."""
-        head = json.dumps({"format": f"{FORMAT}.part", "version": VERSION, "asked": self.asked})
-        text = "".join(line + "\n" for line in [head, *(json.dumps(asdict(f)) for f in self.done)])
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self.path)
-        with self.path.open("a", encoding="utf-8") as file:
-            yield file
-
-
-def add(file: IO[str], found: Found) -> None:
-    """One more text, written before the next begins."""
-    file.write(json.dumps(asdict(found)) + "\n")
-    file.flush()

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import OptionError
-from ..models import Model
-from ..models.still import held_still
-from ..types import Bools, Encoding
+from ..core.errors import OptionError
+from ..core.types import Bools, Encoding
+from ..models.inference_mode import held_still
+from ..models.protocol import Model
 
 AT_ONCE = 32  # rows that the masked language model fills in together
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..metrics import METRICS
-from ..render import colors
-from ..render.document import document, safe
-from . import words
-from .result import SHARES, Comparison, mean_curve
+from ..render import theme as colors
+from ..render.page import document, safe
+from . import wording as words
+from .estimates import SHARES, mean_curve
+
+if TYPE_CHECKING:
+    from .result import Comparison
 
 _STYLE = """
 .sw-m{font:15px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:74rem;padding:1rem 1.2rem}

@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import kind
-from ..errors import InputError, OptionError, unknown
-from ..line import Ask
+from ..core.errors import InputError, OptionError, unknown
+from ..core.types import Asking, Bools, Feature, Problem, Scores
+from ..explain.pipeline import Ask
+from ..explain.request import kind
 from ..metrics import METRICS, Metric
-from ..models import Look
-from ..models.identity import digest as weights_of
-from ..models.identity import weights
-from ..tasks import WantedTarget
-from ..types import Asking, Bools, Feature, Problem, Scores
-from .digest import digest
+from ..models.protocol import Look
+from ..storage.fingerprint import fingerprint, model_fingerprint, weights_fingerprint
+from ..tasks.protocol import WantedTarget
 from .entries import Compared, Entry, entries
+from .estimates import Column
 from .infill import Infill
-from .result import Column
 
 if TYPE_CHECKING:
-    from ..explain import Explainer
-    from ..features import Granularity
+    from ..core.features import Granularity
+    from ..explain.explainer import Explainer
 
 DEFAULT_METRICS = (
     *("normalised_comprehensiveness", "removal_area", "sufficiency", "leave_one_out_correlation", "scaled_infidelity"),
@@ -133,19 +131,21 @@ def _in_words(
         "unit": wanted.unit,
         "seed": wanted.seed,
         "texts": len(inputs),
-        "input": digest(inputs),
-        "weights": weights(explainer.model),
+        "input": fingerprint(inputs),
+        "weights": model_fingerprint(explainer.model),
         "overlong": wanted.overlong,
         "scores": {name: _digest(given, float) for name, given in wanted.scores.items()},
         "rationales": None if wanted.rationales is None else _digest(wanted.rationales, bool),
-        "infill": None if infill is None else weights_of(infill.masked),
-        "functions": {e.label: digest(e.method.function) for e in rows if e.method and e.method.family == "custom"},
+        "infill": None if infill is None else weights_fingerprint(infill.masked),
+        "functions": {
+            e.label: fingerprint(e.method.function) for e in rows if e.method and e.method.family == "custom"
+        },
     }
 
 
 def _digest(given: Sequence[Any], kind: type) -> str:
     """Of what was given for each text, in lists or arrays alike."""
-    return digest([np.asarray(numbers, dtype=kind) for numbers in given])
+    return fingerprint([np.asarray(numbers, dtype=kind) for numbers in given])
 
 
 def _fitting(name: str, given: Sequence[Any], features: Sequence[Sequence[Feature]]) -> None:

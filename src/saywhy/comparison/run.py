@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine import Engine
-from ..line import Line, over_draws
+from ..core.types import Asking, Cost, Problem, Scores, Target
+from ..engine.cache import Posed, Seen
+from ..engine.engine import Engine
+from ..explain.pipeline import Line, over_draws
 from ..metrics import Claim, Judgement, Metric
 from ..metrics.removal import best_known
 from ..metrics.stability import shaken, under_noise
-from ..models import Model
-from ..posed import Posed, Seen
-from ..tasks import Case, Task
-from ..types import Asking, Cost, Problem, Scores, Target
+from ..models.protocol import Model
+from ..tasks.protocol import Case, Task
 from .entries import ORACLE, RANDOM, Entry
+from .estimates import SHARES
 from .plan import Plan
-from .randomised import randomised
-from .result import SHARES
-from .tally import Tally, counted, peak_memory
+from .randomisation import randomised
+from .resources import Tally, counted, peak_memory
 
 WINDOW = 16  # texts in flight at once
 NOISY = 4  # noisy explanations that are averaged, and how far they are shaken, for smooth randomisation

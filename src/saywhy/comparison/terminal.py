@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from . import words
-from .result import Comparison
+from . import wording as words
+
+if TYPE_CHECKING:
+    from .result import Comparison
 
 
 def plain(c: Comparison) -> str:

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError, unknown
-from ..progress import progress as shown_progress
+from ..core.errors import OptionError, unknown
+from ..core.progress import progress as shown_progress
+from . import processes, ray_actors
 from .jobs import HandOut, spread
 from .plan import Wanted, planned
 from .report import Report, report
 from .walk import Corpus, load, walk
 
 if TYPE_CHECKING:
-    from ..explain import Explainer
-    from ..line import MethodLike
-    from ..tasks import WantedTarget
+    from ..explain.explainer import Explainer
+    from ..explain.pipeline import MethodLike
+    from ..tasks.protocol import WantedTarget
 
 __all__ = ["Corpus", "Report", "load", "report", "run"]
 
@@ -86,16 +87,15 @@ def _hand_out(engine: str, spec: Mapping[str, Any], wanted: Wanted, workers: int
         raise OptionError(f"`workers` is at least 1 and `gpus` at least 0, not {workers} and {gpus}.")
     if engine == "local" and workers == 1 and not gpus:
         return None
-    from ..explain import Explainer
-    from . import on_processes, on_ray
+    from ..explain.explainer import Explainer
 
     if isinstance(spec.get("model"), Explainer):
         raise OptionError("Each worker makes its own explainer: give the model in its place, or `actors` as well.")
-    ready = on_ray.ready if engine == "ray" else on_processes.ready
+    ready = ray_actors.ready if engine == "ray" else processes.ready
     return ready(spec, wanted, workers, gpus)
 
 
 def _explainer(model: Any, spec: Mapping[str, Any]) -> Explainer:
-    from ..explain import Explainer
+    from ..explain.explainer import Explainer
 
     return model if isinstance(model, Explainer) else Explainer(**spec)

@@ -10,8 +10,8 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError, InputError, OptionError, unknown
-from .source import ENDINGS, Broken, rows
+from ..core.errors import FileError, InputError, OptionError, unknown
+from ..storage.tables import ENDINGS, Broken, rows
 
 Row = Mapping[str, Any]
 

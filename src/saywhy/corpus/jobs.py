@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ..errors import InputError
+from ..core.errors import InputError
+from ..storage.tables import Broken
 from .inputs import Row, refusal
 from .plan import TODO, Plan, Wanted, alone, noted, work_of
 from .schema import arrow, digest_of, path_of, store
-from .shard import Work, records
-from .source import Broken
+from .shards import Work, records
 from .walk import Corpus, Tick, finished, pieces
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ HandOut: TypeAlias = "Callable[[Job, Sequence[int]], Iterator[Made]]"
 
 def begun(job: Job) -> Work:
     """The work of a worker, with an explainer of its own."""
-    from ..explain import Explainer
+    from ..explain.explainer import Explainer
 
     return work_of(Explainer(**job.spec), job.wanted, job.kept, job.typed)
 

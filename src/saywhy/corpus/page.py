@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..render.document import document, safe
+from ..render.page import document, safe
 from .sheet import SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from .report import ClassWords, Difference, Odd, Report
-    from .words import Word
+    from .word_statistics import Word
 
 _MEASURES = {
     "probability": "mean probability",
@@ -112,9 +112,7 @@ def _class(r: Report, c: ClassWords) -> str:
 
 
 def _tips(r: Report) -> str:
-    from .report import tipping
-
-    rows = [[_cell(c.label), *_word_cells(r, w), _examples(r, w)] for c in r.classes for w in tipping(c)]
+    rows = [[_cell(c.label), *_word_cells(r, w), _examples(r, w)] for c in r.classes for w in c.tipping()]
     if not rows:
         return ""
     told = r.whole.mean("tips")

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FileError, InputError, OptionError
-from ..models import Look
-from ..models.identity import weights
-from ..trust import checked
-from ..writing import write
+from ..core.errors import FileError, InputError, OptionError
+from ..explain.trust import checked
+from ..models.protocol import Look
+from ..storage.atomic import write
+from ..storage.fingerprint import model_fingerprint
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
-from .shard import Work
+from .shards import Work
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from ..explain import Explainer
-    from ..line import Ask
+    from ..explain.explainer import Explainer
+    from ..explain.pipeline import Ask
 
 MANIFEST = "manifest.json"
 TODO = ".todo"  # a folder of the rows that wait for a worker, while there are any
@@ -127,7 +127,7 @@ def _settings(explainer: Explainer, wanted: Wanted, kept: Sequence[str]) -> dict
     asked, ask = wanted.asked, _ask(explainer, wanted)
     return {
         "model": explainer.model.name,
-        "weights": weights(explainer.model),
+        "weights": model_fingerprint(explainer.model),
         "labels": list(explainer.model.labels),
         "task": explainer.task.name,
         "method": ask.method.name,

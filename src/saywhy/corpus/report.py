@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import FileError, OptionError
-from ..writing import write
+from ..core.errors import FileError, OptionError
+from ..storage.atomic import write
 from .schema import arrow
-from .tally import COLUMNS, Sums, Tally, checked_columns
+from .statistics import COLUMNS, Sums, Tally, checked_columns
 from .walk import Corpus, load
-from .words import Suspect, Word, Words, suspects
+from .word_statistics import Suspect, Word, Words, suspects
 
 SHOWN = 40  # words of a class towards it, and as many from it
 Z = 1.96  # 95 % intervals are normal
@@ -51,6 +51,10 @@ class ClassWords:
     towards: tuple[Word, ...]
     away: tuple[Word, ...]
     suspects: tuple[Suspect, ...]
+
+    def tipping(self) -> list[Word]:
+        """The words of the class that most often carry a prediction alone, at most 20."""
+        return sorted((w for w in self.words if w.tips), key=lambda w: (-w.tips, w.label))[:20]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +144,7 @@ def _found(corpus: Corpus, tally: Tally) -> Report:
     }
     odd = {column: _odd(tally, column, least) for column in tally.by_columns}
     shown = [w for c in classes for w in (*c.towards, *c.away)] + [s.word for _, s in named[:SHOWN]]
-    shown += [w for c in classes for w in tipping(c)] + [w for _, words in errors.values() for w in words]
+    shown += [w for c in classes for w in c.tipping()] + [w for _, words in errors.values() for w in words]
     shown += [o.word for each in odd.values() for o in each]
     rows = {example.row for word in shown for example in word.examples}
     return Report(
@@ -167,11 +171,6 @@ def _class(label: str, texts: int, words: Words, least: int) -> ClassWords:
     towards = sorted((w for w in known if w.mean > 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
     away = sorted((w for w in known if w.mean < 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
     return ClassWords(label, texts, tuple(known), tuple(towards), tuple(away), tuple(suspects(known)))
-
-
-def tipping(c: ClassWords) -> list[Word]:
-    """The words of a class that most often carry a prediction alone, at most 20."""
-    return sorted((w for w in c.words if w.tips), key=lambda w: (-w.tips, w.label))[:20]
 
 
 def _driving(words: Words, least: int) -> tuple[Word, ...]:

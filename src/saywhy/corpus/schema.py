@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FileError, missing
-from ..explanation import Explanation
-from ..writing import write
+from ..core.errors import FileError, missing
+from ..core.explanation import Explanation
+from ..storage.atomic import write
 
 if TYPE_CHECKING:
     import pyarrow

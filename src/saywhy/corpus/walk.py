@@ -9,12 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .inputs import Row
-from .known import Known
 from .plan import Plan, alone, manifest, noted
 from .schema import arrow, digest_of, path_of, store
-from .shard import records
+from .shards import Known, records
 
 if TYPE_CHECKING:
     import pyarrow

@@ -18,7 +18,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who began this one ends it
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed, also by native code, must not be taken for an answer
-    from ..errors import SaywhyError
+    from ..core.errors import SaywhyError
     from .jobs import begun, made
 
     try:

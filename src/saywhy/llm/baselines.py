@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import InputError, unknown
+from ..core.errors import InputError, unknown
 
 
 class Draws(NamedTuple):

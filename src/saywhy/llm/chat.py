@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError, unknown
-from ..features import Span
-from ..models.prompts import Rendered
+from ..core.errors import InputError, unknown
+from ..core.features import Span
+from ..models.causal.prompts import Rendered
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from ..errors import InputError
-from ..explanation import Explanation, Explanations
-from ..render import colors, pieces
-from ..render.document import safe
+from ..core.errors import InputError
+from ..core.explanation import Explanation, Explanations
+from ..render import content as pieces
+from ..render import theme as colors
+from ..render.page import safe
 
 
 def _scheme(palette: colors.Palette, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..types import Floats
+from ..core.types import Floats
 
 
 def main_effect(values: Floats, axis: int) -> Floats:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import OptionError, missing, unknown
-from ..render import colors, pieces
-from ..render.document import document, safe
-from ..writing import write
+from ..core.errors import OptionError, missing, unknown
+from ..render import content as pieces
+from ..render import theme as colors
+from ..render.page import document, safe
+from ..storage.atomic import write
 
 if TYPE_CHECKING:
     from .probe import Probe

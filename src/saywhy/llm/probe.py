@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Engine
-from ..errors import InputError, ModelError, OptionError, unknown
-from ..models import Look
-from ..models.prompts import Goal, Prompt
-from ..posed import Seen
-from ..progress import progress as shown_progress
-from ..tasks import Case
-from ..types import Floats
+from ..core.errors import InputError, ModelError, OptionError, unknown
+from ..core.progress import progress as shown_progress
+from ..core.types import Floats
+from ..engine.cache import Seen
+from ..engine.engine import Engine
+from ..models.causal.prompts import Goal, Prompt
+from ..models.protocol import Look
+from ..tasks.protocol import Case
 from .effects import interaction_of, main_effect, shares
 from .template import Template
 
 if TYPE_CHECKING:
     import pandas
 
-    from ..explain import Explainer
+    from ..explain.explainer import Explainer
 
 
 class Moved(NamedTuple):
@@ -87,7 +87,7 @@ class Probe:
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table as a pandas frame, one row a combination."""
-        from ..io import frame
+        from ..storage.explanations import frame
 
         return frame(self.rows())
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from ..errors import OptionError, unknown
-from ..types import Asking
+from ..core.errors import OptionError, unknown
+from ..core.types import Asking
 from .attention import attention_rollout, gradient_rollout, label_attention, raw_attention
 from .coalitions import occlusion, random, shapley_sampling, shapley_values
 from .gradients import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import MethodError, OptionError
-from ..types import Asking, Attentions, Gaze, Heads, Problem, Scores
+from ..core.errors import MethodError, OptionError
+from ..core.types import Asking, Attentions, Gaze, Heads, Problem, Scores
 
 
 def label_attention(problem: Problem, *, head: int | None = None) -> Asking:

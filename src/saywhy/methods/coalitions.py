@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import MethodError, OptionError
-from ..types import Asking, Problem, Scores, Values
+from ..core.errors import MethodError, OptionError
+from ..core.types import Asking, Problem, Scores, Values
 
 
 def occlusion(problem: Problem) -> Asking:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import MethodError, OptionError, unknown
-from ..types import Asking, Problem, Scores, Slopes, Smooth
+from ..core.errors import MethodError, OptionError, unknown
+from ..core.types import Asking, Problem, Scores, Slopes, Smooth
 
 
 def smooth_face(problem: Problem) -> Smooth:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import unknown
-from ..types import Asking, Problem, Scores, Slopes
+from ..core.errors import unknown
+from ..core.types import Asking, Problem, Scores, Slopes
 from .gradients import fixed_path, smooth_face
 
 RULED = ("libra", "attn_lrp", "detach_attention")  # the names of `backward.RULES`

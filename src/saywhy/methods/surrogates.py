@@ -17,8 +17,8 @@ from itertools import combinations, islice
 import torch
 from torch import Tensor
 
-from ..errors import OptionError
-from ..types import Asking, Problem, Scores, Values
+from ..core.errors import OptionError
+from ..core.types import Asking, Problem, Scores, Values
 from .coalitions import every_coalition, shapley_of_table
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .claim import Claim, Judgement, Judging
+from .candidate import Claim, Judgement, Judging
 from .fidelity import completeness_gap, infidelity, leave_one_out_correlation, scaled_infidelity
 from .human import intersection_over_union, precision_at_one, rationale_precision, token_f1
 from .removal import (

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import OptionError
-from ..types import Problem, Values
-from .claim import Claim, Judgement, Judging
+from ..core.errors import OptionError
+from ..core.types import Problem, Values
+from .candidate import Claim, Judgement, Judging
 from .ranks import kendall
 
 LAWS = ("half", "sizes")

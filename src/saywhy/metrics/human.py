@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..types import Problem
-from .claim import NOT_APPLICABLE, Claim, Judgement, Judging
+from ..core.types import Problem
+from .candidate import NOT_APPLICABLE, Claim, Judgement, Judging
 from .ranks import average_precision
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..types import Problem, Values
-from .claim import Claim, Judgement, Judging
+from ..core.types import Problem, Values
+from .candidate import Claim, Judgement, Judging
 
 LEVELS = 10  # a longer input is removed in so many steps, not feature by feature
 SEARCH = 128  # how many evaluations the search for the best and the worst order may ask for

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import OptionError
-from ..types import Problem, Question, Scores, Slopes, Smooth, Values
-from .claim import NOT_APPLICABLE, Claim, Judgement, Judging
+from ..core.errors import OptionError
+from ..core.types import Problem, Question, Scores, Slopes, Smooth, Values
+from .candidate import NOT_APPLICABLE, Claim, Judgement, Judging
 from .ranks import spearman
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
-from .rows import Row
+from ..core.errors import ModelError
+from .text.rows import Row
 
 
 @dataclass(frozen=True)

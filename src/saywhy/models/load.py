@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, OptionError
-from . import Model
-from .black_box import BlackBox
-
-CARD = "saywhy.json"  # what tells the folder of a saved saywhy classifier
+from ..core.errors import ModelError, OptionError
+from .callable import BlackBox
+from .protocol import Model
+from .registry import loader_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +26,7 @@ class Given:
     task: str | None = None  # of a pipeline
     architecture: str | None = None  # the name of a transformers class
     pooling: str | None = None  # of a sentence-transformer
+    load: Callable[[Path, str], Any] | None = None  # what loads a folder that is no Hugging Face one
 
 
 def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = False) -> Given:
@@ -41,8 +41,8 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
             raise ModelError(
                 f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
             )
-        if (Path(name) / CARD).is_file():
-            return Given(Path(name), tokenizer)
+        if (loader := loader_of(Path(name))) is not None:
+            return Given(Path(name), tokenizer, load=loader)
         return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = model.model
@@ -84,11 +84,8 @@ def adapt(
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
     pooling = given.pooling
-    if isinstance(model, Path):
-        from ..classifier.files import load
-
-        model = load(model, device=device or _device())
-        device = None
+    if given.load is not None:
+        model, device = given.load(model, device or _device()), None
     if isinstance(model, str):
         pooling = _pooling(model) if head == "vector" else None
         model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
@@ -115,14 +112,14 @@ def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, p
         name = "image_processor" if head == "image" else "tokenizer"
         raise OptionError(f"A model needs its {name}: Explainer(model, {name}) or Explainer((model, {name})).")
     if head == "image":
-        from .image import ImageModel
+        from .image.model import ImageModel
 
         return ImageModel(model, reader, labels)
     if head == "next":
-        from .causal import LanguageModel
+        from .causal.model import LanguageModel
 
         return LanguageModel(model, reader)
-    from .text import TextModel
+    from .text.model import TextModel
 
     return TextModel(model, reader, labels, head, pooling)
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import errors
-from ..explanation import Explanation, Explanations
-from . import colors, pieces
-from .colors import LIGHT
-from .panels import panels
-from .sheet import MARGIN, WIDTH, Back, Sheet, clipped, width
+from ..core import errors
+from ..core.explanation import Explanation, Explanations
+from . import content as pieces
+from . import theme as colors
+from .canvas import MARGIN, WIDTH, Back, Sheet, clipped, width
+from .picture import panels
+from .theme import LIGHT
 
 MOST = 24  # explanations in one picture
 _BARS, _ROW = 20, 15.0

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, OptionError, missing, unknown
-from ..explanation import Explanation
-from ..types import Box, Floats
-from . import colors, pieces
-from .colors import LIGHT
+from ..core.errors import InputError, OptionError, missing, unknown
+from ..core.explanation import Explanation
+from ..core.types import Box, Floats
+from . import content as pieces
+from . import theme as colors
+from .canvas import MARGIN, WIDTH, Sheet
+from .theme import LIGHT, blend
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from PIL.Image import Image
+
 
 SIGNS = ("all", "positive", "negative", "absolute")
 ONE_SIDED = ("masked_image", "alpha_scaling")  # they show how much, so they need one sign
@@ -193,3 +198,94 @@ def _image(levels: Floats) -> Image:
     from PIL import Image
 
     return Image.fromarray(np.rint(levels.clip(0, 255)).astype(np.uint8))
+
+
+_TALLEST, _BETWEEN, _STEPS = 300.0, 12.0, 48
+
+
+def panels(sheet: Sheet, e: Explanation, limit: float, view: str = "overlay") -> None:
+    """Draws the image and the view of it next to each other, with captions and a key."""
+    shown = drawn(e, view, limit)
+    room = (WIDTH - 2 * MARGIN - _BETWEEN) / 2
+    across = min(room, _TALLEST * shown.size[0] / shown.size[1])
+    down = across * shown.size[1] / shown.size[0]
+    sheet.y += 10
+    for x, image, name in ((MARGIN, ground(e), "the image"), (MARGIN + across + _BETWEEN, shown, caption(e, view))):
+        sheet.image((x, sheet.y), (across, down), np.asarray(image))
+        sheet.text((x, sheet.y + down + 11), name, 8, LIGHT.muted)
+    sheet.y += down + 26
+    _key(sheet, limit, view)
+
+
+def caption(e: Explanation, view: str) -> str:
+    """What a view shows, in a few words."""
+    said = {"overlay": "the scores over the image", "heatmap": "the scores"}.get(view, "what raises the target")
+    if e.image is None or view in ONE_SIDED:
+        return said
+    left, top, right, bottom = e.image.view
+    whole = left <= 0 and top <= 0 and right >= e.image.size[0] and bottom >= e.image.size[1]
+    return said if whole else f"{said}; washed out: what the model does not see"
+
+
+def _key(sheet: Sheet, limit: float, view: str) -> None:
+    """A ramp from what lowers to what raises, with the numbers at its ends."""
+    if view in ONE_SIDED:
+        return
+    form, wide = pieces.spec(limit), 150.0
+    left = (WIDTH - wide) / 2
+    for j in range(_STEPS):
+        t = 2 * (j + 0.5) / _STEPS - 1
+        fill = blend(LIGHT.paper, LIGHT.strong_up if t > 0 else LIGHT.strong_down, abs(t))
+        sheet.box((left + j * wide / _STEPS, sheet.y), (wide / _STEPS + 0.3, 7), fill, f"key-{j}")
+    low, high = (pieces.minus(pieces.signed(x, form)) for x in (-limit, limit))
+    sheet.text((left - 6, sheet.y + 7), f"lowers {low}", 8, LIGHT.muted, align="right")
+    sheet.text((left + wide + 6, sheet.y + 7), f"{high} raises", 8, LIGHT.muted)
+    sheet.y += 10
+
+
+def figure(
+    e: Explanation,
+    view: str = "overlay",
+    *,
+    sign: str | None = None,
+    outlier: float = pieces.OUTLIER,
+    on: str = "original",
+    side_by_side: bool = False,
+    title: str | None = None,
+) -> tuple[Figure, Any]:
+    """(Figure, Axes) of one view with a key to its colours; with `side_by_side` the image comes first, and Axes is a list.
+
+    Raises OptionError for an unknown view, sign or ground.
+    """
+    if view not in VIEWS:
+        raise unknown("view", view, VIEWS)
+    sign = sign or ("positive" if view in ONE_SIDED else "all")
+    image = VIEWS[view](e, sign=sign, outlier=outlier, on=on)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing("matplotlib", "Drawing a figure", "plot") from None
+    shown = Figure(figsize=(10.5 if side_by_side else 6, 5.2), layout="constrained")
+    axes = list(shown.subplots(1, 2 if side_by_side else 1, squeeze=False)[0])
+    if side_by_side:
+        axes[0].imshow(np.asarray(ground(e, on)))
+        axes[0].set_title("the image" if on == "original" else "the model's input", fontsize=11)
+    axes[-1].imshow(np.asarray(image))
+    axes[-1].set_title(title or f"{e.target.label}: {view}", fontsize=11, parse_math=False)
+    for each in axes:
+        each.set_axis_off()
+    if view not in ONE_SIDED:
+        _colour_key(shown, axes[-1], sign, end(e, sign, outlier), e.target.unit)
+    return shown, axes if side_by_side else axes[0]
+
+
+def _colour_key(shown: Figure, axes: Axes, sign: str, limit: float, unit: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    low, high = {"positive": (0, 1), "negative": (-1, 0), "absolute": (0, 1)}.get(sign, (-1, 1))
+    down, up = ([LIGHT.strong_down], [LIGHT.strong_up if sign != "absolute" else MAGNITUDE])
+    steps = (down if low else []) + [LIGHT.paper] + (up if high else [])
+    scale = limit or 1.0
+    colours = ScalarMappable(Normalize(low * scale, high * scale), LinearSegmentedColormap.from_list("why", steps))
+    shown.colorbar(colours, ax=axes, orientation="horizontal", shrink=0.7, label=unit)

@@ -19,8 +19,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ..explanation import Explanation, Explanations
-from . import colors, pieces
+from ..core.explanation import Explanation, Explanations
+from . import content as pieces
+from . import theme as colors
 
 TOP = 10  # rows of a table, unless the caller says
 _LONG = 1600  # characters of a text that are still shown whole

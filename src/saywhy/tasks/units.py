@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..errors import OptionError, unknown
+from ..core.errors import OptionError, unknown
 
 if TYPE_CHECKING:
-    from . import WantedTarget
+    from .protocol import WantedTarget
 
 UNITS = {
     "softmax": ("logit", "log-prob", "prob", "log-odds"),

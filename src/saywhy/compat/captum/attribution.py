@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import InputError, OptionError, unknown
-from ...explain import Explainer
-from ...explanation import Explanation, Explanations
-from ...types import Target
+from ...core.errors import InputError, OptionError, unknown
+from ...core.explanation import Explanation, Explanations
+from ...core.types import Target
+from ...explain.explainer import Explainer
 from .inputs import TextTemplateInput, TextTokenInput, Tokenised
 from .methods import checked_arguments, way_of
 from .result import LLMAttributionResult
@@ -117,7 +117,7 @@ class LLMGradientAttribution:
 def _goal(explainer: Explainer, given: Any, target: Any, gen_args: Mapping[str, Any] | None) -> Any:
     """The continuation: a text or ids as given, or what the model writes."""
     if target is None:
-        from ...models.prompts import Prompt
+        from ...models.causal.prompts import Prompt
 
         model: Any = explainer.model
         settings = dict(gen_args or {})

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import InputError, OptionError
+from ...core.errors import InputError, OptionError
+from ...core.types import Bools, Feature, Ints
 from ...llm import Template
-from ...models.prompts import Rendered
-from ...types import Bools, Feature, Ints
+from ...models.causal.prompts import Rendered
 
 
 class ProductBaselines:

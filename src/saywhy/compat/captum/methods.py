@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...errors import OptionError
+from ...core.errors import OptionError
 
 
 @dataclass(frozen=True, eq=False)

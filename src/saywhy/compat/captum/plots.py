@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import missing
-from ...render import colors
+from ...core.errors import missing
+from ...render import theme as colors
 
 WIDEST = 18.0  # inches
 TALLEST = 24.0

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import InputError, MethodError, ModelError, OptionError
-from ...explain import Explainer
-from ...models import Look
-from ...models.prompts import Prompt, rendered, spoken
-from ...types import Bools, Encoding, Held, Token
+from ...core.errors import InputError, MethodError, ModelError, OptionError
+from ...core.types import Bools, Encoding, Held, Token
+from ...explain.explainer import Explainer
+from ...models.causal.prompts import Prompt, rendered, spoken
+from ...models.protocol import Look
 from .attribution import LLMAttribution
 from .inputs import TextTemplateInput
 from .result import LLMAttributionResult

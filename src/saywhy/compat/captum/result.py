@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ...explanation import Explanations
+    from ...core.explanation import Explanations
 
 
 class LLMAttributionResult:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import OptionError
+from ...core.errors import OptionError
 from .model.components import CategoricalVariableNet, ClassificationHead, SentenceEmbedder, TokenEmbedder
 
 

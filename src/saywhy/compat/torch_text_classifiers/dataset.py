@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...errors import InputError, ModelError
+from ...core.errors import InputError, ModelError
 from .tokenizers import BaseTokenizer
 
 

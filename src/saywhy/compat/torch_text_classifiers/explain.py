@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ...classifier import TextClassifier
 from ...classifier.adapter import ClassifierModel, Row
-from ...classifier.ngrams import NGrams
 from ...classifier.prediction import chunks, maps
-from ...engine import Engine
-from ...errors import ModelError
+from ...classifier.tokenizers import NGrams
+from ...core.errors import ModelError
+from ...core.types import Encoding, Feature, Problem, Smooth, Target
+from ...engine.cache import Posed, Seen
+from ...engine.engine import Engine
 from ...methods.gradients import integrated_gradients
-from ...posed import Posed, Seen
-from ...types import Encoding, Feature, Problem, Smooth, Target
 
 WINDOW = 64  # texts in flight at once
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...classifier.encoders import plain
 from ...classifier.prediction import answers, probabilities
 from ...classifier.training import Training, train
-from ...classifier.values import plain
-from ...errors import InputError, OptionError
+from ...core.errors import InputError, OptionError
 from . import explain
 from .config import TrainingConfig
 from .tokens import batched

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...classifier.ngrams import NGrams, ngrams
-from ...classifier.tokens import Subwords, Tokenizer, hugging_face, restored, word_piece
-from ...errors import FileError, ModelError, OptionError
+from ...classifier.tokenizers import NGrams, Subwords, Tokenizer, hugging_face, ngrams, restored, word_piece
+from ...core.errors import FileError, ModelError, OptionError
 from .tokens import BaseTokenizer, TokenizerOutput
 
 HAS_HF = True

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ...classifier.batches import padded
-from ...classifier.tokens import Tokenizer, Tokens
-from ...errors import ModelError, OptionError
+from ...classifier.tokenizers import Tokenizer, Tokens
+from ...core.errors import ModelError, OptionError
 
 
 @dataclass

@@ -13,7 +13,7 @@ from torch import nn
 from ...classifier import TextClassifier, Values
 from ...classifier.adapter import ClassifierModel
 from ...classifier.network import has_attention
-from ...errors import FileError, InputError, ModelError, OptionError
+from ...core.errors import FileError, InputError, ModelError, OptionError
 from .building import built
 from .config import ModelConfig, TrainingConfig
 from .running import answered, checked, labelled, problem_of, trained

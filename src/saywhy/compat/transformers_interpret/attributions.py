@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...engine import Engine
-from ...explanation import Explanation
+from ...core.explanation import Explanation
+from ...core.types import Encoding, Feature, Problem, Smooth, Target
+from ...engine.cache import Posed, Seen
+from ...engine.engine import Engine
 from ...methods import METHODS
-from ...models.embedding import embedded
-from ...posed import Posed, Seen
-from ...types import Encoding, Feature, Problem, Smooth, Target
+from ...models.text.embedding import embedded
 
 
 class Record(NamedTuple):

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...explain import Explainer
-from ...explanation import Explanation, Explanations
-from ...models import Look
-from ...tasks import Task
+from ...core.explanation import Explanation, Explanations
+from ...explain.explainer import Explainer
+from ...models.protocol import Look
+from ...tasks.protocol import Task
 from .attributions import LIGAttributions
 from .errors import AttributionTypeNotSupportedError
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...errors import unknown
-from ...explain import Explainer
-from ...explanation import Explanation
-from ...models.pixels import read_image
-from ...render.axes import figure
-from ...render.picture import ONE_SIDED
+from ...core.errors import unknown
+from ...core.explanation import Explanation
+from ...explain.explainer import Explainer
+from ...models.image.pixels import read_image
+from ...render.picture import ONE_SIDED, figure
 from .attribution_types import AttributionType, NoiseTunnelType
 
 if TYPE_CHECKING:

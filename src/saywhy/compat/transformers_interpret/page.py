@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...render import colors, style
-from ...render.document import document, safe
-from ...writing import write
+from ...render import theme as colors
+from ...render import theme as style
+from ...render.page import document, safe
+from ...storage.atomic import write
 from .attributions import Record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...tasks.question import QuestionAnswering
+from ...tasks.question_answering import QuestionAnswering
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
 from .explainer import TextExplainer

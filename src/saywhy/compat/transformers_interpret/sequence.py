@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...explanation import Explanation
-from ...tasks.classification import TextClassification, parts
+from ...core.explanation import Explanation
+from ...tasks.text_classification import TextClassification, parts
 from .attributions import LIGAttributions, Record
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
 from .explainer import TextExplainer

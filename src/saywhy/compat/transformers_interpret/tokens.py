@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tasks.tokens import TokenClassification
+from ...tasks.token_classification import TokenClassification
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
 from .explainer import TextExplainer

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ModelError
-from ...tasks.zero_shot import ZeroShotClassification, entailment
+from ...core.errors import ModelError
+from ...tasks.zero_shot_classification import ZeroShotClassification, entailment
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError
 from .explainer import TextExplainer

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from ....errors import ModelError, OptionError
-from . import components
+from ....core.errors import ModelError, OptionError
 from .components import (
     AttentionConfig,
     CategoricalVariableNet,

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ....classifier.parts import POOLINGS, Block, LabelAttention, Variables, checked_heads, pooled
-from ....errors import OptionError, unknown
+from ....classifier.network import POOLINGS, Block, LabelAttention, Variables, checked_heads, pooled
+from ....core.errors import OptionError, unknown
 
 
 @dataclass

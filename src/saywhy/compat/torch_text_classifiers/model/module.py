@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ....errors import OptionError, missing
+from ....core.errors import OptionError, missing
 
 try:
     import lightning.pytorch as pl

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import InputError, missing
-from ....types import Floats
+from ....core.errors import InputError, missing
+from ....core.types import Floats
 
 
 def _rows(attributions: Any) -> Floats:

@@ -1,0 +1,89 @@
+"""The `saywhy` command. Results go to standard output, messages to standard error; 0 done, 1 failed, 2 bad use."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import architectures, benchmark, compare, corpus, explain, image, lists, prompt, train
+
+EXAMPLES = """Examples:
+
+  saywhy explain "I love you, I like you, I also kinda dislike you"
+
+  saywhy prompt "{name} applied. They" --values name=Georg --baseline name=Ada --target " were rejected" --model my-llm
+
+  saywhy image cat.jpg --model my-image-folder -o why.png
+
+  saywhy corpus reviews.csv -o reviews-why --text review --method libra
+
+  saywhy report reviews-why --label stars --by-column country
+
+  saywhy compare reviews.csv --text review --limit 100 -o methods.html
+
+  saywhy train reviews.csv --text review --label stars -o my-folder
+
+  saywhy methods
+"""
+
+app = typer.Typer(
+    help="Why did the model say that? Scores for every word of a text, and every part of an image.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"saywhy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+COMMANDS = (  # in the order of the help page: what explains, what judges and trains, the lists
+    (explain.explain, "Which words of a text push the number up or down.", explain.EXAMPLES),
+    (prompt.prompt, "Which slots of a prompt drive a language model.", prompt.EXAMPLES),
+    (image.image, "Which parts of an image push the number.", image.EXAMPLES),
+    (corpus.corpus, "Every text of a file or folder, into Parquet shards.", corpus.EXAMPLES),
+    (corpus.report, "What the model looks at overall, from a corpus.", corpus.REPORT_EXAMPLES),
+    (compare.compare, "Which method to believe, on texts of yours.", compare.EXAMPLES),
+    (train.train, "Train a text classifier on a table.", None),
+    (benchmark.benchmark, "How often methods find a planted reason.", benchmark.EXAMPLES),
+    (lists.tasks, "The tasks: what is given, what can be explained.", None),
+    (lists.methods, "The methods: family, cost, do they add up, source.", None),
+    (compare.metrics, "The metrics: what is better, what they cannot show.", None),
+    (architectures.architectures, "What works for each class of transformers.", None),
+)
+for _command, _summary, _examples in COMMANDS:
+    app.command(short_help=_summary, epilog=_examples)(_command)
+
+
+def main() -> None:
+    """Run the command; a refusal is one line on standard error, never a traceback."""
+    from ..core.errors import InputError, MethodError, OptionError, SaywhyError
+
+    try:
+        app(standalone_mode=True)
+    except (InputError, OptionError, MethodError) as error:
+        typer.echo(f"saywhy: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # an OSError: the reader has left, and nobody hears a message
+        sys.exit(1)
+    except (SaywhyError, OSError) as error:
+        typer.echo(f"saywhy: {error}", err=True)
+        sys.exit(1)

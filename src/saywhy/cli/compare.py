@@ -1,0 +1,101 @@
+"""`saywhy compare`: which method to believe, on a model and texts of your own; `saywhy metrics`: how that is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import TABLE, console, label_of
+
+EXAMPLES = """Examples:
+
+  saywhy compare reviews.txt
+
+  saywhy compare reviews.csv --text review --limit 100 --methods libra,integrated_gradients:steps=50,kernel_shap -o methods.html
+
+  saywhy compare reviews.csv --text review --model my-folder --metrics removal_area --removal mask,drop --resume part.jsonl
+"""
+
+File = Annotated[Path, typer.Argument(help="Texts: .txt (one a line), .csv, .tsv or .jsonl (with --text COLUMN).")]
+Column = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="The column that holds the text.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")]
+Model = Annotated[
+    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
+]
+Methods = Annotated[str | None, typer.Option(help="a,b:option=value,c; by default what the model can be asked.")]
+Metrics = Annotated[
+    str | None, typer.Option(help="a,b,c of `saywhy metrics`; by default a set that needs few evaluations.")
+]
+Removal = Annotated[str | None, typer.Option(help="How the metrics take features away: mask,hide,drop,zero,…")]
+Target = Annotated[str | None, typer.Option(help="The label explained; by default each text's prediction.")]
+Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
+By = Annotated[str, typer.Option(help="word, token, sentence, line or paragraph.")]
+Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
+Infill = Annotated[
+    str | None, typer.Option(help="A masked language model with the same ids, that writes likely words.")
+]
+Resume = Annotated[Path | None, typer.Option(help="Keep each text's numbers here, and go on from them.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write .html, .csv, .json or .txt as well.")]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
+
+
+def compare(
+    file: File,
+    text: Column = None,
+    limit: Limit = None,
+    model: Model = None,
+    methods: Methods = None,
+    metrics: Metrics = None,
+    removal: Removal = None,
+    target: Target = None,
+    unit: Unit = None,
+    by: By = "word",
+    overlong: Overlong = "refuse",
+    infill: Infill = None,
+    resume: Resume = None,
+    output: Output = None,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Compare methods on texts of yours: which is most faithful, how surely, and at what cost."""
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
+    from .. import comparison
+    from ..comparison.terminal import show
+    from ..explain.explainer import Explainer
+    from ..storage.tables import texts
+
+    explainer = Explainer(model, trust_remote_code=trust_remote_code)
+    found = comparison.compare(
+        explainer,
+        texts(file, text, limit),
+        _list(methods),
+        _list(metrics),
+        removals=_list(removal),
+        target=label_of(target, explainer.model.labels),
+        unit=unit, by=by, overlong=overlong, infill=infill, resume=resume,
+        announce=lambda cost: typer.echo(cost, err=True),
+    )  # fmt: skip
+    show(found, console())
+    if output is not None:
+        typer.echo(f"wrote {found.save(output)}", err=True)
+
+
+def metrics() -> None:
+    """List the metrics: what is better, what comes out, what they cannot show."""
+    from rich import box
+    from rich.table import Table
+
+    from ..metrics import METRICS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("metric", "better", "family", "what comes out", "cannot show"):
+        table.add_column(name, no_wrap=name == "metric")
+    for row in METRICS.values():
+        table.add_row(row.name, row.better or "–", row.family, row.summary, row.blind)
+    console(TABLE).print(table)
+
+
+def _list(text: str | None) -> list[str] | None:
+    return None if text is None else [each.strip() for each in text.split(",") if each.strip()]

@@ -1,0 +1,163 @@
+"""`saywhy corpus`: every text of a file explained into a folder; `saywhy report`: what the model looks at overall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import label_of, options_of
+
+if TYPE_CHECKING:
+    from ..corpus import Corpus
+
+EXAMPLES = """Examples:
+
+  saywhy corpus reviews.csv -o reviews-why --text review --method libra
+
+  saywhy corpus folder-of-parquet -o why --text body --model my-folder --by sentence --trust none
+
+  saywhy corpus reviews.csv -o reviews-why --text review --method libra   # again, after a crash: it goes on where it was
+
+  saywhy corpus big.parquet -o why --text body --model my-folder --engine ray --workers 8 --gpus 1
+"""
+REPORT_EXAMPLES = """Examples:
+
+  saywhy report reviews-why
+
+  saywhy report reviews-why -o report.html --label stars --by-column country --by-column date
+"""
+
+
+class EngineName(str, Enum):
+    local = "local"
+    ray = "ray"
+
+
+Source = Annotated[Path, typer.Argument(help=".csv, .tsv, .jsonl, .txt or .parquet, or a folder of those.")]
+Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder of the shards; a run goes on where it was.")]
+Columns = Annotated[
+    list[str], typer.Option("--text", metavar="COLUMN", help="The column of the text; several make an input of parts.")
+]
+Keep = Annotated[
+    list[str] | None, typer.Option("--keep", metavar="COLUMN", help="A column to keep; by default all others.")
+]
+Model = Annotated[
+    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
+]
+Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; one-pass methods (libra) suit many texts.")]
+Target = Annotated[str | None, typer.Option(help="The label explained; by default each text's prediction.")]
+Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
+Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
+By = Annotated[str | None, typer.Option(help="word, token, sentence, line, paragraph or focus.")]
+Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature.")]
+Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
+Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
+Check = Annotated[str, typer.Option("--trust", help="How a share of the texts is checked: quick, full or none.")]
+Share = Annotated[float, typer.Option(min=0, max=1, help="The share of the texts that is checked.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at a row that cannot be explained.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")]
+ShardRows = Annotated[int, typer.Option(min=1, help="Rows of a shard: what a kill loses at most.")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="This machine, or Ray.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Processes of this machine, or actors of Ray; each with a model of its own.")
+]
+Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each worker.")]
+Remote = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
+
+
+def corpus(
+    source: Source,
+    output: Folder,
+    text: Columns,
+    keep: Keep = None,
+    model: Model = None,
+    method: Name = None,
+    target: Target = None,
+    against: Against = None,
+    unit: Unit = None,
+    by: By = None,
+    absent: Absent = None,
+    overlong: Overlong = "refuse",
+    option: Pairs = None,
+    trust: Check = "quick",
+    trust_share: Share = 0.01,
+    strict: Strict = False,
+    limit: Limit = None,
+    shard_rows: ShardRows = 1_024,
+    engine: EngineOption = EngineName.local,
+    workers: Workers = 1,
+    gpus: Gpus = 0,
+    trust_remote_code: Remote = False,
+) -> None:
+    """Explain every text of a file, or of a folder of files, into Parquet shards. Killed and started again, it goes on."""
+    settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent, "overlong": overlong}
+    settings |= {"trust": trust, "trust_share": trust_share, "strict": strict, "limit": limit, "keep": keep}
+    settings |= {"shard_rows": shard_rows, "engine": engine.value, "workers": workers, "gpus": gpus}
+    settings |= options_of(option or [], {*settings, "target", "against", "text", "model", "embedding", "progress"})
+    from ..corpus import run
+    from ..explain.explainer import Explainer
+
+    device = "cpu" if gpus else None  # this one only checks; the GPUs are the workers'
+    explainer = Explainer(model, device=device, trust_remote_code=trust_remote_code)
+    known = explainer.model.labels
+    settings |= {"target": label_of(target, known), "against": label_of(against, known)}
+    actors = {"model": model, "trust_remote_code": trust_remote_code}
+    with _stoppable(output):
+        found = run(explainer, source, output, text=text, actors=actors, **settings)
+    typer.echo(_told(found, workers), err=True)
+
+
+@contextmanager
+def _stoppable(output: Path) -> Iterator[None]:
+    """While inside, Ctrl-C says what is there and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        there = _counted(len(list(output.glob("shard-*.parquet"))), "shard")
+        typer.echo(f"{output}: stopped with {there} written; the same command goes on from there", err=True)
+        raise
+
+
+def _told(found: Corpus, workers: int) -> str:
+    done = found.manifest["done"]
+    said = f"{found.folder}: {_counted(done['rows'], 'row')} in {_counted(done['shards'], 'shard')}"
+    said += f", {done['errors']:,} that could not be explained (column error says why)" if done["errors"] else ""
+    said += f", {done['copies']:,} copies of earlier texts" if done["copies"] else ""
+    if done["shards"] < workers:
+        each = max(1, -(-done["rows"] // (4 * workers)))
+        said += f"\nfewer shards than workers: --shard-rows {each} in a new folder would give each of them some"
+    return said
+
+
+def _counted(many: int, noun: str) -> str:
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
+
+
+Made = Annotated[Path, typer.Argument(help="The folder of a corpus.")]
+Page = Annotated[
+    Path | None, typer.Option("-o", "--output", help="The page, .html; by default report.html in the folder.")
+]
+Truth = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The kept column of the true label.")]
+Slices = Annotated[
+    list[str] | None, typer.Option("--by-column", metavar="COLUMN", help="A kept column to slice by; may be repeated.")
+]
+
+
+def report(folder: Made, output: Page = None, label: Truth = None, by_column: Slices = None) -> None:
+    """What the model looks at overall, from a corpus: a page, and the words beside it as .csv. Needs no model."""
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
+    from ..corpus import report as reported
+
+    found = reported(folder, label=label, by_columns=by_column or ())
+    path = found.save(output or folder / "report.html")
+    for name, (word, suspicion) in found.suspects[:5]:
+        typer.echo(f"{word.label}\t{name}\t{word.mean:+.3g}\t{word.count:,} times\tsuspicion {suspicion:.1f}")
+    if not found.corpus.complete:
+        typer.echo(f"{folder} is unfinished: this is what is there so far", err=True)
+    typer.echo(f"wrote {path} and {path.with_suffix('.csv').name}", err=True)

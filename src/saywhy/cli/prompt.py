@@ -1,0 +1,78 @@
+"""The `saywhy prompt` command; what it does is in `prompt_slots`, which is imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --target " left" --model my-llm
+
+  saywhy prompt "{name} applied. They" --values name=Georg --baseline name=Ada --target " left" --model my-llm --probe
+"""
+
+Values = Annotated[
+    list[str], typer.Option(metavar="SLOT=VALUE,…", help="What stands in the slots: name=Georg,country=Germany.")
+]
+Baselines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        metavar="SLOT=A,B,…",
+        help="What stands there instead, the mean over several; empty by default. Repeatable.",
+    ),
+]
+Probing = Annotated[
+    bool, typer.Option("--probe", help="A table of --target over all values and each --baseline, ranked by slot.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help=".html, .svg, .png, .json, .txt or .parquet; with --probe .html, .csv, .txt or .parquet.",
+    ),
+]
+
+
+def prompt(
+    text: Annotated[str, typer.Argument(help="The prompt, with {slots}.")],
+    model: Annotated[str, typer.Option(help="A Hugging Face id or folder of a language model.")],
+    values: Values,
+    baseline: Baselines = None,
+    target: Annotated[
+        str | None, typer.Option(help="The continuation to explain; by default the model writes one first.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Why the target rather than this continuation.")] = None,
+    method: Annotated[str | None, typer.Option(help="A coalition method of `saywhy methods`.")] = None,
+    unit: Annotated[str, typer.Option(help="log-prob or prob.")] = "log-prob",
+    tokens: Annotated[bool, typer.Option("--tokens", help="Explain every token of the target.")] = False,
+    probe: Probing = False,
+    output: Output = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")
+    ] = False,
+) -> None:
+    """Explain which slots of a prompt made a language model say what it said."""
+    from ..explain.explainer import Explainer
+    from .options import put, style_of
+    from .prompt_slots import Asked, announced, answered, checked_probe, probed, template_of
+
+    style = None if probe else style_of(None, output)
+    template = template_of(text, values, baseline or [])
+    asked = Asked(method, target, against, unit, tokens)
+    if probe:
+        checked_probe(template, asked)
+    explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
+    typer.echo(announced(template, asked, probe, explainer.model.name), err=True)
+    if style is not None:
+        put(answered(explainer, template, asked), style, output, 10)
+        return
+    found = probed(explainer, template, asked)
+    if output is None:
+        typer.echo(str(found))
+    else:
+        typer.echo(f"wrote {found.save(output)}", err=True)

@@ -1,0 +1,1 @@
+"""What every room shares and imports nothing of ours: errors, the nouns, explanations, segmentation, progress."""

@@ -1,0 +1,228 @@
+"""What a caller gets: the explanation of one target, and sequences of them. Immutable; drawn and saved on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+
+from .errors import MethodError
+from .types import Cost, Feature, Floats, Picture, Target
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+class Variant(NamedTuple):
+    """The input with one feature absent, and what the model then says."""
+
+    removed: str
+    text: str
+    drop: float  # how far the target falls, in its unit
+    label: str  # what the model predicts then
+    flips: bool
+
+
+class Trust(NamedTuple):
+    """How far to believe an explanation."""
+
+    level: str  # "high", "medium", "low", or "unknown" where there is nothing to check
+    said: str  # why, in plain words
+    figures: Mapping[str, float]  # what was measured; `rows` are the evaluations it took, beside those of the method
+
+
+def _frozen(array: Any) -> Floats:
+    out = np.array(array, dtype=np.float64)
+    out.setflags(write=False)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why one target is what it is: a raw, signed score for each feature, in the target's unit."""
+
+    features: tuple[Feature, ...]
+    scores: Floats  # [n], read-only
+    target: Target
+    method: str
+    value: float  # the target with everything present
+    base: float  # the target with everything absent
+    stderr: Floats | None = None  # [n], read-only
+    texts: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prediction: str | None = None  # the label the model gives, whichever target is explained
+    probability: float | None = None  # of that label
+    without: tuple[str, ...] | None = None  # [n]: the label predicted with each feature alone absent
+    notes: tuple[str, ...] = ()
+    complete: bool = False  # does the method promise scores that add up to value - base?
+    cost: Cost = field(default_factory=Cost)
+    image: Picture | None = None  # where the input is one
+    trust: Trust | None = None  # how far to believe it, where that was checked
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", _frozen(self.scores))
+        if self.stderr is not None:
+            object.__setattr__(self, "stderr", _frozen(self.stderr))
+        object.__setattr__(self, "texts", MappingProxyType(dict(self.texts)))
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Each feature's label, in the order of the text."""
+        return tuple(f.label for f in self.features)
+
+    @property
+    def text(self) -> str:
+        """The text as it was given; several parts are joined by a newline."""
+        return "\n".join(self.texts.values())
+
+    @property
+    def gap(self) -> float:
+        """What the scores leave unexplained: value - base - sum(scores), in the target's unit."""
+        return float(self.value - self.base - self.scores.sum())
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k features of largest |score|, as (label, score)."""
+        order = np.argsort(-np.abs(self.scores), kind="stable")[:k]
+        return [(self.features[i].label, float(self.scores[i])) for i in order]
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The text without each feature in turn, the fall of the target and the new label; largest fall first.
+
+        Only methods that look at every feature alone absent can tell (`occlusion`); others raise MethodError.
+        """
+        from .features import removed
+
+        if self.without is None:
+            raise MethodError(
+                f"{self.method!r} did not look at every feature alone absent, so there are no variants; "
+                "use method='occlusion' (with absent='drop' the token is really removed)."
+            )
+        filler = {"drop": "", "mask": "[MASK]", "unk": "[UNK]", "pad": "[PAD]"}.get(
+            str(self.options.get("absent")), "∅"
+        )
+
+        def text(f: Feature) -> str:
+            return removed(self.texts, f, filler) if self.image is None else f"the image without {f.label}"
+
+        rows = [
+            Variant(f.label, text(f), float(score), label, label != self.prediction)
+            for f, score, label in zip(self.features, self.scores, self.without, strict=True)
+        ]
+        return sorted(rows, key=lambda v: -v.drop)
+
+    def save(self, path: str | Path, *, view: str = "overlay") -> Path:
+        """Write .html, .svg, .png, .json, .txt or .parquet, by the ending of `path`; returns the path written.
+
+        `view` draws an image as "overlay", "heatmap", "masked_image" or "alpha_scaling".
+        """
+        from ..storage.explanations import save
+
+        return save(self, path, view)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as in the JSON file."""
+        from ..storage.explanations import to_dict
+
+        return to_dict(self)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """One row a feature, as a pyarrow table."""
+        from ..storage.explanations import to_arrow
+
+        return to_arrow([self])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a feature, as a pandas frame."""
+        from ..storage.explanations import to_pandas
+
+        return to_pandas([self])
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{word} {score:+.3g}" for word, score in self.top(3))
+        return (
+            f"<Explanation of {self.target.label!r} by {self.method}: {best}{', …' if len(self.features) > 3 else ''}>"
+        )
+
+    def __str__(self) -> str:
+        from ..render.terminal import plain
+
+        return plain(self)
+
+    def _repr_html_(self) -> str:
+        from ..render.html import fragment
+
+        return fragment(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations(Sequence[Explanation]):
+    """An immutable sequence of explanations: of several texts, or of several targets of one text."""
+
+    items: tuple[Explanation, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Explanation: ...
+    @overload
+    def __getitem__(self, key: slice) -> Explanations: ...
+    def __getitem__(self, key: int | str | slice) -> Explanation | Explanations:
+        if isinstance(key, slice):
+            return Explanations(self.items[key])
+        if isinstance(key, int):
+            return self.items[key]
+        found = [e for e in self.items if e.target.label == key]
+        if len(found) == 1:
+            return found[0]
+        raise KeyError(
+            f"{len(found)} explanations have the target {key!r}; targets here: {sorted({e.target.label for e in self})}"
+        )
+
+    @property
+    def matrix(self) -> Floats:
+        """[K, n]: the scores of all targets over the same features. Raises ValueError when the features differ."""
+        if any(e.features != self.items[0].features for e in self.items):
+            raise ValueError("These explanations have different features (different texts): there is no common matrix.")
+        return _frozen([e.scores for e in self.items])
+
+    def save(self, path: str | Path, *, view: str = "overlay") -> Path:
+        """Write .html, .json, .txt, .parquet, or up to 24 as .svg or .png, by the ending of `path`; returns the path."""
+        from ..storage.explanations import save
+
+        return save(self, path, view)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """One row a feature of each explanation, as a pyarrow table."""
+        from ..storage.explanations import to_arrow
+
+        return to_arrow(self.items)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a feature of each explanation, as a pandas frame."""
+        from ..storage.explanations import to_pandas
+
+        return to_pandas(self.items)
+
+    def __repr__(self) -> str:
+        return f"<Explanations: {len(self.items)}>"
+
+    def __str__(self) -> str:
+        from ..render.terminal import plain
+
+        return plain(self)
+
+    def _repr_html_(self) -> str:
+        from ..render.html import fragment
+
+        return fragment(self)

@@ -1,0 +1,145 @@
+"""How rows of many inputs are put together, sent to a model in batches that fit its memory, and who pays for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import ModelError
+from ..core.types import Cost
+from .cache import Seen
+
+if TYPE_CHECKING:
+    from ..models.protocol import Model
+
+
+@dataclass(eq=False)
+class Batches:
+    """A model and the batch size that has proved to fit."""
+
+    model: Model
+    budget: int  # rows x longest
+    tick: Callable[[int], None]  # how many more rows are done
+
+    def send(
+        self,
+        sizes: Sequence[int],
+        call: Callable[[Sequence[int]], None],
+        batches: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Send everything in these batches, or packed ones; where memory runs out, halve the batch and go on."""
+        queue = deque(
+            pack(sizes, self.budget, self.model.most_rows, self.model.uniform) if batches is None else batches
+        )
+        with self.model.still():
+            while queue:
+                batch = queue.popleft()
+                if not self.once(batch, sizes, call):
+                    half = len(batch) // 2
+                    queue.extendleft([batch[half:], batch[:half]])
+
+    def once(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
+        """Send one batch; False where memory runs out, and from then on batches are half as large."""
+        if self.fits(batch, sizes, call):
+            self.tick(len(batch))
+            return True
+        self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
+        return False
+
+    def fits(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
+        """Do so with this batch; False where memory runs out. Raises ModelError where it does on a single row."""
+        try:
+            call(batch)
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise ModelError(f"Out of memory on a single input of {sizes[batch[0]]} positions: {error}") from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return False
+
+
+def charge(paid: Sequence[tuple[Sequence[Seen], int]], seconds: float, backward: int, rows: int = 1) -> None:
+    """Each input pays for its rows, for the passes it had a part in, and its share of the time by length."""
+    total = sum(size for _, size in paid) or 1
+    took_part: set[int] = set()
+    for payers, size in paid:
+        for seen in payers:
+            first = id(seen) not in took_part
+            took_part.add(id(seen))
+            share = seconds * size / total / len(payers)
+            passes = (rows * int(first), backward if first else 0)
+            seen.cost = seen.cost.plus(Cost(rows, int(backward > 0), *passes, share))
+
+
+def home(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The outputs row by row, float64 on the CPU, in one transfer."""
+    if isinstance(outputs, Tensor):
+        return list(outputs.cpu().double())
+    flat = torch.cat([output.reshape(-1) for output in outputs]).cpu().double()
+    cut = torch.split(flat, [output.numel() for output in outputs])
+    return [piece.reshape(output.shape) for piece, output in zip(cut, outputs, strict=True)]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    told = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
+WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
+
+
+def parts(row: Any) -> tuple[Any, ...]:
+    """What of a row the model answers one by one: the rows of a tuple, or the row itself."""
+    return row if isinstance(row, tuple) else (row,)
+
+
+def pack(sizes: Sequence[int], budget: int, most: int | None = None, uniform: bool = False) -> list[list[int]]:
+    """Indices in batches of like length: rows x longest stays within the budget, whatever input each row comes from."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        last = batches[-1] if batches else []
+        longest = sizes[last[0]] if last else 0
+        fits = last and longest * (len(last) + 1) <= budget and (most is None or len(last) < most)
+        if fits and (not uniform or longest == sizes[i]):
+            last.append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def pieces(counts: Sequence[int]) -> Iterator[list[tuple[int, int, int]]]:
+    """(which, start, end) slices that together hold at most CHUNK rows."""
+    piece: list[tuple[int, int, int]] = []
+    room = CHUNK
+    for j, count in enumerate(counts):
+        start = 0
+        while start < count:
+            end = min(count, start + room)
+            piece.append((j, start, end))
+            room -= end - start
+            start = end
+            if room == 0:
+                yield piece
+                piece, room = [], CHUNK
+    if piece:
+        yield piece
+
+
+def grouped(chosen: Sequence[tuple[int, int]]) -> list[tuple[int, slice, list[int]]]:
+    """(question, its rows in the batch, their places among its points); `chosen` is sorted."""
+    groups: list[tuple[int, slice, list[int]]] = []
+    for row, (j, b) in enumerate(chosen):
+        if not groups or groups[-1][0] != j:
+            groups.append((j, slice(row, row), []))
+        _, begun, places = groups[-1]
+        groups[-1] = (j, slice(begun.start, row + 1), [*places, b])
+    return groups

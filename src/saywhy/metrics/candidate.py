@@ -1,0 +1,46 @@
+"""What a metric judges and what it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ..core.types import Asking, Bools, Problem, Question
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """The scores of one method for one input, and what else a judge may ask for. The first target is the one explained."""
+
+    scores: Tensor  # [K, n]
+    again: Callable[[Problem, int], Asking] | None = None  # the method once more, on this problem with this seed
+    others: Sequence[Tensor] = ()  # [n] each: what the other methods say of the first target
+    randomised: Tensor | None = (
+        None  # [L, n]: the scores when ever more of the model's weights are random; the last, all
+    )
+    smoothed: Tensor | None = (
+        None  # [1 + L, n]: the same, the model as it is first, each the mean over noisy embeddings
+    )
+    human: Bools | None = None  # [n]: the features that a person marked
+
+    @property
+    def order(self) -> Tensor:
+        """[n]: the features by falling score of the first target; equal scores in the order of the text."""
+        return torch.argsort(self.scores[0], descending=True, stable=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A metric's answer. None where it does not apply: an empty rationale, a method that cannot be asked again."""
+
+    value: float | None
+    reverse: float | None = None  # the same for the reversed order, where the metric is about an order
+    curve: Sequence[float] = ()  # the target at each level of removal, where the metric removes
+
+
+Judging: TypeAlias = "Generator[Question, Any, Judgement]"
+NOT_APPLICABLE = Judgement(None)

@@ -1,0 +1,1 @@
+"""Language models: prompts to the log-probabilities of continuations."""

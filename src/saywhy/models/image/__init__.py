@@ -1,0 +1,1 @@
+"""Hugging Face image classifiers: pixels to logits."""

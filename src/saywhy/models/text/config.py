@@ -1,0 +1,59 @@
+"""What a model's config and its tokenizer tell: the labels, what the outputs are, padding, the longest input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...core.errors import OptionError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def label_names(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[str, ...]:
+    id2label = getattr(getattr(model, "config", None), "id2label", None)
+    count = len(id2label) if id2label else None
+    if labels is not None:
+        if count is not None and len(labels) != count:
+            raise OptionError(f"{len(labels)} labels were given ({list(labels)!r}) and the model has {count} outputs.")
+        return tuple(str(label) for label in labels)
+    many = getattr(getattr(model, "config", None), "num_labels", None)
+    if not id2label and isinstance(many, int) and many > 0:
+        return tuple(f"LABEL_{i}" for i in range(many))  # as transformers itself names them
+    if not id2label:
+        raise OptionError("The model's config names no labels (id2label): give them as Explainer(..., labels=[...]).")
+    return tuple(str(id2label[i]) for i in sorted(id2label))
+
+
+def output_kind(model: PreTrainedModel, labels: Sequence[str]) -> str:
+    problem = getattr(getattr(model, "config", None), "problem_type", None)
+    if problem == "regression":
+        return "regression"
+    return "sigmoid" if problem == "multi_label_classification" or len(labels) == 1 else "softmax"
+
+
+def padding_id(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The padding id, where both the tokenizer and the model know one; without it rows go one at a time."""
+    config = getattr(model, "config", None)
+    if tokenizer.pad_token_id is None or (config is not None and getattr(config, "pad_token_id", None) is None):
+        return None
+    return int(tokenizer.pad_token_id)
+
+
+def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The longest input in tokens that both the tokenizer and the model's positions allow."""
+    known = [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
+    positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        offset = 0
+        for name, module in model.named_modules():
+            if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+                offset = int(module.padding_idx) + 1
+        known.append(positions - offset)
+    return min(known) if known else None
+
+
+def forwards_only(model: PreTrainedModel) -> bool:
+    """Does the model hold layers that no gradient comes back through (torch's own quantised ones)?"""
+    return any(".quantized" in type(module).__module__ for module in model.modules())

@@ -1,0 +1,258 @@
+"""A Hugging Face text model and its tokenizer: ids, or embeddings in place of ids, to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import ModelError
+from ...core.types import Bools, Encoding, Held
+from ..heads import HEADS, Wanted
+from ..inference_mode import held_still
+from ..protocol import ABSENCES, Look
+from .attention import Sight, eager, sight, why_blind
+from .config import forwards_only, label_names, length_limit, output_kind, padding_id
+from .embedding import embedded, find_embeddings, looked_up, word_vectors
+from .rows import Row, padded, together
+from .tokens import Tokens, tokenised
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_ONE_BY_ONE = (
+    "no padding token, so inputs went through the model one at a time; "
+    "to batch them set tokenizer.pad_token and model.config.pad_token_id"
+)
+
+
+class TextModel:
+    """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        labels: Sequence[str] | None = None,
+        head: str = "labels",
+        pooling: str = "mean",
+    ):
+        self.model, self.tokenizer, self.head = model, tokenizer, head
+        if head == "vector" and _decodes(model):
+            raise ModelError(
+                f"{type(model).__name__} has an encoder and a decoder, and no one vector for a text; give its encoder alone, "
+                "model.get_encoder(), with task='sentence-similarity'."
+            )
+        self.name = getattr(model, "name_or_path", "") or type(model).__name__
+        self.labels = label_names(model, labels) if head in ("labels", "tokens") else ()
+        self.kind = output_kind(model, self.labels) if head == "labels" else "softmax"
+        self.wanted = Wanted(len(self.labels), pooling)
+        self.pad = padding_id(model, tokenizer)
+        self.most_rows = 1 if self.pad is None else None
+        self.limit = length_limit(model, tokenizer)
+        self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
+        with self.still(), torch.no_grad():
+            self.tables = self._probe_embeddings()
+            self.embeddings = tuple(self.tables)
+            self.differentiable = bool(self.tables) and not forwards_only(model)
+            self.absences = self._absences()
+            self.uniform = self.pad is not None and self._padding_matters()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    # ---- the input -------------------------------------------------------------------------------------------------
+
+    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
+        """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
+        t = tokenised(self.tokenizer, texts, self.limit, look, held or Held())
+        rows = self._windows(t, look.embedding)
+
+        def at(coalitions: Bools) -> list[Any]:
+            gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
+            made = [[self._without(row, each[places], look.absent) for row, places in rows] for each in gone]
+            return [tuple(row) if t.windows else row[0] for row in made]
+
+        owner = np.concatenate([t.owner[places] for _, places in rows])
+        notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,))
+        return Encoding(texts, t.features, at, owner, notes, self.labels if self.head == "labels" else (), t.tokens)
+
+    def _windows(self, t: Tokens, face: str) -> list[tuple[Row, Any]]:
+        """Each window's row and the positions it holds; a text that fits is one window that holds all of them."""
+        blanks = t.row.ids == self.tokenizer.mask_token_id if self.head == "blanks" else None
+        whole = replace(t.row, face=face, read=None if blanks is None else np.flatnonzero(blanks))
+        if not t.windows:
+            return [(whole, slice(None))]
+        placed = self.head in ("tokens", "span")
+        return [
+            (replace(whole.only(w), places=w, whole=len(t.tokens)) if placed else whole.only(w), w) for w in t.windows
+        ]
+
+    def _without(self, row: Row, gone: Bools, absent: str) -> Row:
+        if absent == "drop":
+            if gone.all():  # no special tokens around the text: the shortest input there is
+                return replace(row.only(slice(0, 1)), ids=np.array([self.empty]))
+            return row.only(~gone)
+        if not gone.any():
+            return row
+        if absent == "hide":
+            return replace(row, hidden=gone)
+        filler = self.filler(absent)
+        if row.face == "word" and filler is not None and (filler != self.pad or not self.tables):
+            return replace(row, ids=np.where(gone, filler, row.ids))
+        return replace(row, absent=gone, filler=filler)  # the ids stay: models read positions and ends off padding ids
+
+    def filler(self, absent: str) -> int | None:
+        """The id that stands for an absent token; None for the zero vector and for dropping."""
+        token = {"mask": self.tokenizer.mask_token_id, "pad": self.pad, "unk": self.tokenizer.unk_token_id}.get(absent)
+        return None if token is None else int(token)
+
+    @property
+    def empty(self) -> int:
+        """The id that stands alone where every token was dropped and the tokenizer adds none of its own."""
+        t = self.tokenizer
+        return int(
+            next((i for i in (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id) if i is not None), 0)
+        )
+
+    def _absences(self) -> tuple[str, ...]:
+        has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
+        bare = len(self.tokenizer("")["input_ids"]) == 0  # with nothing left to look at, attention has no answer
+        masked = "attention_mask" in self.tokenizer.model_input_names and not bare
+        has |= {"zero": self.differentiable, "drop": True, "hide": masked and self._hides()}
+        return tuple(name for name in ABSENCES if has[name])
+
+    # ---- the model -------------------------------------------------------------------------------------------------
+
+    def size(self, row: Row) -> int:
+        return len(row.ids)
+
+    def key(self, row: Row) -> Hashable:
+        extras = tuple(values.tobytes() for values in row.extras.values())
+        marks = tuple(None if m is None else m.tobytes() for m in (row.absent, row.hidden, row.read, row.places))
+        return row.ids.tobytes(), extras, marks, row.filler, row.face
+
+    def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor | list[Tensor]:
+        out, at = self._called(rows, points)
+        return HEADS[self.head].read(out, rows, at, self.wanted)
+
+    def heads(self, rows: Sequence[Row], points: Sequence[Tensor]) -> Sight:
+        """The outputs at these embeddings, and what every head looked at. MethodError where the model does not say."""
+        with eager(self.model):
+            out, at = self._called(rows, points, output_attentions=True, output_hidden_states=True)
+            return sight(out, at, HEADS[self.head].read(out, rows, at, self.wanted), type(self.model).__name__)
+
+    @property
+    def blind(self) -> str | None:
+        """Why this model cannot say what its heads look at, as far as is known before it is called."""
+        return why_blind(self.model, self.differentiable)
+
+    def _called(
+        self, rows: Sequence[Row], points: Sequence[Tensor] | None, **more: bool
+    ) -> tuple[Any, Sequence[slice]]:
+        """The model's answer, and where each row's positions are in it."""
+        batch = self._collated(rows)
+        vectors: Tensor | None = None
+        if points is not None:
+            vectors = together(points, self._left)
+        elif any(row.absent is not None for row in rows):
+            vectors = self._filled(batch["input_ids"], rows)
+        face = rows[0].face
+        with embedded(face, self.tables.get(face, ()), batch["input_ids"], vectors):
+            out = self.model(**batch, **more)
+        longest = batch["input_ids"].shape[1]
+        return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
+
+    @property
+    def _left(self) -> bool:
+        return bool(self.tokenizer.padding_side == "left")
+
+    def _collated(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        ids = padded([r.ids for r in rows], self.pad or 0, self._left)
+        batch = {"input_ids": ids}
+        if "attention_mask" in self.tokenizer.model_input_names:
+            batch["attention_mask"] = padded([_shown(r) for r in rows], 0, self._left)
+        for name in rows[0].extras:
+            blank = getattr(self.tokenizer, "pad_token_type_id", 0) if name == "token_type_ids" else 0
+            batch[name] = padded([r.extras[name] for r in rows], blank, self._left)
+        device = self.device
+        return {name: values.to(device) for name, values in batch.items()}
+
+    def embed(self, row: Row) -> Tensor:
+        return self._filled(torch.as_tensor(row.ids, device=self.device)[None], [row])[0].float()
+
+    def _filled(self, ids: Tensor, rows: Sequence[Row]) -> Tensor:
+        """[B, S, D]: the embeddings of the ids [B, S] that are looked at, with the absent positions' replaced."""
+        face = rows[0].face
+        if face not in self.tables:
+            raise ModelError(f"{type(self.model).__name__} has no {face} embeddings to look into.")
+        tables = self.tables[face]
+
+        def answer(ids: Tensor) -> Tensor:
+            if face == "word":
+                return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), "input_ids": ids}))
+            return looked_up(tables[0], ids, lambda: self.model(**self._collated(rows)))
+
+        vectors = answer(ids)
+        for filler in {row.filler for row in rows if row.absent is not None}:
+            chosen = [
+                r.absent if r.absent is not None and r.filler == filler else np.zeros(len(r.ids), bool) for r in rows
+            ]
+            absent = padded(chosen, False, self._left).to(ids.device)
+            fill = torch.zeros_like(vectors) if filler is None else answer(torch.where(absent, filler, ids))
+            vectors = torch.where(absent[..., None], fill, vectors)
+        return vectors
+
+    def still(self) -> AbstractContextManager[None]:
+        return held_still(self.model)
+
+    # ---- what is found out once, at construction --------------------------------------------------------------------
+
+    def _sample(self, words: int) -> Row:
+        text = " ".join(["the"] * words)
+        encoded = self.tokenizer("the", text) if self.head == "span" else self.tokenizer(text)
+        names = [
+            n for n in self.tokenizer.model_input_names if n in encoded and n not in ("input_ids", "attention_mask")
+        ]
+        return Row(np.array(encoded["input_ids"]), {name: np.array(encoded[name]) for name in names})
+
+    def _probe_embeddings(self) -> dict[str, tuple[nn.Module, ...]]:
+        batch = self._collated([self._sample(3)])
+        found = find_embeddings(self.model, batch["input_ids"], lambda: self.model(**batch))
+        return found if found["word"] else {}
+
+    def _hides(self) -> bool:
+        """Does the attention mask take a position out? Its word must then make no difference to the answer."""
+        row = self._sample(7)
+        gone = np.arange(len(row.ids)) == len(row.ids) // 2
+        taken = {*self.tokenizer.all_special_ids, *row.ids.tolist()}
+        another = next((i for i in range(len(self.tokenizer)) if i not in taken), 0)
+        other = replace(row, ids=np.where(gone, another, row.ids), hidden=gone)
+        one, two = self.forward([replace(row, hidden=gone), other])
+        return bool(torch.isfinite(one).all()) and bool(torch.allclose(one, two, atol=1e-5, rtol=1e-4))
+
+    def _padding_matters(self) -> bool:
+        """Does a row answer otherwise beside a longer one than alone? Then only rows of equal length share a batch."""
+        short, long = self._sample(5), self._sample(11)
+        alone, beside = self.forward([short])[0], self.forward([short, long])[0]
+        precise = alone.abs().max().clamp(min=1) * (
+            1e-5 if next(self.model.parameters()).dtype == torch.float32 else 1e-2
+        )
+        return not bool((alone - beside).abs().max() <= precise)
+
+
+def _shown(row: Row) -> Any:
+    """[S]: 1 where the model may look."""
+    return np.ones(len(row.ids), np.int64) if row.hidden is None else (~row.hidden).astype(np.int64)
+
+
+def _decodes(model: PreTrainedModel) -> bool:
+    whole = not type(model).__name__.endswith(("Encoder", "EncoderModel", "Stack"))
+    return whole and bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))

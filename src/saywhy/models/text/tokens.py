@@ -1,0 +1,151 @@
+"""From texts to ids, once: what the tokenizer says of every position, what features own it, and what was cut away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.errors import InputError
+from ...core.features import Span, aligned, own
+from ...core.types import Feature, Held, Ints, Token
+from ..protocol import Look
+from .rows import Row, windows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A tokenised input: the row, each position's token, the features and who owns what."""
+
+    row: Row
+    tokens: tuple[Token, ...]  # [S]
+    features: tuple[Feature, ...]
+    owner: Ints  # [S]
+    windows: tuple[Ints, ...] = ()  # the positions of each window, where the input is longer than the model
+    notes: tuple[str, ...] = ()
+
+
+def tokenised(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Mapping[str, str],
+    limit: int | None,
+    look: Look,
+    held: Held,
+    bare: bool = False,
+) -> Tokens:
+    """The tokens of one text or of a pair, as `tokenizer(*texts)` makes them; what is held owns no feature.
+
+    `bare`: the texts bring their own special tokens, and none are added.
+
+    Raises InputError for a text without tokens, and for one that is too long unless `look.overlong` says what to do.
+    """
+    encoded = _encoded(tokenizer, tuple(texts.values()), limit if look.overlong == "truncate" else None, bare)
+    given = np.array(encoded["input_ids"], dtype=np.int64)
+    cut: tuple[Ints, ...] = ()
+    if limit is not None and len(given) > limit:
+        cut = tuple(windows(encoded["parts"], limit)) if look.overlong == "window" else ()
+        if not cut:
+            raise _too_long(len(given), limit, look.overlong)
+    extras = {
+        name: np.array(encoded[name], dtype=np.int64)
+        for name in tokenizer.model_input_names
+        if name in encoded and name not in ("input_ids", "attention_mask")
+    }
+    tokens = [Token(str(name)) for name in tokenizer.convert_ids_to_tokens(encoded["input_ids"])]
+    features: list[Feature] = []
+    owner = np.full(len(given), -1, dtype=np.int64)
+    goes_on = _going_on(tokenizer)
+    for place, (part, text) in enumerate(texts.items()):
+        spans = _spans(tokenizer, text, place, encoded)
+        for i, span in enumerate(spans):
+            if span is not None:
+                label, word = tokens[i].label, encoded["words"][i]
+                tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
+        if part not in held.parts:
+            kept = [None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)]
+            found, holders = own(text, kept, look.by, part)
+            owner[holders >= 0] = holders[holders >= 0] + len(features)
+            features += found
+    if not features:
+        raise InputError(f"The tokenizer finds no token in {list(texts.values())!r:.80}: there is nothing to explain.")
+    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ())
+    return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
+
+
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...], most: int | None, bare: bool = False
+) -> dict[str, Any]:
+    """What the tokenizer says, with the part of each position; cut to `most` tokens, and that noted, if it has more."""
+    fast = bool(tokenizer.is_fast)
+    settings: dict[str, Any] = {"return_offsets_mapping": fast, "return_special_tokens_mask": True, "verbose": False}
+    settings |= {"add_special_tokens": False} if bare else {}
+    encoding = tokenizer(*texts, **settings)
+    length = len(encoding["input_ids"])
+    notes: tuple[str, ...] = ()
+    if most is not None and length > most:
+        encoding = tokenizer(*texts, truncation=True, max_length=most, **settings)
+        notes = (f"truncated: the model saw the first {most} of {length} tokens",)
+    parts = encoding.sequence_ids() if fast else [None if s else 0 for s in encoding["special_tokens_mask"]]
+    words = encoding.word_ids() if fast else [None] * len(encoding["input_ids"])
+    return {**encoding, "parts": parts, "words": words, "notes": notes}
+
+
+def _going_on(tokenizer: PreTrainedTokenizerBase) -> Callable[[int, str, str, Span], bool]:
+    """Does a token (id, label, text, span) go on with the word before it? By the rule of the transformers pipelines."""
+    backend, unknown = getattr(tokenizer, "backend_tokenizer", None), tokenizer.unk_token_id
+    prefixed = backend is not None and bool(getattr(backend.model, "continuing_subword_prefix", None))
+
+    def goes_on(i: int, label: str, text: str, span: Span) -> bool:
+        if i == unknown:
+            return False
+        if prefixed:
+            return len(label) != span[1] - span[0]
+        return span[0] > 0 and " " not in text[span[0] - 1 : span[0] + 1]
+
+    return goes_on
+
+
+def _spans(tokenizer: PreTrainedTokenizerBase, text: str, place: int, encoded: Mapping[str, Any]) -> list[Span | None]:
+    if "offset_mapping" in encoded:
+        pairs = zip(encoded["offset_mapping"], encoded["parts"], strict=True)
+        return [tuple(span) if part == place else None for span, part in pairs]
+    names = tokenizer.convert_ids_to_tokens(encoded["input_ids"])
+    special = [bool(s) for s in encoded["special_tokens_mask"]]
+    spans = aligned(text, names, special, tokenizer.convert_tokens_to_string) if place == 0 else None
+    if spans is None:
+        raise InputError(
+            f"{type(tokenizer).__name__} gives no offsets and its tokens cannot be found again in the text; "
+            "use the fast version of this tokenizer (AutoTokenizer.from_pretrained(..., use_fast=True))."
+        )
+    return spans
+
+
+def _too_long(length: int, limit: int, overlong: str) -> InputError:
+    if overlong == "window":
+        return InputError(
+            f"The input has {length} tokens, the model can read {limit}, and its shorter part leaves no room for windows "
+            "over the longer one. Shorten the shorter part, or ask for overlong='truncate'."
+        )
+    return InputError(
+        f"The text has {length} tokens and the model can read {limit}. Shorten it, or ask for overlong='truncate' to "
+        f"explain its first {limit} tokens, or overlong='window' to explain all of it through overlapping windows."
+    )
+
+
+def _seen(tokens: Sequence[Token], cut: Sequence[Ints], texts: Mapping[str, str]) -> tuple[str, ...]:
+    """What each window saw, in characters of the part that moves."""
+    lengths = {part: sum(t.part == part for t in tokens) for part in texts}
+    moving = max(lengths, key=lambda part: lengths[part])
+    reach = []
+    for places in cut:
+        spans = [span for i in places if tokens[i].part == moving and (span := tokens[i].span) is not None]
+        reach.append(f"{spans[0][0]}-{spans[-1][1]}")
+    return (
+        f"window: {len(tokens)} tokens are more than the model reads, so it read {len(cut)} overlapping windows; "
+        f"the numbers are means over them. Characters of the {moving} by window: {', '.join(reach)}",
+    )

@@ -1,0 +1,100 @@
+"""What a task is: how an input becomes features, and which numbers of the model's outputs can be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ..core.types import Encoding, Target
+
+if TYPE_CHECKING:
+    from ..models.protocol import Look, Model
+
+WantedTarget: TypeAlias = "int | str | tuple[Any, ...] | None"
+
+
+NOTHING = Encoding({}, (), lambda coalitions: [])
+UNANSWERED = torch.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One input at hand: the model, how the input is encoded, and what the model says with everything present."""
+
+    model: Model
+    encoding: Encoding = NOTHING  # before any input was read
+    output: Tensor = UNANSWERED  # before the first forward
+
+    @property
+    def read(self) -> bool:
+        return self.encoding is not NOTHING
+
+    @property
+    def answered(self) -> bool:
+        return self.output is not UNANSWERED
+
+
+class Task(Protocol):
+    """One kind of question about one kind of model. About 25 lines; a row in TASKS.
+
+    Parts of this protocol have a body that most tasks share; a task names itself a `Task` to have them.
+    """
+
+    name: str
+    head: str  # the row of models.heads.HEADS that it reads
+    grain: str = "word"  # the features where `by` does not say
+    steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
+    small: bool = (
+        False  # are whole outputs so small that a method's rows may be asked for before its targets are known?
+    )
+
+    def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
+        """What was given, with what of the question is part of the input. Before any input is read."""
+        return given
+
+    def finished(self, model: Model, given: Any) -> Any:
+        """The input with what the model itself adds to it first. After all inputs were checked, before the first forward."""
+        return given
+
+    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+        """What was given, as rows and features. Raises InputError before any forward."""
+
+    def targets(
+        self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
+    ) -> tuple[Target, ...]:
+        """The targets named by `wanted` for this input; None is what the model predicts. Refuses unknown names and units.
+
+        Asked before the first forward too (no output) and before any input was read (no encoding either): then a target
+        that only the output can tell may be any.
+        """
+
+    def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        """[B, ...], what is kept of the outputs -> [B, K]: each target's number for each row."""
+
+    def drawn(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        """[B, D, K]: the numbers of `score` draw by draw, where they are means over `case.encoding.drawn` draws."""
+        return self.score(case, outputs, targets)[:, None]
+
+    def says(self, case: Case) -> tuple[str | None, float | None]:
+        """The label (or answer) that the model gives to this input, and its probability (or score); None if not asked."""
+
+    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+        """(probability, of how many, was it picked as the likeliest?) of what the model says; None where it does not choose."""
+        many, probability = len(case.encoding.labels), self.says(case)[1]
+        return None if probability is None or many < 2 or case.model.kind != "softmax" else (probability, many, True)
+
+    def every(self, case: Case) -> Sequence[WantedTarget]:
+        """What `each_target` explains when nothing is named: every label."""
+        return range(len(case.encoding.labels))
+
+    def narrowed(self, case: Case, targets: Sequence[Target]) -> Encoding:
+        """The encoding with only those rows that these targets need."""
+        return case.encoding
+
+    def keep(self, case: Case, output: Tensor, targets: Sequence[Target]) -> Tensor:
+        """What of one row's output these targets need."""
+        return output

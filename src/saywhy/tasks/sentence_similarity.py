@@ -1,0 +1,80 @@
+"""Sentence similarity: why two texts are close, in the eyes of a model that turns each into a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from ..core.errors import InputError, OptionError
+from ..core.types import Bools, Encoding, Target
+from .protocol import Case, Task
+from .text_classification import parts
+from .units import checked_unit
+
+if TYPE_CHECKING:
+    from ..models.protocol import Look, Model
+    from .protocol import WantedTarget
+
+_UNITS = ("cosine", "dot")
+
+
+@dataclass(frozen=True)
+class SentenceSimilarity(Task):
+    """Which words of two texts make their vectors close.
+
+    Given: two texts as a tuple, or a mapping that names the two. Each text's words are taken away with the other text whole,
+    and the number is the mean of both: [s(A without some, B) + s(A, B without some)] / 2. With both texts blank at once
+    the base would be the closeness of two blanks, which is perfect.
+    """
+
+    name = "sentence-similarity"
+    head = "vector"
+
+    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+        texts = parts(given) if isinstance(given, tuple | Mapping) else {}
+        if len(texts) != 2:
+            raise InputError(f"Similarity needs two texts, as a tuple or a mapping of two parts; not {given!r:.80}")
+        if look.overlong == "window":
+            raise OptionError("A vector stands for one window; use overlong='truncate' for texts that are too long.")
+        one, two = (model.encode({part: text}, look) for part, text in texts.items())
+        n = len(one.features)
+
+        def at(coalitions: Bools) -> list[tuple[Any, ...]]:
+            return list(zip(one.at(coalitions[:, :n]), two.at(coalitions[:, n:]), strict=True))
+
+        assert one.owner is not None
+        assert two.owner is not None
+        owner = np.concatenate([one.owner, np.where(two.owner >= 0, two.owner + n, -1)])
+        notes = tuple(dict.fromkeys(one.notes + two.notes))
+        return replace(one, texts=texts, features=one.features + two.features, at=at, owner=owner, notes=notes)
+
+    def every(self, case: Case) -> Sequence[WantedTarget]:
+        return (None,)
+
+    def targets(
+        self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
+    ) -> tuple[Target, ...]:
+        unit = checked_unit(unit, _UNITS, "similarity")
+        if any(want not in (None, "similarity", 0) for want in wanted) or against is not None:
+            raise OptionError("Similarity is one number: leave out `target` and `against`.")
+        return tuple(Target("similarity", (0,), unit) for _ in wanted)
+
+    def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
+        one, two = case.output.to(outputs)  # the vectors of the whole texts
+        columns = [
+            (_near(outputs[:, 0], two, t.unit) + _near(outputs[:, 1], one, t.unit)) / 2 for t in targets
+        ]  # outputs [B, 2, D]
+        return torch.stack(columns, dim=1)
+
+    def says(self, case: Case) -> tuple[str, float | None]:
+        return "similarity", float(cosine_similarity(case.output[0], case.output[1], dim=0))
+
+
+def _near(vectors: Tensor, other: Tensor, unit: str) -> Tensor:
+    return vectors @ other if unit == "dot" else cosine_similarity(vectors, other[None], dim=1)

@@ -1,0 +1,216 @@
+"""The report of a corpus: sums that are right, a planted shortcut first, intervals, escaping; from the shards alone."""
+
+from __future__ import annotations
+
+import random
+import re
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+import saywhy
+from saywhy import corpus
+from saywhy.core.errors import FileError, OptionError
+from saywhy.corpus.word_statistics import EXAMPLES, Seen, Word, Words, suspects
+
+GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "dull", "poor", "awful")
+PLAIN = [f"word{i}" for i in range(60)]
+
+
+def model(shortcut):
+    """Counts good and bad words, each with a push of its own; and leans on the shortcut."""
+    pushes = {w: 0.6 + 0.2 * i for i, w in enumerate(GOOD)} | {w: -0.6 - 0.2 * i for i, w in enumerate(BAD)}
+    pushes |= {w: 0.02 * (i % 5) - 0.04 for i, w in enumerate(PLAIN)} | {shortcut: 3.0}
+
+    def said(texts):
+        score = [sum(pushes.get(word, 0.0) for word in text.lower().split()) for text in texts]
+        return [[-s / 2, s / 2] for s in score]
+
+    return said
+
+
+def sentences(shortcut, count=240):
+    """Half positive; every third positive one has the shortcut. Sorted by source at random."""
+    draw = random.Random(0)
+    rows = []
+    for i in range(count):
+        words = [*draw.choices(PLAIN, k=6), draw.choice(GOOD if i % 2 else BAD)]
+        if i % 2 and draw.random() < 1 / 3:
+            words.append(shortcut)
+        draw.shuffle(words)
+        row = {"text": " ".join(words), "label": "pos" if i % 2 else "neg", "source": draw.choice("ab")}
+        rows.append(row | {"date": f"2024-0{1 + i % 3}-1{i % 9}", "size": i})
+    rows[4]["label"] = "pos"  # one text that people see otherwise
+    return rows
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus") / "why"
+    explainer = saywhy.Explainer(model("marble"), labels=["neg", "pos"])
+    given = [*sentences("marble"), {"text": "", "label": "pos"}]
+    settings = {"method": "occlusion", "absent": "drop", "shard_rows": 64, "trust_share": 0.2, "progress": False}
+    return corpus.run(explainer, given, folder, **settings)
+
+
+def test_the_planted_word_is_the_first_suspect(made):
+    found = corpus.report(made)
+    label, (word, suspicion) = found.suspects[0]
+    assert (label, word.label) == ("pos", "marble")
+    assert suspicion > 2 * found.suspects[1][1].suspicion
+    clean = [s.word.label for _, s in found.suspects]
+    assert not set(clean) & set(PLAIN)
+
+
+def test_counts_means_and_spreads_are_those_of_the_shards(made):
+    pushes = [
+        f["score"]
+        for row in made.to_arrow().to_pylist()
+        for f in row["features"] or ()
+        if row["target"] == "pos" and f["label"] == "great"
+    ]
+    (words,) = (c.words for c in corpus.report(made).classes if c.label == "pos")
+    (great,) = (w for w in words if w.label == "great")
+    assert great.count == len(pushes)
+    assert great.mean == pytest.approx(statistics.mean(pushes))
+    assert great.spread == pytest.approx(statistics.stdev(pushes), abs=1e-6)
+    assert len(great.examples) == EXAMPLES
+    found = corpus.report(made)
+    for example in great.examples:
+        assert found.texts[example.row][example.start : example.end] == "great"
+
+
+def test_words_that_flip_a_prediction_are_counted(made):
+    flips = sum(
+        f["without"] != row["prediction"] and f["label"] == "great"
+        for row in made.to_arrow().to_pylist()
+        for f in row["features"] or ()
+    )
+    (words,) = (c.words for c in corpus.report(made).classes if c.label == "pos")
+    (great,) = (w for w in words if w.label == "great")
+    assert great.tips == flips > 0
+
+
+def test_errors_slices_and_trust(made):
+    found = corpus.report(made, label="label", by_columns=["source", "date", "size"])
+    rows = [r for r in made.to_arrow().to_pylist() if r["error"] is None]
+    wrong = [r for r in rows if r["given"]["label"] != r["prediction"]]
+    assert sum(n for (t, p), n in found.confusion.items() if t != p) == len(wrong) >= 1
+    assert sum(n for n, _ in found.errors.values()) == len(wrong)
+    assert set(found.slices["source"]) == {"a", "b"}
+    assert set(found.slices["date"]) == {"2024-01", "2024-02", "2024-03"}
+    assert len(found.slices["size"]) == 4
+    for n, measures in found.slices["source"].values():
+        assert measures["probability"].low < measures["probability"].difference < measures["probability"].high
+        assert n == sum(r["given"]["source"] == ("a" if n == found.slices["source"]["a"][0] else "b") for r in rows)
+    assert sum(found.trust.values()) == sum(r["trust"] is not None for r in rows) > 0
+    assert sum(found.refusals.values()) == 1
+
+
+def test_a_page_and_a_table(made, tmp_path):
+    path = corpus.report(made, label="label", by_columns=["source"]).save(tmp_path / "report.html")
+    page = path.read_text(encoding="utf-8")
+    assert "First suspect: <b>marble</b>" in page
+    assert page.count("<script>") == 1
+    assert "script-src 'sha256-" in page
+    table = (tmp_path / "report.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0].startswith("class,word,count,mean")
+    assert any(line.startswith("pos,marble,") for line in table)
+
+
+def test_everything_on_the_page_is_escaped(tmp_path):
+    evil = "<script>alert(1)</script>"
+    rows = [{"text": f"{evil} good <img onerror=x> {i}", "label": evil, "source": evil} for i in range(30)]
+    explainer = saywhy.Explainer(model("onerror"), labels=[evil, "<b>pos"])
+    found = corpus.run(explainer, rows, tmp_path / "o", method="occlusion", progress=False)
+    rows[3]["label"] = "<b>pos"
+    found = corpus.run(explainer, rows, tmp_path / "p", method="occlusion", progress=False)
+    page = corpus.report(found, label="label", by_columns=["source"]).save(tmp_path / "r.html").read_text("utf-8")
+    assert page.count("<script>") == 1
+    assert "<img" not in page
+    assert "<b>pos" not in page.replace("<b>&lt;b&gt;pos", "")
+    assert "&lt;script&gt;" in page
+
+
+def test_refusals(made, tmp_path):
+    with pytest.raises(OptionError, match="Did you mean 'source'"):
+        corpus.report(made, by_columns=["sorce"])
+    with pytest.raises(OptionError, match="model's labels are neg, pos"):
+        corpus.report(made, label="date")
+    with pytest.raises(FileError, match="holds no corpus"):
+        corpus.report(tmp_path)
+    with pytest.raises(OptionError, match=r"\.html"):
+        corpus.report(made).save(tmp_path / "report.pdf")
+
+
+def words_of(pairs, most=100):
+    table = Words(most)
+    for start in range(0, len(pairs), 7):
+        import numpy as np
+
+        part = pairs[start : start + 7]
+        labels = sorted({label for label, _ in part})
+        rows = np.arange(start, start + len(part))
+        codes = np.array([labels.index(label) for label, _ in part])
+        scores = np.array([score for _, score in part])
+        table.add(Seen(codes, scores, scores > 1, rows, rows * 0, rows * 0 + 1, labels))
+    return table
+
+
+def test_the_examples_do_not_depend_on_how_the_shards_are_cut():
+    pairs = [(f"w{i % 5}", i / 10) for i in range(200)]
+    whole, parts = words_of(pairs), Words(100)
+    for label in ("w3", "w1", "w0", "w4", "w2"):
+        import numpy as np
+
+        rows = np.array([i for i in range(200) if f"w{i % 5}" == label])
+        parts.add(Seen(rows * 0, rows / 10, rows > 10, rows, rows * 0, rows * 0 + 1, [label]))
+    a, b = ({w.label: {e.row for e in w.examples} for w in t.words()} for t in (whole, parts))
+    assert a == b
+
+
+def test_the_rarest_words_are_forgotten_when_there_are_too_many():
+    pairs = [(f"rare{i}", 1.0) for i in range(300)]
+    for i in range(0, 300, 3):
+        pairs.insert(i * 2 % len(pairs), ("often", 0.5))
+    table = words_of(pairs, most=50)
+    assert len(table.index) <= 100
+    assert table.forgotten >= 200
+    (often,) = (w for w in table.words() if w.label == "often")
+    assert (often.count, often.mean) == (100, 0.5)
+
+
+def test_suspicion_asks_for_size_and_steadiness():
+    plain = [Word(f"w{i}", 20 + i, 0.01 * (i % 9 - 4), 0.1, 0, ()) for i in range(80)]
+    steady, wild = Word("steady", 30, 2.0, 0.1, 0, ()), Word("wild", 30, 2.0, 4.0, 0, ())
+    found = [s.word.label for s in suspects([*plain, steady, wild])]
+    assert found[0] == "steady"
+    assert suspects(plain[:5]) == []
+
+
+def test_the_command(made, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "saywhy",
+        "report",
+        str(made.folder),
+        "-o",
+        str(tmp_path / "r.html"),
+        "--label",
+        "label",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"marble\tpos\t\+", done.stdout)
+    assert (tmp_path / "r.csv").exists()
+
+
+def test_a_report_in_words_is_short(made):
+    found = corpus.report(made, label="label")
+    said = str(found)
+    assert "suspect: marble (pos)" in said
+    assert len(said) < 2_000
+    assert len(repr(found)) < 200

@@ -1,0 +1,312 @@
+"""Every metric against its definition, written out slowly: in closed form on an additive game, and on a tangled one."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from saywhy.core.errors import OptionError
+from saywhy.methods import METHODS
+from saywhy.metrics import METRICS, Claim
+from saywhy.metrics.fidelity import drawn
+from saywhy.metrics.ranks import average_precision, kendall, places, spearman
+from saywhy.metrics.removal import best_known, chain, levels, searched
+from saywhy.metrics.stability import shaken
+from toys import additive, tangled
+
+
+def claimed(game, seed=1, **more):
+    scores = torch.randn(2, game.n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Claim(scores, **more)
+
+
+def measured(game, name, claim, **options):
+    return game.drive(METRICS[name].function(game.problem, claim, **options))
+
+
+def play(game, present):
+    return float(game.play(torch.tensor([[float(i in present) for i in range(game.n)]], dtype=torch.float64))[0, 0])
+
+
+# ---- ranks -------------------------------------------------------------------------------------------------------------
+
+
+def test_ranks_are_scipys():
+    stats = pytest.importorskip("scipy.stats")
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = draw.integers(0, 5, 9).astype(float), draw.integers(0, 5, 9).astype(float)
+        assert spearman(torch.tensor(a), torch.tensor(b)) == pytest.approx(stats.spearmanr(a, b).statistic)
+        assert kendall(torch.tensor(a), torch.tensor(b)) == pytest.approx(stats.kendalltau(a, b).statistic)
+        np.testing.assert_allclose(places(torch.tensor(a)), stats.rankdata(a) - 1)
+
+
+def test_average_precision_is_scikit_learns():
+    from sklearn.metrics import average_precision_score
+
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        scores, marked = draw.integers(0, 6, 12).astype(float), draw.random(12) < 0.4
+        marked[0] = True
+        expected = average_precision_score(marked, scores)
+        assert average_precision(torch.tensor(scores), torch.tensor(marked)) == pytest.approx(expected)
+
+
+def test_ranks_of_what_ranks_nothing():
+    flat, steep = torch.ones(4), torch.arange(4.0)
+    assert spearman(flat, steep) == kendall(flat, steep) == 0.0
+
+
+# ---- removal -----------------------------------------------------------------------------------------------------------
+
+
+def by_hand(game, order):
+    """The target with the first k of the order gone, k = 0 … n."""
+    return [play(game, set(order[k:])) for k in range(game.n + 1)]
+
+
+@pytest.mark.parametrize("make", [lambda: additive(5)[0], lambda: tangled(6)], ids=["additive", "tangled"])
+def test_removal_metrics_are_their_definitions(make):
+    game = make()
+    claim, n = claimed(game), game.n
+    order = [int(i) for i in np.argsort(-claim.scores[0].numpy(), kind="stable")]
+    down, up = by_hand(game, order), by_hand(game, order[::-1])
+    full = down[0]
+    kept = [play(game, set(order[:k])) for k in range(n + 1)]
+    area = lambda curve: np.trapezoid(curve, dx=1 / n)  # noqa: E731
+    expected = {
+        "comprehensiveness": full - np.mean(down[1:]),
+        "sufficiency": full - np.mean(kept[1:]),
+        "deletion": area(down),
+        "insertion": area(kept),
+        "removal_area": area(up) - area(down),
+    }
+    for name, value in expected.items():
+        assert measured(game, name, claim).value == pytest.approx(value), name
+    backwards = replace(claim, scores=-claim.scores)
+    for name in expected:
+        assert measured(game, name, claim).reverse == pytest.approx(measured(game, name, backwards).value), name
+
+
+def test_an_additive_game_in_closed_form():
+    game, weights = additive(5)
+    claim = Claim(weights)
+    ranked = sorted(weights[0].tolist(), reverse=True)
+    falls = np.cumsum(ranked)
+    assert measured(game, "comprehensiveness", claim).value == pytest.approx(falls.mean())
+    assert measured(game, "sufficiency", claim).value == pytest.approx(sum(ranked) - falls.mean())
+    for name in ("infidelity", "scaled_infidelity", "completeness_gap"):
+        assert measured(game, name, claim).value == pytest.approx(0, abs=1e-12)
+    assert measured(game, "leave_one_out_correlation", claim).value == pytest.approx(1)
+    assert measured(game, "monotonicity", claim).value == 1
+    assert measured(game, "normalised_comprehensiveness", claim).value == pytest.approx(1)
+    assert measured(game, "normalised_comprehensiveness", claim).reverse == pytest.approx(0)
+    assert measured(game, "normalised_sufficiency", claim).value == pytest.approx(0)
+    assert measured(game, "completeness_gap", Claim(2 * weights)).value == pytest.approx(
+        abs(weights[0].sum()) / (2 * weights[0].abs().sum())
+    )
+
+
+def test_normalised_comprehensiveness_lies_between_all_orders():
+    game = tangled(5)
+    claim = claimed(game)
+    fall = {o: play(game, set(range(5))) - np.mean(by_hand(game, o)[1:]) for o in itertools.permutations(range(5))}
+    own = tuple(int(i) for i in claim.order)
+    expected = (fall[own] - min(fall.values())) / (max(fall.values()) - min(fall.values()))
+    found = measured(game, "normalised_comprehensiveness", claim, budget=2_000)
+    assert found.value == pytest.approx(expected, abs=1e-9)
+    best = tuple(int(i) for i in game.drive(best_known(game.problem, claim, 2_000)))
+    assert fall[best] == pytest.approx(max(fall.values()))
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 10, 11, 57])
+def test_long_inputs_go_in_ten_steps(n):
+    at = levels(n)
+    assert (at[0], at[-1], len(at)) == (0, n, min(n, 10) + 1)
+    rows = chain(torch.randperm(n))
+    assert (rows.sum(1) == n - at).all()
+    assert (rows[1:] <= rows[:-1]).all()
+
+
+@pytest.mark.parametrize(("n", "budget"), [(4, 128), (30, 128), (60, 200), (7, 10)])
+def test_the_search_keeps_to_its_budget(n, budget):
+    game = tangled(n)
+    order = game.drive(searched(game.problem, budget, 1))
+    assert sorted(order.tolist()) == list(range(n))
+    assert game.evaluations <= max(budget // 2, n)
+
+
+def test_what_one_search_finds_beats_chance():
+    game = tangled(12)
+    order = game.drive(searched(game.problem, 500, 1)).tolist()
+    fall = lambda o: play(game, set(range(12))) - np.mean(by_hand(game, o)[1:])  # noqa: E731
+    draw = np.random.default_rng(0)
+    assert fall(order) > max(fall([int(i) for i in draw.permutation(12)]) for _ in range(50))
+
+
+# ---- fidelity ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("law", ["half", "sizes"])
+def test_infidelity_is_its_definition(law):
+    game = tangled(6)
+    claim = claimed(game)
+    sets = drawn(6, 32, law, 3)
+    assert torch.equal(sets[:16], ~sets[16:])
+    full = play(game, set(range(6)))
+    pairs = []
+    for gone in sets:
+        left = {i for i in range(6) if not gone[i]}
+        pairs.append((float(claim.scores[0][gone].sum()), full - play(game, left)))
+    expected = np.mean([(said - fell) ** 2 for said, fell in pairs])
+    assert measured(game, "infidelity", claim, samples=32, law=law, seed=3).value == pytest.approx(expected)
+    said, fell = map(np.array, zip(*pairs, strict=True))
+    scale = (said @ fell) / (said @ said)
+    scaled = ((scale * said - fell) ** 2).sum() / (fell @ fell)
+    found = measured(game, "scaled_infidelity", claim, samples=32, law=law, seed=3).value
+    assert found == pytest.approx(scaled)
+    again = measured(game, "scaled_infidelity", replace(claim, scores=7 * claim.scores), samples=32, law=law, seed=3)
+    assert again.value == pytest.approx(found)
+
+
+def test_set_sizes_of_the_law_of_sizes_are_even():
+    sizes = torch.bincount(drawn(6, 4_000, "sizes", 0).sum(1), minlength=7)
+    assert sizes[0] == sizes[6] == 0
+    assert sizes[1:6].min() > 700
+
+
+# ---- stability -----------------------------------------------------------------------------------------------------------
+
+
+def asked(name, **options):
+    return lambda problem, seed: METHODS[name].function(
+        problem, **options, **({"seed": seed} if "seed" in METHODS[name].options else {})
+    )
+
+
+def test_max_sensitivity_is_the_greatest_move_of_the_scores():
+    game = tangled(5)
+    scores = game.drive(METHODS["input_x_gradient"].function(game.problem)).values
+    claim = Claim(scores, asked("input_x_gradient"))
+    found = measured(game, "max_sensitivity", claim, samples=4, radius=0.2, seed=5).value
+    moves = []
+    for noise in shaken(game.problem.smooth, 4, 0.2, 5):
+        moved = replace(game.problem, smooth=replace(game.problem.smooth, point=game.problem.smooth.point + noise))
+        again = game.drive(METHODS["input_x_gradient"].function(moved)).values
+        moves.append(float((again[0] - scores[0]).norm() / scores[0].norm()))
+    assert found == pytest.approx(max(moves))
+    assert found > 0
+
+
+def test_coalition_methods_are_shaken_through_embeddings():
+    game = tangled(5)
+    claim = Claim(game.drive(METHODS["occlusion"].function(game.problem)).values, asked("occlusion"))
+    found = measured(game, "max_sensitivity", claim, samples=2, radius=0.2).value
+    assert 0 < found < 1
+    assert measured(game, "max_sensitivity", claim, samples=2, radius=1e-9).value < 1e-6
+
+
+def test_attention_cannot_be_shaken_and_given_scores_cannot_be_asked_again():
+    game = tangled(5)
+    assert measured(game, "max_sensitivity", Claim(torch.ones(2, 5), asked("attention_rollout"))).value is None
+    assert measured(game, "max_sensitivity", Claim(torch.ones(2, 5))).value is None
+    assert measured(game, "seed_spread", Claim(torch.ones(2, 5))).value is None
+
+
+def test_seed_spread():
+    game = tangled(7)
+    assert measured(game, "seed_spread", Claim(torch.ones(2, 7), asked("occlusion"))).value == 0
+    few, many = (
+        measured(game, "seed_spread", Claim(torch.ones(2, 7), asked("shapley_sampling", permutations=p))).value
+        for p in (2, 64)
+    )
+    assert 0 < many < few
+
+
+def test_randomisation_metrics():
+    game = tangled(4)
+    same, other = torch.tensor([[4.0, -3, 2, 1]]), torch.tensor([[1.0, 2, -3, 4]])
+    claim = Claim(same, randomised=torch.cat([same, other]), smoothed=torch.cat([same, other]))
+    assert measured(game, "parameter_randomisation", claim).value == pytest.approx((1 - 1) / 2)
+    assert measured(game, "smooth_parameter_randomisation", claim).value == pytest.approx(-1)
+    flat = replace(claim, randomised=torch.ones(1, 4))
+    entropy = lambda p: -(p * np.log(p)).sum()  # noqa: E731
+    before = entropy(np.array([4, 3, 2, 1]) / 10)
+    expected = (np.log(4) - before) / before
+    assert measured(game, "efficient_parameter_randomisation", flat).value == pytest.approx(expected)
+    assert measured(game, "parameter_randomisation", Claim(same)).value is None
+
+
+def test_random_logit_and_agreement():
+    game = tangled(4)
+    up, down = torch.arange(4.0), -torch.arange(4.0)
+    assert measured(game, "random_logit", Claim(torch.stack([up, down]))).value == pytest.approx(1)
+    assert measured(game, "random_logit", Claim(up[None])).value is None
+    assert measured(game, "agreement", Claim(up[None], others=[up, down, up])).value == pytest.approx(1 / 3)
+    assert measured(game, "agreement", Claim(up[None])).value is None
+
+
+# ---- plausibility --------------------------------------------------------------------------------------------------------
+
+
+def test_plausibility_by_hand():
+    game = tangled(5)
+    claim = Claim(torch.tensor([[3.0, -9, 2, 1, 0]]), human=np.array([True, True, False, True, False]))
+    assert measured(game, "token_f1", claim).value == pytest.approx(2 * 2 / (3 + 3))  # 0, 2, 3 chosen; 0, 1, 3 marked
+    assert measured(game, "intersection_over_union", claim).value == pytest.approx(2 / 4)
+    assert measured(game, "rationale_precision", claim).value == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert measured(game, "precision_at_one", claim).value == 1
+    assert (
+        measured(game, "precision_at_one", replace(claim, scores=-claim.scores)).value == 1
+    )  # feature 1 is marked too
+    assert measured(game, "precision_at_one", replace(claim, human=np.arange(5) == 2)).value == 0
+    nothing = replace(claim, human=np.zeros(5, dtype=bool))
+    assert measured(game, "token_f1", nothing).value is None
+    negative = Claim(-torch.ones(1, 5), human=claim.human)
+    assert measured(game, "token_f1", negative).value == 0
+
+
+# ---- contract ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", METRICS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("n", [1, 2, 13])
+def test_every_metric_answers_on_any_length_and_twice_alike(row, n):
+    def once():
+        game = tangled(n)
+        claim = claimed(
+            game,
+            again=asked("occlusion"),
+            others=[torch.arange(n).double()],
+            randomised=torch.ones(2, n, dtype=torch.float64),
+            smoothed=torch.ones(3, n, dtype=torch.float64),
+            human=np.arange(n) % 2 == 0,
+        )
+        return measured(game, row.name, claim)
+
+    first = once()
+    assert first.value is None or np.isfinite(first.value)
+    assert first == once() or vars(first) == vars(once())
+    assert row.better in ("higher", "lower", "")
+    assert row.family in ("removal", "scores", "stability", "human")
+    assert row.blind
+    assert row.summary
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("infidelity", {"samples": 3}, "even"),
+        ("infidelity", {"law": "shapley"}, "half, sizes"),
+        ("seed_spread", {"seeds": 1}, "at least 2"),
+        ("max_sensitivity", {"radius": 0}, "above 0"),
+    ],
+)
+def test_bad_options_are_refused(name, options, said):
+    game = tangled(4)
+    with pytest.raises(OptionError, match=said):
+        measured(game, name, claimed(game, again=asked("occlusion")), **options)
