@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from opinions import opinions
-from saywhy.classifier import Architecture, TextClassifier, Values, hugging_face, prediction, word_piece
-from saywhy.classifier import tokenizers as ngrams
+from saywhy.classifier import Architecture, TextClassifier, Values, hugging_face, ngrams, prediction, word_piece
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
 
 TEXTS, _, COUNTRIES = opinions()

@@ -9,8 +9,7 @@ from torch import nn
 
 import saywhy
 from opinions import opinions
-from saywhy.classifier import Architecture, TextClassifier, Training, Values, word_piece
-from saywhy.classifier import tokenizers as ngrams
+from saywhy.classifier import Architecture, TextClassifier, Training, Values, ngrams, word_piece
 from saywhy.classifier.prediction import maps
 from saywhy.core.errors import InputError, MethodError, OptionError
 from saywhy.methods import METHODS

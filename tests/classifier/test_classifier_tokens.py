@@ -7,8 +7,7 @@ import json
 import pytest
 
 from conftest import CORPUS, byte_level, word_piece as bert_like  # isort: skip
-from saywhy.classifier import hugging_face, word_piece
-from saywhy.classifier import tokenizers as ngrams
+from saywhy.classifier import hugging_face, ngrams, word_piece
 from saywhy.classifier.tokenizers import restored
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
 

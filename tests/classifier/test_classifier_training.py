@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from opinions import opinions
-from saywhy.classifier import Architecture, TextClassifier, Training, Values, word_piece
-from saywhy.classifier import tokenizers as ngrams
+from saywhy.classifier import Architecture, TextClassifier, Training, Values, ngrams, word_piece
 from saywhy.classifier.encoders import Targets, named_levels, targets
 from saywhy.classifier.lightning_module import Lesson
 from saywhy.classifier.training import prepared, weights

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics import METRICS
-from ..render import theme as colors
+from ..render import theme
 from ..render.page import document, safe
-from . import wording as words
+from . import wording
 from .estimates import SHARES, mean_curve
 
 if TYPE_CHECKING:
@@ -35,46 +35,49 @@ _DASHES = ("", "6 3", "2 3")
 
 def page(c: Comparison) -> str:
     """A complete HTML document that needs nothing else and may load nothing else."""
-    return document(words.title(c), fragment(c), ":root{color-scheme:light dark}")
+    return document(wording.title(c), fragment(c), ":root{color-scheme:light dark}")
 
 
 def fragment(c: Comparison) -> str:
     """HTML to put into any page. Every string is escaped."""
     blocks = [
-        f"<h1>{safe(words.title(c))}</h1><p class=q>{safe(words.about(c))}</p><p>{safe(words.verdict(c))}</p>",
+        f"<h1>{safe(wording.title(c))}</h1><p class=q>{safe(wording.about(c))}</p><p>{safe(wording.verdict(c))}</p>",
         _ranking(c),
         _curves(c),
         _every(c),
         _likeness(c),
         _blind(c),
-        f"<p class=q>{safe(words.saved(c))}</p>",
+        f"<p class=q>{safe(wording.saved(c))}</p>",
     ]
     return f'<div class="sw-m" lang="en"><style>{_STYLE}</style>\n{chr(10).join(blocks)}\n</div>'
 
 
 def _ranking(c: Comparison) -> str:
-    metric = words.leading(c) or c.metrics[0]
-    heads = ["method", "rank", words.heading(metric), "reversed", "inputs a text", "backward", "ms a text", "peak MB"]
+    metric = wording.leading(c) or c.metrics[0]
+    heads = ["method", "rank", wording.heading(metric), "reversed", "inputs a text", "backward", "ms a text", "peak MB"]
     rows = []
-    for rank, method in words.ordered(c):
+    for rank, method in wording.ordered(c):
         reverse = c.estimate(method, metric, reverse=True)
-        spent = words.spent_cells(c.spent[c.methods.index(method)], len(c))
+        spent = wording.spent_cells(c.spent[c.methods.index(method)], len(c))
         cells = [
             method,
             rank,
-            words.full(c.estimate(method, metric)),
+            wording.full(c.estimate(method, metric)),
             "–" if reverse is None else f"{reverse.mean:.3g}",
         ]
-        rows.append((method, [*cells, *(spent if method not in words.CONTROLS else [""] * 4)]))
+        rows.append((method, [*cells, *(spent if method not in wording.CONTROLS else [""] * 4)]))
     note = "Methods share a rank where the 95 % interval of their difference, text by text, holds 0."
     return f"<h2>Ranking</h2>{_table(heads, rows)}<p class=q>{note}</p>"
 
 
 def _every(c: Comparison) -> str:
-    heads = ["method", *(words.heading(col.metric) + (f" ({col.removal})" if col.removal else "") for col in c.columns)]
+    heads = [
+        "method",
+        *(wording.heading(col.metric) + (f" ({col.removal})" if col.removal else "") for col in c.columns),
+    ]
     rows = [
-        (m, [m, *(words.full(c.estimate(m, col.metric, col.removal)) for col in c.columns)])
-        for _, m in words.ordered(c)
+        (m, [m, *(wording.full(c.estimate(m, col.metric, col.removal)) for col in c.columns)])
+        for _, m in wording.ordered(c)
     ]
     note = "Means with 95 % bootstrap intervals; the removal in brackets."
     return f"<h2>Every metric</h2>{_table(heads, rows)}<p class=q>{note}</p>"
@@ -83,7 +86,7 @@ def _every(c: Comparison) -> str:
 def _table(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
     top = "".join(f"<th scope=col>{safe(h)}</th>" for h in heads)
     body = "".join(
-        f"<tr{' class=x' if m in words.CONTROLS else ''}>{''.join(f'<td>{safe(cell)}</td>' for cell in cells)}</tr>"
+        f"<tr{' class=x' if m in wording.CONTROLS else ''}>{''.join(f'<td>{safe(cell)}</td>' for cell in cells)}</tr>"
         for m, cells in rows
     )
     return f"<div class=t tabindex=0><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -156,8 +159,8 @@ def _likeness(c: Comparison) -> str:
 
 
 def _cell(x: float) -> str:
-    back = colors.shade(x, 1.0, colors.LIGHT)
-    return f'<td style="background:{back};color:{colors.ink_on(back)}">{x:.2f}</td>'
+    back = theme.shade(x, 1.0, theme.LIGHT)
+    return f'<td style="background:{back};color:{theme.ink_on(back)}">{x:.2f}</td>'
 
 
 def _blind(c: Comparison) -> str:
@@ -168,4 +171,4 @@ def _blind(c: Comparison) -> str:
 def _told(name: str) -> str:
     metric = METRICS[name]
     cannot = f"<span class=q>Cannot show: {safe(metric.blind)}.</span>"
-    return f"<dt>{safe(words.heading(name))}</dt><dd>{safe(metric.summary)} {cannot}</dd>"
+    return f"<dt>{safe(wording.heading(name))}</dt><dd>{safe(metric.summary)} {cannot}</dd>"

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from . import wording as words
+from . import wording
 
 if TYPE_CHECKING:
     from .result import Comparison
@@ -27,8 +27,8 @@ def plain(c: Comparison) -> str:
 def show(c: Comparison, console: Console) -> None:
     """Prints the verdict, the ranking with its intervals and costs, and the other metrics."""
     quiet = "dim"
-    blocks: list[RenderableType] = [Text(words.title(c), "bold"), Text(words.about(c), quiet), Text("")]
-    blocks += [Text(words.verdict(c)), Text(""), _ranking(c), _others(c), Text(words.saved(c), quiet)]
+    blocks: list[RenderableType] = [Text(wording.title(c), "bold"), Text(wording.about(c), quiet), Text("")]
+    blocks += [Text(wording.verdict(c)), Text(""), _ranking(c), _others(c), Text(wording.saved(c), quiet)]
     console.print(Group(*blocks))
 
 
@@ -41,23 +41,25 @@ def _table(*names: str) -> Table:
 
 
 def _ranking(c: Comparison) -> Table:
-    metric = words.leading(c) or c.metrics[0]
-    table = _table("", "method", words.heading(metric), "reversed", "inputs a text", "backward", "ms a text", "peak MB")
-    for rank, method in words.ordered(c):
+    metric = wording.leading(c) or c.metrics[0]
+    table = _table(
+        "", "method", wording.heading(metric), "reversed", "inputs a text", "backward", "ms a text", "peak MB"
+    )
+    for rank, method in wording.ordered(c):
         at = c.methods.index(method)
         reverse = c.estimate(method, metric, reverse=True)
-        cells = words.spent_cells(c.spent[at], len(c)) if method not in words.CONTROLS else [""] * 4
-        value = words.full(c.estimate(method, metric))
+        cells = wording.spent_cells(c.spent[at], len(c)) if method not in wording.CONTROLS else [""] * 4
+        value = wording.full(c.estimate(method, metric))
         table.add_row(rank, method, value, "" if reverse is None else f"{reverse.mean:.3g}", *cells)
     return table
 
 
 def _others(c: Comparison) -> RenderableType:
-    leading = words.leading(c) or c.metrics[0]
+    leading = wording.leading(c) or c.metrics[0]
     others = [m for m in c.metrics if m != leading]
     if not others:
         return Text("")
-    table = _table("", "method", *(words.heading(m) for m in others))
-    for _, method in words.ordered(c):
-        table.add_row("", method, *(words.short(c.estimate(method, m)) for m in others))
+    table = _table("", "method", *(wording.heading(m) for m in others))
+    for _, method in wording.ordered(c):
+        table.add_row("", method, *(wording.short(c.estimate(method, m)) for m in others))
     return table

@@ -10,12 +10,11 @@ from hashlib import sha256
 
 from ..core.errors import InputError
 from ..core.explanation import Explanation, Explanations
-from ..render import content as pieces
-from ..render import theme as colors
+from ..render import content, theme
 from ..render.page import safe
 
 
-def _scheme(palette: colors.Palette, name: str) -> str:
+def _scheme(palette: theme.Palette, name: str) -> str:
     return (
         f"color-scheme:{name};--paper:{palette.paper};--ink:{palette.ink};--muted:{palette.muted};--line:{palette.line};"
         f"--up:{palette.up};--down:{palette.down};--mark:{palette.strong_up}"
@@ -24,10 +23,10 @@ def _scheme(palette: colors.Palette, name: str) -> str:
 
 _MIX = "color-mix(in srgb,var(--{}) calc(100%*var(--a)),var(--paper))"
 _STYLE = (
-    f".sw-c{{{_scheme(colors.LIGHT, 'light')}}}"
-    f"@media(prefers-color-scheme:dark){{.sw-c{{{_scheme(colors.DARK, 'dark')}}}}}"
-    f'[data-jp-theme-light="true"] .sw-c,.vscode-light .sw-c{{{_scheme(colors.LIGHT, "light")}}}'
-    f'[data-jp-theme-light="false"] .sw-c,.vscode-dark .sw-c{{{_scheme(colors.DARK, "dark")}}}'
+    f".sw-c{{{_scheme(theme.LIGHT, 'light')}}}"
+    f"@media(prefers-color-scheme:dark){{.sw-c{{{_scheme(theme.DARK, 'dark')}}}}}"
+    f'[data-jp-theme-light="true"] .sw-c,.vscode-light .sw-c{{{_scheme(theme.LIGHT, "light")}}}'
+    f'[data-jp-theme-light="false"] .sw-c,.vscode-dark .sw-c{{{_scheme(theme.DARK, "dark")}}}'
     ".sw-c{font:15px/1.7 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;padding:.3rem}"
     ".sw-c input{position:absolute;opacity:0}"
     ".sw-c label{display:inline-block;white-space:pre;padding:0 .15rem;cursor:pointer;"
@@ -48,11 +47,11 @@ def in_context(explanations: Sequence[Explanation]) -> str:
     Raises InputError for explanations of different prompts, and for none.
     """
     items = list(explanations)
-    if not items or len(pieces.groups(items)) > 1:
+    if not items or len(content.groups(items)) > 1:
         raise InputError(
             "in_context shows the tokens of one continuation: give what each_target returned for one prompt."
         )
-    limit = max(pieces.limits(items))
+    limit = max(content.limits(items))
     page = "sw" + sha256("".join(e.text + repr(e.scores.tolist()) for e in items).encode()).hexdigest()[:10]
     chosen = "".join(
         f"#{page}-{k}:checked~.t label[for={page}-{k}]{{background:var(--line)}}"
@@ -61,12 +60,12 @@ def in_context(explanations: Sequence[Explanation]) -> str:
         for k in range(len(items))
     )
     radios = "".join(
-        f'<input type="radio" name="{page}" id="{page}-{k}" aria-label="{safe(pieces.label(e.target.label))}"'
+        f'<input type="radio" name="{page}" id="{page}-{k}" aria-label="{safe(content.label(e.target.label))}"'
         f"{' checked' if k == 0 else ''}>"
         for k, e in enumerate(items)
     )
     labels = "".join(
-        f'<label for="{page}-{k}"{_strong(e, limit)}>{safe(pieces.visible(e.target.label))}</label>'
+        f'<label for="{page}-{k}"{_strong(e, limit)}>{safe(content.visible(e.target.label))}</label>'
         for k, e in enumerate(items)
     )
     views = "".join(_view(e, f"{page}-v{k}", limit) for k, e in enumerate(items))
@@ -79,22 +78,22 @@ def in_context(explanations: Sequence[Explanation]) -> str:
 
 def _view(e: Explanation, name: str, limit: float) -> str:
     """The prompt as one token sees it; what has no place in the text (a slot) stands before it."""
-    form = pieces.spec(limit)
+    form = content.spec(limit)
     body, loose = [], []
-    for part in pieces.parts(e):
+    for part in content.parts(e):
         if part.name == "continuation":
             continue
         loose += [_piece(e, i, f"{part.name}: {e.features[i].label}", limit) for i in part.loose]
-        body += [safe(pieces.visible(text)) if i is None else _piece(e, i, text, limit) for text, i in part.pieces]
-    value = pieces.minus(pieces.amount(e.value, form))
-    base = pieces.minus(pieces.amount(e.base, form))
-    said = f"{safe(pieces.label(e.target.label))}: {safe(e.target.unit)} {value}, without all of these {base}"
+        body += [safe(content.visible(text)) if i is None else _piece(e, i, text, limit) for text, i in part.pieces]
+    value = content.minus(content.amount(e.value, form))
+    base = content.minus(content.amount(e.base, form))
+    said = f"{safe(content.label(e.target.label))}: {safe(e.target.unit)} {value}, without all of these {base}"
     return f'<div class="v" id="{name}"><small>{said}</small>{" · ".join(loose)}{"<br>" if loose else ""}{"".join(body)}</div>'
 
 
 def _piece(e: Explanation, i: int, text: str, limit: float) -> str:
-    told = safe(pieces.exact(e, i))
-    return f'<span{_shade(float(e.scores[i]), limit)} title="{told}">{safe(pieces.visible(text))}</span>'
+    told = safe(content.exact(e, i))
+    return f'<span{_shade(float(e.scores[i]), limit)} title="{told}">{safe(content.visible(text))}</span>'
 
 
 def _strong(e: Explanation, limit: float) -> str:
@@ -102,7 +101,7 @@ def _strong(e: Explanation, limit: float) -> str:
 
 
 def _shade(score: float, limit: float) -> str:
-    t = colors.strength(score, limit)
+    t = theme.strength(score, limit)
     return f' class="{"up" if t >= 0 else "down"}" style="--a:{abs(t):.3f}"'
 
 

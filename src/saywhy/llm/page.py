@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import OptionError, missing, unknown
-from ..render import content as pieces
-from ..render import theme as colors
+from ..render import content, theme
 from ..render.page import document, safe
 from ..storage.atomic import write
 
@@ -45,7 +44,7 @@ def summary(probe: Probe) -> str:
         )  # fmt: skip
     for m in probe.ranking:
         effects = sorted(probe.main(m.slot).items(), key=lambda pair: -pair[1])
-        told = [(value, pieces.signed(effect, ".4f")) for value, effect in effects]
+        told = [(value, content.signed(effect, ".4f")) for value, effect in effects]
         lines += ["", f"{m.slot}:", *(f"  {value:<28}{effect:>10}" for value, effect in told)]
     return "\n".join(lines)
 
@@ -82,9 +81,9 @@ def _pair(probe: Probe, first: str, second: str) -> str:
 
 
 def _cell(x: float, limit: float) -> str:
-    back = colors.shade(x, limit, colors.LIGHT)
-    number = pieces.signed(x, ".4f")
-    return f'<td class="n" style="background:{back};color:{colors.ink_on(back)}">{number}</td>'
+    back = theme.shade(x, limit, theme.LIGHT)
+    number = content.signed(x, ".4f")
+    return f'<td class="n" style="background:{back};color:{theme.ink_on(back)}">{number}</td>'
 
 
 def _table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
@@ -101,7 +100,7 @@ def _framed(caption: str, heads: list[str], body: str) -> str:
     )
 
 
-def content(probe: Probe, path: Path) -> Path:
+def save(probe: Probe, path: Path) -> Path:
     """Write the probe by the ending of `path`; returns the path."""
     ending = path.suffix.lower()
     makers = {".csv": _csv, ".parquet": _parquet, ".html": _page, ".txt": _text}

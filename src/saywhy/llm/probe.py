@@ -93,9 +93,9 @@ class Probe:
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .parquet, .html or .txt, by the ending of `path`; returns the path."""
-        from .page import content
+        from .page import save
 
-        return content(self, Path(path))
+        return save(self, Path(path))
 
     def _axis(self, slot: str) -> int:
         if slot not in self.slots:

@@ -13,8 +13,7 @@ import numpy as np
 
 from ..core import errors
 from ..core.explanation import Explanation, Explanations
-from . import content as pieces
-from . import theme as colors
+from . import content, theme
 from .canvas import MARGIN, WIDTH, Back, Sheet, clipped, width
 from .picture import panels
 from .theme import LIGHT
@@ -41,11 +40,11 @@ def png(what: Explanation | Explanations, dpi: int = 200, view: str = "overlay")
 
 
 def _title(what: Explanation | Explanations) -> str:
-    return "Why " + ", ".join(dict.fromkeys(pieces.label(e.target.label) for e in pieces.listed(what)))
+    return "Why " + ", ".join(dict.fromkeys(content.label(e.target.label) for e in content.listed(what)))
 
 
 def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: Any) -> None:
-    items = pieces.listed(what)
+    items = content.listed(what)
     if not 1 <= len(items) <= MOST:
         raise errors.InputError(
             f"A picture shows 1 to {MOST} explanations; {len(items)} were given. Try .html, or a part."
@@ -58,7 +57,7 @@ def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: 
     rules = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParamsDefault if name.startswith(ours)}
     with matplotlib.rc_context({**rules, "svg.fonttype": "path", "svg.hashsalt": "saywhy", "text.hinting": "none"}):
         sheet = Sheet()
-        for k, (e, limit) in enumerate(zip(items, pieces.limits(items), strict=True)):
+        for k, (e, limit) in enumerate(zip(items, content.limits(items), strict=True)):
             if k:
                 sheet.y += 16
                 sheet.rule((MARGIN, sheet.y), (WIDTH - MARGIN, sheet.y), LIGHT.line, 0.6)
@@ -68,8 +67,8 @@ def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: 
 
 
 def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) -> None:
-    sheet.lines([(pieces.label(e.target.label), None)], 12.5, bold=True)
-    sheet.lines([(" · ".join(pieces.about(e)), None)], 8, LIGHT.muted)
+    sheet.lines([(content.label(e.target.label), None)], 12.5, bold=True)
+    sheet.lines([(" · ".join(content.about(e)), None)], 8, LIGHT.muted)
     if e.image is None:
         _texts(sheet, e, limit, k)
     else:
@@ -77,24 +76,24 @@ def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) 
     sheet.y += 18
     _bars(sheet, e, limit, k)
     sheet.y += 8
-    sheet.lines([(pieces.minus(pieces.balance(e, pieces.spec(limit))), None)], 8)
-    for note in filter(None, [pieces.believed(e), *e.notes]):
-        sheet.lines([(pieces.label(note), None)], 8, LIGHT.muted)
+    sheet.lines([(content.minus(content.balance(e, content.spec(limit))), None)], 8)
+    for note in filter(None, [content.believed(e), *e.notes]):
+        sheet.lines([(content.label(note), None)], 8, LIGHT.muted)
 
 
 def _texts(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
     """The input part by part, each feature on its colour."""
-    parts, backs = pieces.parts(e), _backs(e, limit, k)
+    parts, backs = content.parts(e), _backs(e, limit, k)
     for part in parts:
         sheet.y += 7
         if len(parts) > 1:
-            sheet.lines([(pieces.label(part.name), None)], 8, LIGHT.muted)
+            sheet.lines([(content.label(part.name), None)], 8, LIGHT.muted)
         whole = sum(len(text) for text, _ in part.pieces)
-        cut = part.pieces if whole <= _LONG else pieces.excerpt(part.pieces, pieces.ranked(e)[:8], 40)
-        sheet.lines([(pieces.visible(text), i) for text, i in cut], 10.5, backs=backs)
-        loose: list[pieces.Piece] = []
+        cut = part.pieces if whole <= _LONG else content.excerpt(part.pieces, content.ranked(e)[:8], 40)
+        sheet.lines([(content.visible(text), i) for text, i in cut], 10.5, backs=backs)
+        loose: list[content.Piece] = []
         for i in part.loose:
-            loose += [(pieces.label(e.features[i].label), i), ("  ", None)]
+            loose += [(content.label(e.features[i].label), i), ("  ", None)]
         sheet.lines(loose, 10.5, backs=backs)
 
 
@@ -102,23 +101,23 @@ def _backs(e: Explanation, limit: float, k: int) -> dict[int, Back]:
     """What is behind each feature in the text; nothing where the score is zero."""
     out = {}
     for i, score in enumerate(e.scores):
-        t = colors.strength(float(score), limit)
-        line = colors.blend(LIGHT.paper, LIGHT.strong_up if t > 0 else LIGHT.strong_down, abs(t))
+        t = theme.strength(float(score), limit)
+        line = theme.blend(LIGHT.paper, LIGHT.strong_up if t > 0 else LIGHT.strong_down, abs(t))
         if t:
-            out[i] = Back(colors.shade(float(score), limit, LIGHT), line, t > 0, f"word-{k}-{i}")
+            out[i] = Back(theme.shade(float(score), limit, LIGHT), line, t > 0, f"word-{k}-{i}")
     return out
 
 
 def _bars(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
     """A row for each feature in the order of the text; of many, the largest in the order of size."""
     cut = len(e.features) > _BARS
-    order = pieces.ranked(e)[:_BARS] if cut else list(range(len(e.features)))
+    order = content.ranked(e)[:_BARS] if cut else list(range(len(e.features)))
     if not order:
         return
     errs = np.zeros(len(e.scores)) if e.stderr is None else np.nan_to_num(np.abs(e.stderr), posinf=0.0)
-    labels = [clipped(pieces.label(e.features[i].label), 8.5, 120) for i in order]
-    numbers = [_number(e, i, pieces.spec(limit)) for i in order]
-    flips = [clipped(f"{new} without it", 8, 100) if (new := pieces.flip(e, i)) else "" for i in order]
+    labels = [clipped(content.label(e.features[i].label), 8.5, 120) for i in order]
+    numbers = [_number(e, i, content.spec(limit)) for i in order]
+    flips = [clipped(f"{new} without it", 8, 100) if (new := content.flip(e, i)) else "" for i in order]
     ends = WIDTH - MARGIN - max(width(flip, 8) for flip in flips) - (10 if any(flips) else 0)
     left = MARGIN + max(width(label, 8.5) for label in labels) + 8
     right = ends - max(width(number, 8) for number in numbers) - 10
@@ -133,7 +132,7 @@ def _bars(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
         sheet.text((left - 8, middle + 3), labels[row], 8.5, align="right")
         sheet.text((ends, middle + 3), numbers[row], 8, align="right")
         sheet.text((WIDTH - MARGIN, middle + 3), flips[row], 8, LIGHT.muted, align="right")
-        score, fill = colors.strength(float(e.scores[i]), end) * end, colors.shade(float(e.scores[i]), limit, LIGHT)
+        score, fill = theme.strength(float(e.scores[i]), end) * end, theme.shade(float(e.scores[i]), limit, LIGHT)
         edge = LIGHT.strong_up if score > 0 else LIGHT.strong_down
         if score != 0:
             corner, size = (zero + min(score, 0) * scale, middle - 4), (abs(score) * scale, 8)
@@ -141,7 +140,7 @@ def _bars(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
         if errs[i] > 0:
             low, high = zero + (score - errs[i]) * scale, zero + (score + errs[i]) * scale
             sheet.rule((low, middle), (high, middle), LIGHT.ink, 0.8, f"error-{k}-{i}")
-    unit = f"score ({pieces.label(e.target.unit)})" + (f", {_BARS} of {len(e.features):,} features" if cut else "")
+    unit = f"score ({content.label(e.target.unit)})" + (f", {_BARS} of {len(e.features):,} features" if cut else "")
     sheet.text((zero, sheet.y + 20), unit, 8, LIGHT.muted, align="center")
     sheet.y += 24
 
@@ -154,9 +153,9 @@ def _axis(sheet: Sheet, top: float, zero: float, scale: float, end: float) -> No
     for tick in (t for t in locator.tick_values(-end, end) if abs(t) <= 1.04 * end):
         x, at_zero = zero + tick * scale, abs(tick) < 1e-6 * end
         sheet.rule((x, top - 3), (x, sheet.y + 2), LIGHT.muted if at_zero else LIGHT.line, 0.6)
-        sheet.text((x, sheet.y + 10), "0" if at_zero else pieces.minus(f"{tick:+g}"), 7, LIGHT.muted, align="center")
+        sheet.text((x, sheet.y + 10), "0" if at_zero else content.minus(f"{tick:+g}"), 7, LIGHT.muted, align="center")
 
 
 def _number(e: Explanation, i: int, form: str) -> str:
     error = "" if e.stderr is None else f" ± {float(e.stderr[i]):{form}}"
-    return pieces.minus(pieces.signed(float(e.scores[i]), form) + error)
+    return content.minus(content.signed(float(e.scores[i]), form) + error)

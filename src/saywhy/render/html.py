@@ -13,9 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.explanation import Explanation, Explanations
-from . import content as pieces
-from . import theme as colors
-from . import theme as style
+from . import content, theme
 from .page import document, safe
 from .picture import ONE_SIDED, caption, data, drawn, ground, places
 
@@ -30,7 +28,7 @@ def pictures(e: Explanation, limit: float, stops: set[int], view: str) -> str:
     size = f"{wide:,} × {high:,} pixels"
     out = [_figure(data(ground(e)), f"The image, {size}", f"the image, {size}")]
     if e.features:
-        label = pieces.label(e.target.label)
+        label = content.label(e.target.label)
         said = caption(e, view)
         out.append(_figure(data(drawn(e, view, limit)), f"Why {label}: {said}", said, _cells(e, stops)))
     return f'<div class="saywhy-pictures">{"".join(out)}</div>'
@@ -40,14 +38,14 @@ def several(group: Sequence[tuple[Explanation, float]], view: str) -> str:
     """The image once, and the view of each target next to it."""
     items = [e for e, _ in group]
     out = [_figure(data(ground(items[0])), "The image", "the image")]
-    for (e, limit), name in zip(group, pieces.names(items), strict=True):
+    for (e, limit), name in zip(group, content.names(items), strict=True):
         out.append(_figure(data(drawn(e, view, limit)), f"Why {name}: {caption(e, view)}", name))
     return f'<div class="saywhy-pictures saywhy-many">{"".join(out)}</div>'
 
 
 def _figure(png: bytes, alt: str, said: str, over: str = "") -> str:
     source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    image = f'<img src="{source}" alt="{html.escape(pieces.visible(alt))}">'
+    image = f'<img src="{source}" alt="{html.escape(content.visible(alt))}">'
     return (
         f'<figure class="saywhy-picture"><div class="saywhy-stage">{image}{over}</div>'
         f"<figcaption>{html.escape(said)}</figcaption></figure>"
@@ -61,7 +59,7 @@ def _cells(e: Explanation, stops: set[int]) -> str:
         return ""
     out = []
     for (left, top, right, bottom), mine in cells.items():
-        said = "; ".join(f"{pieces.label(e.features[i].label)}: {pieces.exact(e, i)}" for i in mine)
+        said = "; ".join(f"{content.label(e.features[i].label)}: {content.exact(e, i)}" for i in mine)
         focus = ' tabindex="0"' if stops & set(mine) else ""
         side = f"right:{1 - right:.2%}" if left + right > 1 else f"left:{left:.2%}"
         tip = " saywhy-leftward" if left + right > 1 else ""
@@ -81,39 +79,39 @@ _STOPS = 24  # the strongest features of a text can be reached by keyboard; all 
 
 def page(what: Explanation | Explanations, title: str | None = None, view: str = "overlay") -> str:
     """A complete HTML document that needs nothing else and may load nothing else."""
-    items = pieces.listed(what)
+    items = content.listed(what)
     if title is None:
         title = f"Why {items[0].target.label}" if len(items) == 1 else f"{len(items)} explanations"
-    return document(title, fragment(what, view), style.around(), images=any(e.image is not None for e in items))
+    return document(title, fragment(what, view), theme.around(), images=any(e.image is not None for e in items))
 
 
 def fragment(what: Explanation | Explanations, view: str = "overlay") -> str:
     """HTML to put into any page; its style reaches nothing outside of it."""
-    items = pieces.listed(what)
-    limits = iter(pieces.limits(items))
-    groups = [[(e, next(limits)) for e in group] for group in pieces.groups(items)]
+    items = content.listed(what)
+    limits = iter(content.limits(items))
+    groups = [[(e, next(limits)) for e in group] for group in content.groups(items)]
     if not groups:
         body = '<p class="saywhy-about">No explanations.</p>'
     elif len(groups) == 1:
         body = _group(groups[0], (), False, view)
     else:
-        common = pieces.shared(items)
+        common = content.shared(items)
         blocks = (f'<section class="saywhy-one saywhy-first">{_group(g, common, True, view)}</section>' for g in groups)
         body = _head(f"{len(groups)} inputs", common) + "\n".join(blocks)
-    return f'<div class="saywhy-box" lang="en" dir="ltr">\n<style>{style.scoped()}</style>\n{body}\n</div>'
+    return f'<div class="saywhy-box" lang="en" dir="ltr">\n<style>{theme.scoped()}</style>\n{body}\n</div>'
 
 
 def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fold: bool, view: str) -> str:
     items = [e for e, _ in group]
     if len(group) == 1:
         e, limit = group[0]
-        about = [phrase for phrase in pieces.about(e) if phrase not in common]
+        about = [phrase for phrase in content.about(e) if phrase not in common]
         return _head(e.target.label, about) + _block(e, limit, fold, view)
-    shared = pieces.shared(items)
+    shared = content.shared(items)
     blocks = "\n".join(
-        f'<section class="saywhy-one">{_head(name, [p for p in pieces.about(e) if p not in shared], 4)}'
+        f'<section class="saywhy-one">{_head(name, [p for p in content.about(e) if p not in shared], 4)}'
         f"{_block(e, limit, True, view)}</section>"
-        for (e, limit), name in zip(group, pieces.names(items), strict=True)
+        for (e, limit), name in zip(group, content.names(items), strict=True)
     )
     each = f"<details><summary>Each of the {len(group)} in its {_kind(items[0])}</summary>\n{blocks}</details>"
     about = [phrase for phrase in shared if phrase not in common]
@@ -127,9 +125,9 @@ def _head(title: str, about: Sequence[str], level: int = 3) -> str:
 
 def _block(e: Explanation, limit: float, fold: bool, view: str) -> str:
     """The input, the key to its colours, how it adds up, the notes and the table (folded away where asked)."""
-    table = _table(e, limit, pieces.ranked(e), fold)
-    key = "" if e.image is not None and view in ONE_SIDED else _key(limit, pieces.spec(limit), e.image is not None)
-    return "\n".join([_input(e, limit, view), key, _sums(e, pieces.spec(limit)), table])
+    table = _table(e, limit, content.ranked(e), fold)
+    key = "" if e.image is not None and view in ONE_SIDED else _key(limit, content.spec(limit), e.image is not None)
+    return "\n".join([_input(e, limit, view), key, _sums(e, content.spec(limit)), table])
 
 
 def _kind(e: Explanation) -> str:
@@ -137,10 +135,10 @@ def _kind(e: Explanation) -> str:
 
 
 def _input(e: Explanation, limit: float, view: str = "overlay") -> str:
-    stops = set(pieces.ranked(e)[:_STOPS])
+    stops = set(content.ranked(e)[:_STOPS])
     if e.image is not None:
         return pictures(e, limit, stops, view)
-    parts = pieces.parts(e)
+    parts = content.parts(e)
     out = []
     for part in parts:
         if len(parts) > 1 or part.name != "text":
@@ -151,7 +149,7 @@ def _input(e: Explanation, limit: float, view: str = "overlay") -> str:
             tall = sum(len(piece) for piece, _ in part.pieces) > _TALL
             out.append(f'<div class="saywhy-tall" {_region("The text")}>{shown}</div>' if tall else shown)
         if part.loose:
-            words = (_word(e, i, pieces.label(e.features[i].label), limit, stops) for i in part.loose)
+            words = (_word(e, i, content.label(e.features[i].label), limit, stops) for i in part.loose)
             chips = "".join(f'<li dir="auto" lang="">{word}</li>' for word in words)
             out.append(f'<ul class="saywhy-chips">{chips}</ul>')
     return "\n".join(out)
@@ -161,7 +159,7 @@ def _word(e: Explanation, i: int | None, text: str, limit: float, stops: set[int
     """A stretch of text on its colour, with its exact score for those who point at it, tab to it or hear it."""
     if i is None:
         return safe(text)
-    exact = safe(pieces.exact(e, i))
+    exact = safe(content.exact(e, i))
     focus = ' tabindex="0"' if i in stops else ""
     return (
         f'<span class="saywhy-word{_paint(float(e.scores[i]), limit)} data-saywhy="{exact}"{focus}>{safe(text)}'
@@ -171,7 +169,7 @@ def _word(e: Explanation, i: int | None, text: str, limit: float, stops: set[int
 
 def _paint(score: float, limit: float) -> str:
     """The rest of a class attribute, and how strong the colour is."""
-    t = colors.strength(score, limit)
+    t = theme.strength(score, limit)
     if t == 0:
         return '"'
     return f' saywhy-{"up" if t > 0 else "down"}" style="--saywhy-a:{abs(t):.3f}"'
@@ -195,15 +193,16 @@ def _sums(e: Explanation, form: str) -> str:
     unit = f" <span>{safe(e.target.unit)}</span>"
     sums = "".join(
         f'<div class="saywhy-sum"{f" data-saywhy={sign!r}" if sign and e.complete else ""}><dt>{name}</dt>'
-        f"<dd>{pieces.minus(pieces.amount(x, form))}{'' if sign else unit}</dd></div>"
+        f"<dd>{content.minus(content.amount(x, form))}{'' if sign else unit}</dd></div>"
         for name, x, sign in rows
     )
-    said = [f"The gap is {pieces.off(e)}."] if pieces.off(e) else []
-    said += [] if e.complete else [f"{pieces.LOOSE[0].upper()}{pieces.LOOSE[1:]}."]
+    said = [f"The gap is {content.off(e)}."] if content.off(e) else []
+    said += [] if e.complete else [f"{content.LOOSE[0].upper()}{content.LOOSE[1:]}."]
     notes = "".join(
-        f'\n<p class="saywhy-note" dir="auto">{safe(note)}</p>' for note in filter(None, [pieces.believed(e), *e.notes])
+        f'\n<p class="saywhy-note" dir="auto">{safe(note)}</p>'
+        for note in filter(None, [content.believed(e), *e.notes])
     )
-    cost = f'\n<p class="saywhy-small">{safe(pieces.spent(e.cost))}</p>' if pieces.spent(e.cost) else ""
+    cost = f'\n<p class="saywhy-small">{safe(content.spent(e.cost))}</p>' if content.spent(e.cost) else ""
     small = f'\n<p class="saywhy-small">{safe(" ".join(said))}</p>' if said else ""
     return f'<dl class="saywhy-sums">{sums}</dl>{small}{notes}{cost}'
 
@@ -223,7 +222,7 @@ def _table(e: Explanation, limit: float, order: Sequence[int], fold: bool) -> st
 
 
 def _rows(e: Explanation, limit: float, order: Sequence[int]) -> str:
-    several, falls = len({f.part for f in e.features}) > 1, any(pieces.flip(e, i) for i in order)
+    several, falls = len({f.part for f in e.features}) > 1, any(content.flip(e, i) for i in order)
     sides = '<span class="saywhy-axis"><span>lowers</span><span>raises</span></span>'
     heads = [("#", "right"), ("feature", "left"), *([("part", "left")] if several else []), ("score", "right")]
     heads += [("± stderr", "right")] if e.stderr is not None else []
@@ -233,16 +232,16 @@ def _rows(e: Explanation, limit: float, order: Sequence[int]) -> str:
 
 
 def _row(e: Explanation, i: int, limit: float, several: bool, falls: bool) -> str:
-    score, form = float(e.scores[i]), pieces.spec(limit)
+    score, form = float(e.scores[i]), content.spec(limit)
     cells = [f'<td class="saywhy-right saywhy-quiet">{i}</td>']
-    cells += [f'<th scope="row"><bdi lang="">{safe(pieces.label(e.features[i].label))}</bdi></th>']
+    cells += [f'<th scope="row"><bdi lang="">{safe(content.label(e.features[i].label))}</bdi></th>']
     cells += [f'<td class="saywhy-quiet"><bdi>{safe(e.features[i].part)}</bdi></td>'] if several else []
     cells += [f'<td class="saywhy-right">{_number(score, form)}</td>']
     if e.stderr is not None:
-        cells += [f'<td class="saywhy-right saywhy-quiet">± {pieces.minus(format(float(e.stderr[i]), form))}</td>']
+        cells += [f'<td class="saywhy-right saywhy-quiet">± {content.minus(format(float(e.stderr[i]), form))}</td>']
     bar = f'<span class="saywhy-bar{_paint(score, limit)}></span>'
     cells += [f'<td class="saywhy-sides"><span class="saywhy-track">{bar}</span></td>']
-    cells += [f"<td><bdi>{safe(pieces.flip(e, i) or '')}</bdi></td>"] if falls else []
+    cells += [f"<td><bdi>{safe(content.flip(e, i) or '')}</bdi></td>"] if falls else []
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -250,25 +249,25 @@ def _heat(group: Sequence[tuple[Explanation, float]], view: str) -> str:
     """Features in the order of the text by targets, and how each target adds up."""
     items = [e for e, _ in group]
     head = '<th scope="col">feature</th>' + "".join(
-        f'<th scope="col" class="saywhy-cell"><bdi>{safe(name)}</bdi></th>' for name in pieces.names(items)
+        f'<th scope="col" class="saywhy-cell"><bdi>{safe(name)}</bdi></th>' for name in content.names(items)
     )
     rows = []
     for i, feature in enumerate(items[0].features[:_ROWS]):
         cells = "".join(
-            f'<td class="saywhy-cell{_paint(float(e.scores[i]), limit)} title="{safe(pieces.exact(e, i))}">'
-            f"{_number(float(e.scores[i]), pieces.spec(limit))}</td>"
+            f'<td class="saywhy-cell{_paint(float(e.scores[i]), limit)} title="{safe(content.exact(e, i))}">'
+            f"{_number(float(e.scores[i]), content.spec(limit))}</td>"
             for e, limit in group
         )
-        rows.append(f'<tr><th scope="row"><bdi lang="">{safe(pieces.label(feature.label))}</bdi></th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row"><bdi lang="">{safe(content.label(feature.label))}</bdi></th>{cells}</tr>')
     foot = []
     for name in ("value", "base", "scores", "gap"):
         numbers = (float(e.scores.sum()) if name == "scores" else float(getattr(e, name)) for e in items)
         cells = "".join(
-            f'<td class="saywhy-cell">{pieces.minus(pieces.amount(x, pieces.spec(limit)))}</td>'
+            f'<td class="saywhy-cell">{content.minus(content.amount(x, content.spec(limit)))}</td>'
             for x, (_, limit) in zip(numbers, group, strict=True)
         )
         foot.append(f'<tr><th scope="row" class="saywhy-quiet">{name}</th>{cells}</tr>')
-    scales = list(dict.fromkeys((limit, pieces.spec(limit)) for _, limit in group))
+    scales = list(dict.fromkeys((limit, content.spec(limit)) for _, limit in group))
     key = _key(*scales[0], items[0].image is not None) if len(scales) == 1 else ""
     given = _input(_plain(items[0]), 0.0) if items[0].image is None else several(group, view)
     return given + key + _scrolling("Scores for each target", head, rows, foot)
@@ -295,4 +294,4 @@ def _region(name: str) -> str:
 
 
 def _number(x: float, form: str) -> str:
-    return pieces.minus(pieces.signed(x, form))
+    return content.minus(content.signed(x, form))

@@ -6,12 +6,12 @@ import base64
 import hashlib
 import html
 
-from . import content as pieces
+from . import content
 
 
 def safe(text: object) -> str:
     """The text for HTML, escaped; control characters and what cannot be written as UTF-8 are visible escapes."""
-    return html.escape(pieces.visible(str(text)))
+    return html.escape(content.visible(str(text)))
 
 
 def document(title: str, body: str, style: str = "", script: str = "", images: bool = False) -> str:

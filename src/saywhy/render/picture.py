@@ -14,8 +14,7 @@ import numpy as np
 from ..core.errors import InputError, OptionError, missing, unknown
 from ..core.explanation import Explanation
 from ..core.types import Box, Floats
-from . import content as pieces
-from . import theme as colors
+from . import content, theme
 from .canvas import MARGIN, WIDTH, Sheet
 from .theme import LIGHT, blend
 
@@ -36,7 +35,7 @@ _VEIL = 0.78  # how far the strongest colour hides the image under it
 def heatmap(
     e: Explanation,
     sign: str = "all",
-    outlier: float = pieces.OUTLIER,
+    outlier: float = content.OUTLIER,
     on: str = "original",
     limit: float | None = None,
 ) -> Image:
@@ -49,7 +48,7 @@ def heatmap(
 def overlay(
     e: Explanation,
     sign: str = "all",
-    outlier: float = pieces.OUTLIER,
+    outlier: float = content.OUTLIER,
     on: str = "original",
     limit: float | None = None,
 ) -> Image:
@@ -63,7 +62,7 @@ def overlay(
 
 
 def masked_image(
-    e: Explanation, sign: str = "positive", outlier: float = pieces.OUTLIER, on: str = "original"
+    e: Explanation, sign: str = "positive", outlier: float = content.OUTLIER, on: str = "original"
 ) -> Image:
     """The image, the darker the smaller the scores of that sign are. RGB."""
     strengths, _ = _strengths(e, _one_sided(sign, "masked_image"), outlier, on)
@@ -71,7 +70,7 @@ def masked_image(
 
 
 def alpha_scaling(
-    e: Explanation, sign: str = "positive", outlier: float = pieces.OUTLIER, on: str = "original"
+    e: Explanation, sign: str = "positive", outlier: float = content.OUTLIER, on: str = "original"
 ) -> Image:
     """The image, the more transparent the smaller the scores of that sign are. RGBA."""
     strengths, _ = _strengths(e, _one_sided(sign, "alpha_scaling"), outlier, on)
@@ -154,21 +153,21 @@ def _strengths(
     strengths, seen = np.zeros((height, width)), np.zeros((height, width), dtype=bool)
     for box, score in zip(cells, kept, strict=True):
         across, down = _span(box[0], box[2], width), _span(box[1], box[3], height)
-        strengths[down, across] = colors.strength(float(score), limit)
+        strengths[down, across] = theme.strength(float(score), limit)
         seen[down, across] = True
     return strengths, seen
 
 
 def _kept(e: Explanation, sign: str) -> Floats:
     """The score at each place, as far as it has that sign."""
-    sums = np.array(list(pieces.by_place(e).values()))
+    sums = np.array(list(content.by_place(e).values()))
     signed: dict[str, Floats] = {"positive": sums.clip(min=0), "negative": sums.clip(max=0), "absolute": np.abs(sums)}
     return signed.get(sign, sums)
 
 
-def end(e: Explanation, sign: str = "all", outlier: float = pieces.OUTLIER) -> float:
+def end(e: Explanation, sign: str = "all", outlier: float = content.OUTLIER) -> float:
     """Where the scale of a view ends: at most the share `outlier` of the scores of that sign lies beyond."""
-    return pieces.end_of_scale(_kept(e, sign), outlier)
+    return content.end_of_scale(_kept(e, sign), outlier)
 
 
 def _span(start: float, end: float, length: int) -> slice:
@@ -177,7 +176,7 @@ def _span(start: float, end: float, length: int) -> slice:
 
 
 def _rgb(color: str) -> Floats:
-    return np.array(colors.channels(color), dtype=np.float64)
+    return np.array(theme.channels(color), dtype=np.float64)
 
 
 def _hues(strengths: Floats, sign: str) -> Floats:
@@ -231,13 +230,13 @@ def _key(sheet: Sheet, limit: float, view: str) -> None:
     """A ramp from what lowers to what raises, with the numbers at its ends."""
     if view in ONE_SIDED:
         return
-    form, wide = pieces.spec(limit), 150.0
+    form, wide = content.spec(limit), 150.0
     left = (WIDTH - wide) / 2
     for j in range(_STEPS):
         t = 2 * (j + 0.5) / _STEPS - 1
         fill = blend(LIGHT.paper, LIGHT.strong_up if t > 0 else LIGHT.strong_down, abs(t))
         sheet.box((left + j * wide / _STEPS, sheet.y), (wide / _STEPS + 0.3, 7), fill, f"key-{j}")
-    low, high = (pieces.minus(pieces.signed(x, form)) for x in (-limit, limit))
+    low, high = (content.minus(content.signed(x, form)) for x in (-limit, limit))
     sheet.text((left - 6, sheet.y + 7), f"lowers {low}", 8, LIGHT.muted, align="right")
     sheet.text((left + wide + 6, sheet.y + 7), f"{high} raises", 8, LIGHT.muted)
     sheet.y += 10
@@ -248,7 +247,7 @@ def figure(
     view: str = "overlay",
     *,
     sign: str | None = None,
-    outlier: float = pieces.OUTLIER,
+    outlier: float = content.OUTLIER,
     on: str = "original",
     side_by_side: bool = False,
     title: str | None = None,

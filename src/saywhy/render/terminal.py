@@ -20,8 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.explanation import Explanation, Explanations
-from . import content as pieces
-from . import theme as colors
+from . import content, theme
 
 TOP = 10  # rows of a table, unless the caller says
 _LONG = 1600  # characters of a text that are still shown whole
@@ -34,7 +33,7 @@ _ASCII = str.maketrans({"·": "|", "±": "+/-", "│": "|", "█": "#", "▌": "
 
 def show(what: Explanation | Explanations, console: Console, top: int | None = None) -> None:
     """Prints the explanations on the console, with `top` rows in each table (10 unless said)."""
-    drawn = Group(*_blocks(pieces.listed(what), TOP if top is None else max(top, 0), console.width))
+    drawn = Group(*_blocks(content.listed(what), TOP if top is None else max(top, 0), console.width))
     console.print(drawn if _speaks_unicode(console.encoding) else _Spelt(drawn, console.encoding))
 
 
@@ -46,13 +45,13 @@ def plain(what: Explanation | Explanations) -> str:
 
 
 def _blocks(items: Sequence[Explanation], top: int, width: int) -> list[RenderableType]:
-    limits = iter(pieces.limits(items))
-    groups = [[(e, next(limits)) for e in group] for group in pieces.groups(items)]
+    limits = iter(content.limits(items))
+    groups = [[(e, next(limits)) for e in group] for group in content.groups(items)]
     if not groups:
         return [Text("No explanations.")]
     if len(groups) == 1:
         return _several(groups[0], top, width) if len(groups[0]) > 1 else _single(*groups[0][0], top)
-    common = pieces.shared(items)
+    common = content.shared(items)
     out: list[RenderableType] = [Text(f"{len(groups)} inputs", _BOLD), *([_phrases(common)] if common else [])]
     for k, group in enumerate(groups, 1):
         out += ["", Text(f"{k} of {len(groups)}", _QUIET)]
@@ -61,20 +60,20 @@ def _blocks(items: Sequence[Explanation], top: int, width: int) -> list[Renderab
 
 
 def _single(e: Explanation, limit: float, top: int) -> list[RenderableType]:
-    out = [_heading(e, limit), _phrases(pieces.about(e)), "", *_text(e, limit, top), "", _table(e, limit, top), ""]
+    out = [_heading(e, limit), _phrases(content.about(e)), "", *_text(e, limit, top), "", _table(e, limit, top), ""]
     return [*out, *_closing(e, limit)]
 
 
 def _compact(e: Explanation, limit: float, top: int, common: Sequence[str]) -> list[RenderableType]:
-    form, own = pieces.spec(limit), [phrase for phrase in pieces.about(e) if phrase not in common]
-    best = Columns([_named(e, i, limit, form) for i in pieces.ranked(e)[:top]], padding=(0, 3, 0, 0))
+    form, own = content.spec(limit), [phrase for phrase in content.about(e) if phrase not in common]
+    best = Columns([_named(e, i, limit, form) for i in content.ranked(e)[:top]], padding=(0, 3, 0, 0))
     out = [_heading(e, limit), *([_phrases(own)] if own else []), *_text(e, limit, top), Padding(best, (0, 0, 0, 2))]
     return [*out, *_closing(e, limit)]
 
 
 def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -> list[RenderableType]:
     items = [e for e, _ in group]
-    names, common = pieces.names(items), pieces.shared(items)
+    names, common = content.names(items), content.shared(items)
     out: list[RenderableType] = [Text(f"{len(items)} explanations of one input", _BOLD)]
     out += [*([_phrases(common)] if common else []), "", *_text(items[0], 0.0, top), ""]
     widest = max(map(cell_len, items[0].words), default=0)
@@ -84,24 +83,24 @@ def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -
     for start in range(0, len(group), room):
         out += [_heat(group[start : start + room], names[start : start + room], order, top), ""]
     notes = dict.fromkeys(note for e in items for note in e.notes)
-    out += [_set(f"{name}: {pieces.believed(e)}") for name, e in zip(names, items, strict=True) if e.trust is not None][
-        :top
-    ]
-    out += [] if all(e.complete for e in items) else [_set(f"gap: {pieces.LOOSE}")]
-    costs = [pieces.spent(e.cost) for e in items]
+    out += [
+        _set(f"{name}: {content.believed(e)}") for name, e in zip(names, items, strict=True) if e.trust is not None
+    ][:top]
+    out += [] if all(e.complete for e in items) else [_set(f"gap: {content.LOOSE}")]
+    costs = [content.spent(e.cost) for e in items]
     said = costs[:1] if len(set(costs)) == 1 else [f"{name}: {cost}" for name, cost in zip(names, costs, strict=True)]
     return [*out, *map(_note, notes), *(_set(cost, _QUIET) for cost in said if cost)]
 
 
 def _heading(e: Explanation, limit: float) -> RenderableType:
-    form, unit = pieces.spec(limit), pieces.label(e.target.unit)
-    values = f"  {pieces.amount(e.value, form)} {unit}, base {pieces.amount(e.base, form)}"
-    return Text.assemble((pieces.label(e.target.label), _BOLD), values)
+    form, unit = content.spec(limit), content.label(e.target.unit)
+    values = f"  {content.amount(e.value, form)} {unit}, base {content.amount(e.base, form)}"
+    return Text.assemble((content.label(e.target.label), _BOLD), values)
 
 
 def _closing(e: Explanation, limit: float) -> list[RenderableType]:
-    cost = pieces.spent(e.cost)
-    said = [pieces.balance(e, pieces.spec(limit)), pieces.believed(e)]
+    cost = content.spent(e.cost)
+    said = [content.balance(e, content.spec(limit)), content.believed(e)]
     return [*(_set(line) for line in said if line), *map(_note, e.notes), *([_set(cost, _QUIET)] if cost else [])]
 
 
@@ -114,7 +113,7 @@ def _set(text: str | Text, style: Style | str = "") -> RenderableType:
 
 
 def _note(note: str) -> RenderableType:
-    return _set(Text.assemble(("Note: ", "yellow"), pieces.label(note)))
+    return _set(Text.assemble(("Note: ", "yellow"), content.label(note)))
 
 
 def _text(e: Explanation, limit: float, top: int) -> list[RenderableType]:
@@ -122,21 +121,21 @@ def _text(e: Explanation, limit: float, top: int) -> list[RenderableType]:
     out: list[RenderableType] = []
     if e.image is not None:
         return [Padding(row, (0, 2)) for row in _grid(e, limit)]
-    parts = pieces.parts(e)
+    parts = content.parts(e)
     for part in parts:
         if len(parts) > 1:
-            out.append(_set(pieces.label(part.name), _QUIET))
+            out.append(_set(content.label(part.name), _QUIET))
         text = Text(overflow="fold")
         whole = sum(len(piece) for piece, _ in part.pieces)
-        cut = part.pieces if whole <= _LONG else pieces.excerpt(part.pieces, pieces.ranked(e)[: max(top, 1)])
+        cut = part.pieces if whole <= _LONG else content.excerpt(part.pieces, content.ranked(e)[: max(top, 1)])
         for piece, i in cut:
-            text.append(pieces.visible(piece), _paint(e, i, limit))
+            text.append(content.visible(piece), _paint(e, i, limit))
         if part.pieces:
             out.append(Padding(text, (0, 2)))
         if cut is not part.pieces:
             out.append(_set(f"({whole:,} characters; shown is what surrounds the strongest features)", _QUIET))
         if part.loose:
-            chips = (Text(f" {pieces.label(e.features[i].label)} ", _paint(e, i, limit)) for i in part.loose)
+            chips = (Text(f" {content.label(e.features[i].label)} ", _paint(e, i, limit)) for i in part.loose)
             out.append(Padding(Text("  ").join(chips), (0, 2)))
     return out
 
@@ -147,7 +146,7 @@ def _grid(e: Explanation, limit: float) -> list[Text]:
     frame = Text(f"the image, {wide:,} x {high:,} pixels", _QUIET)
     if limit == 0:
         return [frame]
-    cells, limit = pieces.grid(e, _CELLS, limit)
+    cells, limit = content.grid(e, _CELLS, limit)
     rows = [Text.assemble(*((_sign(t), _tint(t)) for t in cells_of_row / limit)) for cells_of_row in cells]
     return [frame, *rows, Text("++ and + raise, -- and - lower", _QUIET)]
 
@@ -161,23 +160,23 @@ def _sign(t: float) -> str:
 
 def _paint(e: Explanation, i: int | None, limit: float) -> Style:
     """How a score looks: nothing if it is faint, coloured letters if it is weak, else letters on a colour."""
-    return _tint(0.0 if i is None else colors.strength(float(e.scores[i]), limit))
+    return _tint(0.0 if i is None else theme.strength(float(e.scores[i]), limit))
 
 
 def _tint(t: float) -> Style:
     if abs(t) < _FAINT:
         return Style()
     if abs(t) < _WEAK:
-        return Style(color=colors.LETTERS_UP if t > 0 else colors.LETTERS_DOWN)
-    back = colors.blend(*(colors.BEHIND_UP if t > 0 else colors.BEHIND_DOWN), abs(t))
-    return Style(color=colors.ink_on(back), bgcolor=back)
+        return Style(color=theme.LETTERS_UP if t > 0 else theme.LETTERS_DOWN)
+    back = theme.blend(*(theme.BEHIND_UP if t > 0 else theme.BEHIND_DOWN), abs(t))
+    return Style(color=theme.ink_on(back), bgcolor=back)
 
 
 def _table(e: Explanation, limit: float, top: int) -> RenderableType:
     """The strongest features with score, standard error, bar and flip, and one line for the rest."""
     if not e.features:
         return Text("  No features.")
-    form, order = pieces.spec(limit), pieces.ranked(e)
+    form, order = content.spec(limit), content.ranked(e)
     several = len({f.part for f in e.features}) > 1
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=_QUIET)
     table.add_column("#", justify="right", style=_QUIET, no_wrap=True)
@@ -190,14 +189,14 @@ def _table(e: Explanation, limit: float, top: int) -> RenderableType:
     table.add_column("", no_wrap=True)
     table.add_column("", overflow="fold")
     for i in order[:top]:
-        new = pieces.flip(e, i)
-        row = [Text(str(i)), Text(pieces.label(e.features[i].label))]
-        row += [Text(pieces.label(e.features[i].part))] if several else []
-        row += [Text(pieces.signed(float(e.scores[i]), form))]
+        new = content.flip(e, i)
+        row = [Text(str(i)), Text(content.label(e.features[i].label))]
+        row += [Text(content.label(e.features[i].part))] if several else []
+        row += [Text(content.signed(float(e.scores[i]), form))]
         row += [] if e.stderr is None else [Text("± " + format(float(e.stderr[i]), form))]
         table.add_row(*row, _bar(float(e.scores[i]), limit), Text(f"-> {new} without it" if new else "", _BOLD))
     if rest := order[top:]:
-        total = pieces.signed(float(e.scores[rest].sum()), form)
+        total = content.signed(float(e.scores[rest].sum()), form)
         row = [Text("…"), Text(f"{len(rest):,} more", _QUIET), *([Text("")] if several else []), Text(total, _QUIET)]
         table.add_row(*row)
     return Padding(table, (0, 0, 0, 2))
@@ -205,19 +204,19 @@ def _table(e: Explanation, limit: float, top: int) -> RenderableType:
 
 def _bar(score: float, limit: float) -> Text:
     """A bar from the zero line to the left or right, in half cells."""
-    t = colors.strength(score, limit)
+    t = theme.strength(score, limit)
     full, half = divmod(round(abs(t) * _HALF * 2), 2)
     body = "█" * full
     if t < 0:
         drawn = ("▐" if half else "") + body
-        return Text.assemble(" " * (_HALF - len(drawn)), (drawn, colors.LETTERS_DOWN), ("│", _QUIET))
-    return Text.assemble(" " * _HALF, ("│", _QUIET), (body + ("▌" if half else ""), colors.LETTERS_UP))
+        return Text.assemble(" " * (_HALF - len(drawn)), (drawn, theme.LETTERS_DOWN), ("│", _QUIET))
+    return Text.assemble(" " * _HALF, ("│", _QUIET), (body + ("▌" if half else ""), theme.LETTERS_UP))
 
 
 def _named(e: Explanation, i: int, limit: float, form: str) -> Text:
-    new = pieces.flip(e, i)
-    tail = f" {pieces.signed(float(e.scores[i]), form)}" + (f" (-> {new} without it)" if new else "")
-    return Text.assemble((pieces.label(e.features[i].label), _paint(e, i, limit)), tail)
+    new = content.flip(e, i)
+    tail = f" {content.signed(float(e.scores[i]), form)}" + (f" (-> {new} without it)" if new else "")
+    return Text.assemble((content.label(e.features[i].label), _paint(e, i, limit)), tail)
 
 
 def _heat(
@@ -232,15 +231,15 @@ def _heat(
         short = name if len(name) <= 24 else name[:23] + "…"
         table.add_column(Text(short), justify="right", max_width=12, overflow="fold")
     for i in order[:top]:
-        cells = (Text(f" {pieces.signed(float(e.scores[i]), pieces.spec(m))} ", _paint(e, i, m)) for e, m in group)
-        table.add_row(Text(str(i)), Text(pieces.label(features[i].label)), *cells)
+        cells = (Text(f" {content.signed(float(e.scores[i]), content.spec(m))} ", _paint(e, i, m)) for e, m in group)
+        table.add_row(Text(str(i)), Text(content.label(features[i].label)), *cells)
     if rest := list(order[top:]):
-        sums = (Text(f"{pieces.signed(float(e.scores[rest].sum()), pieces.spec(m))} ", _QUIET) for e, m in group)
+        sums = (Text(f"{content.signed(float(e.scores[rest].sum()), content.spec(m))} ", _QUIET) for e, m in group)
         table.add_row(Text("…"), Text(f"{len(rest):,} more", _QUIET), *sums)
     table.add_row()
     for name in ("value", "base", "scores", "gap"):
         numbers = [float(e.scores.sum()) if name == "scores" else float(getattr(e, name)) for e, _ in group]
-        shown = (Text(pieces.amount(x, pieces.spec(m)) + " ") for x, (_, m) in zip(numbers, group, strict=True))
+        shown = (Text(content.amount(x, content.spec(m)) + " ") for x, (_, m) in zip(numbers, group, strict=True))
         table.add_row(Text(""), Text(name, _QUIET), *shown)
     return Padding(table, (0, 0, 0, 2))
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ...core.errors import missing
-from ...render import theme as colors
+from ...render import theme
 
 WIDEST = 18.0  # inches
 TALLEST = 24.0
@@ -34,7 +34,7 @@ def heatmap(scores: Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> tu
     size = (min(WIDEST, max(4.0, 0.9 * wide + 2.5)), min(TALLEST, max(2.5, 0.4 * high + 1.8)))
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     limit = float(abs(told).max()) or 1.0
-    light = colors.LIGHT
+    light = theme.LIGHT
     shades = LinearSegmentedColormap.from_list("saywhy", [light.strong_down, light.paper, light.strong_up])
     image = axes.imshow(told, cmap=shades, vmin=-limit, vmax=limit, aspect="auto")
     figure.colorbar(image, ax=axes, label="effect on the token")
@@ -42,8 +42,8 @@ def heatmap(scores: Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> tu
     _named(axes.set_yticks, outputs)
     if told.size <= NUMBERS:
         for (row, column), score in [((r, c), told[r, c]) for r in range(high) for c in range(wide)]:
-            ink = colors.ink_on(
-                colors.blend(light.paper, light.strong_up if score > 0 else light.strong_down, abs(score) / limit)
+            ink = theme.ink_on(
+                theme.blend(light.paper, light.strong_up if score > 0 else light.strong_down, abs(score) / limit)
             )
             axes.text(column, row, f"{score:.3g}", ha="center", va="center", color=ink, fontsize=8)
     return figure, axes
@@ -54,9 +54,9 @@ def bars(scores: Tensor, inputs: Sequence[str]) -> tuple[Any, Any]:
     plt = _pyplot()
     told = scores.detach().cpu().double().numpy()
     figure, axes = plt.subplots(figsize=(min(WIDEST, max(4.0, 0.9 * len(told) + 1.5)), 4.0), layout="constrained")
-    paint = [colors.LIGHT.strong_up if score >= 0 else colors.LIGHT.strong_down for score in told]
+    paint = [theme.LIGHT.strong_up if score >= 0 else theme.LIGHT.strong_down for score in told]
     drawn = axes.bar(range(len(told)), told, color=paint)
-    axes.axhline(0, color=colors.LIGHT.ink, linewidth=0.8)
+    axes.axhline(0, color=theme.LIGHT.ink, linewidth=0.8)
     _named(axes.set_xticks, inputs, rotation=30, ha="right", rotation_mode="anchor")
     if len(told) <= NAMES:
         axes.bar_label(drawn, labels=[f"{score:.3g}" for score in told], padding=2, fontsize=8)

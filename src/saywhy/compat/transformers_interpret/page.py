@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...render import theme as colors
-from ...render import theme as style
+from ...render import theme
 from ...render.page import document, safe
 from ...storage.atomic import write
 from .attributions import Record
@@ -18,7 +17,7 @@ class Page:
     def __init__(self, records: Sequence[Record], predicted: str = "Predicted Label"):
         headers = ("True Label", predicted, "Attribution Label", "Attribution Score", "Word Importance")
         self.fragment = _table(records, headers)
-        self.data = document("Word importance", self.fragment, style.around())
+        self.data = document("Word importance", self.fragment, theme.around())
 
     @classmethod
     def of(cls, records: Sequence[Record], path: str | Path | None, predicted: str = "Predicted Label") -> Page:
@@ -69,7 +68,7 @@ def _row(record: Record) -> str:
     )
     limit = max((abs(float(s)) for s in record.word_attributions), default=0.0)
     words = " ".join(
-        f'<mark style="{_paint(colors.strength(float(s), limit))}" title="{float(s):+.3f}">{safe(token)}</mark>'
+        f'<mark style="{_paint(theme.strength(float(s), limit))}" title="{float(s):+.3f}">{safe(token)}</mark>'
         for token, s in zip(record.raw_input_ids, record.word_attributions, strict=False)
     )
     return "<tr>" + "".join(f"<td>{safe(c)}</td>" for c in cells) + f"<td>{words}</td></tr>"
@@ -77,6 +76,6 @@ def _row(record: Record) -> str:
 
 def _paint(t: float) -> str:
     """A background of blue that raises or orange that lowers; half clear, so it suits light and dark paper."""
-    strong = colors.LIGHT.strong_up if t > 0 else colors.LIGHT.strong_down
-    red, green, blue = colors.channels(strong)
+    strong = theme.LIGHT.strong_up if t > 0 else theme.LIGHT.strong_down
+    red, green, blue = theme.channels(strong)
     return f"background:rgba({red},{green},{blue},{0.55 * abs(t):.2f})"
