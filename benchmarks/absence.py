@@ -23,7 +23,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTo
 import saywhy
 from benchmarks.common import arguments, write
 from benchmarks.demo_model import make
-from saywhy.models.protocol import Look
+from saywhy.models.protocol import EncodingOptions
 
 METHODS = {"integrated_gradients": {}, "occlusion": {}}
 JUDGES = ("drop", "zero")
@@ -64,7 +64,7 @@ def decoder(cache: Path, epochs: int) -> tuple[Any, Any]:
 
 def removal(explainer: saywhy.Explainer, e: saywhy.Explanation, judge: str) -> float:
     """The area between least- and most-relevant-first removal of e's words, by this operator, on e's target."""
-    encoding = explainer.model.encode(e.texts, Look(absent=judge))
+    encoding = explainer.model.encode(e.texts, EncodingOptions(absent=judge))
     order = np.argsort(-e.scores, kind="stable")
     n = len(order)
     keep = np.ones((2 * n, n), dtype=bool)
@@ -82,7 +82,7 @@ def judged(name: str, explainer: saywhy.Explainer, texts: list[str]) -> list[lis
     jobs = [job for job in jobs if not (job[0] == "integrated_gradients" and job[1] == "drop")] + [("random", None, {})]
     for method, absent, more in jobs:
         found = explainer(texts, method=method, absent=absent, progress=False, **more)
-        with explainer.model.still():
+        with explainer.model.frozen():
             areas = {judge: [removal(explainer, e, judge) for e in found] for judge in JUDGES}
         spread = {judge: 1.96 * float(np.std(a, ddof=1)) / len(a) ** 0.5 for judge, a in areas.items()}
         rows.append([name, method, absent or "", *(f"{np.mean(areas[j]):.2f} ± {spread[j]:.2f}" for j in JUDGES)])

@@ -105,7 +105,7 @@ def asked(package: str, question: str, cache: Path, quick: bool) -> dict[str, An
 
 
 def main() -> None:
-    """Ask all questions of both, or one of one."""
+    """Request all questions of both, or one of one."""
     import argparse
 
     parser = argparse.ArgumentParser(description=__doc__)

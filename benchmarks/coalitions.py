@@ -21,9 +21,10 @@ import torch
 from captum.attr import KernelShap, ShapleyValueSampling
 
 import saywhy
+import saywhy.extend
 from benchmarks.common import arguments, paired, real, write
 from saywhy.core.features import words
-from saywhy.core.types import Asking, Feature, Problem, Scores, Target, Values
+from saywhy.core.types import Feature, MethodGenerator, Problem, Scores, Target, Values
 from saywhy.methods import METHODS
 from saywhy.methods.coalitions import every_coalition, shapley_of_table
 
@@ -34,7 +35,7 @@ def tables(explainer: saywhy.Explainer, texts: list[str]) -> list[torch.Tensor]:
     """For each text, the target for all 2^n subsets of its words, float64 [2^n, 1]."""
     found: list[torch.Tensor] = []
 
-    def every(problem: Problem) -> Asking:
+    def every(problem: Problem) -> MethodGenerator:
         found.append((yield Values(every_coalition(problem.n))))
         return Scores(torch.zeros(1, problem.n, dtype=torch.float64))
 
@@ -43,7 +44,7 @@ def tables(explainer: saywhy.Explainer, texts: list[str]) -> list[torch.Tensor]:
     return found
 
 
-def answered(asking: Asking, table: torch.Tensor) -> torch.Tensor:
+def answered(asking: MethodGenerator, table: torch.Tensor) -> torch.Tensor:
     """The scores [n] of a method whose questions are looked up in the table."""
     answer: Any = None
     while True:
@@ -116,7 +117,7 @@ class Peer:
 
     def __init__(self, explainer: saywhy.Explainer, text: str):
         self.model = explainer.model
-        self.encoding = self.model.encode({"text": text}, saywhy.models.Look(absent="mask"))
+        self.encoding = self.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="mask"))
         self.n = len(self.encoding.features)
 
     def play(self, rows: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import saywhy
+import saywhy.extend
 from benchmarks.common import arguments, paired, real, write
 from benchmarks.demo_model import make
 from saywhy.engine.batching import pack
@@ -34,7 +35,7 @@ def masked_rows(tokenizer: Any, explainer: saywhy.Explainer, texts: list[str]) -
     """The rows that occlusion by words asks: everything, each word masked, nothing."""
     rows = []
     for text in texts:
-        encoding = explainer.model.encode({"text": text}, saywhy.models.Look(absent="mask"))
+        encoding = explainer.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="mask"))
         n = len(encoding.features)
         keep = torch.cat([torch.ones(1, n), 1 - torch.eye(n), torch.zeros(1, n)]).bool().numpy()
         rows += [row.ids.tolist() for row in encoding.at(keep)]

@@ -25,9 +25,9 @@ import saywhy
 from benchmarks.absence import decoder
 from benchmarks.common import real, write
 from benchmarks.demo_model import make
-from saywhy.core.types import Asking, Problem, Scores, Values
+from saywhy.core.types import MethodGenerator, Problem, Scores, Values
 from saywhy.methods import METHODS
-from saywhy.models.protocol import Look
+from saywhy.models.protocol import EncodingOptions
 
 MODELS = ("teacher", "package", "decoder")
 SHARES = 10
@@ -36,7 +36,7 @@ LONGEST = 16  # words of a sentence: what many orders cost grows with the square
 Recipe = tuple[Any, dict[str, Any], str | None]  # method, options, absence (None: the model's own)
 
 
-def leave_and_keep(problem: Problem) -> Asking:
+def leave_and_keep(problem: Problem) -> MethodGenerator:
     """The mean of how far a target falls without a feature and how far it rises with it alone. 2 n + 2 evaluations."""
     n = problem.n
     asked = torch.cat([torch.ones(1, n), 1 - torch.eye(n), torch.eye(n), torch.zeros(1, n)]).bool()
@@ -44,16 +44,16 @@ def leave_and_keep(problem: Problem) -> Asking:
     return Scores(((values[0] - values[1 : n + 1]) + (values[n + 1 : -1] - values[-1])).T / 2)
 
 
-def keep(problem: Problem) -> Asking:
+def keep(problem: Problem) -> MethodGenerator:
     """How far each target rises with each feature alone. n + 1 evaluations."""
     values = yield Values(torch.cat([torch.eye(problem.n), torch.zeros(1, problem.n)]).bool())
     return Scores((values[:-1] - values[-1]).T)
 
 
-def joined(*parts: tuple[Callable[..., Asking], dict[str, Any]]) -> Callable[[Problem], Asking]:
+def with_targets(*parts: tuple[Callable[..., MethodGenerator], dict[str, Any]]) -> Callable[[Problem], MethodGenerator]:
     """The sum of several methods' scores, each with sizes that sum to 1."""
 
-    def method(problem: Problem) -> Asking:
+    def method(problem: Problem) -> MethodGenerator:
         total = torch.zeros(len(problem.targets), problem.n, dtype=torch.float64)
         for function, options in parts:
             found = yield from function(problem, **options)
@@ -68,7 +68,7 @@ def recipes() -> dict[str, Recipe]:
     ruled = METHODS["integrated_rules"].function
     occlusion = METHODS["occlusion"].function
 
-    def steps(rules: str, count: int) -> tuple[Callable[..., Asking], dict[str, Any]]:
+    def steps(rules: str, count: int) -> tuple[Callable[..., MethodGenerator], dict[str, Any]]:
         return ruled, {"rules": rules, "steps": count}
 
     out: dict[str, Recipe] = {
@@ -85,23 +85,23 @@ def recipes() -> dict[str, Recipe]:
     for count in (2, 4, 16):
         out[f"shapley_sampling, {count} orders"] = ("shapley_sampling", {"permutations": count}, None)
     out["leave one out + keep one"] = (leave_and_keep, {}, None)
-    out["keep one + attn_lrp, 2"] = (joined((keep, {}), steps("attn_lrp", 2)), {}, None)
-    out["occlusion + attn_lrp, 2"] = (joined((occlusion, {}), steps("attn_lrp", 2)), {}, None)
+    out["keep one + attn_lrp, 2"] = (with_targets((keep, {}), steps("attn_lrp", 2)), {}, None)
+    out["occlusion + attn_lrp, 2"] = (with_targets((occlusion, {}), steps("attn_lrp", 2)), {}, None)
     for rules in ("libra", "attn_lrp", "detach_attention"):
-        out[f"leave one out + keep one + {rules}, 2"] = (joined((leave_and_keep, {}), steps(rules, 2)), {}, None)
+        out[f"leave one out + keep one + {rules}, 2"] = (with_targets((leave_and_keep, {}), steps(rules, 2)), {}, None)
     return out
 
 
 def area(explainer: saywhy.Explainer, e: saywhy.Explanation) -> float:
     """Between least- and most-relevant-first removal of e's tokens, on e's target."""
-    encoding = explainer.model.encode(e.texts, Look(by="token", absent=explainer.model.absences[0]))
+    encoding = explainer.model.encode(e.texts, EncodingOptions(by="token", absent=explainer.model.absences[0]))
     order, n = np.argsort(-e.scores, kind="stable"), len(e.scores)
     counts = sorted({max(1, round(n * share / SHARES)) for share in range(1, SHARES + 1)})
     present = np.ones((2 * len(counts), n), dtype=bool)
     for i, count in enumerate(counts):
         present[i, order[:count]] = False
         present[len(counts) + i, order[n - count :]] = False
-    with explainer.model.still(), torch.no_grad():
+    with explainer.model.frozen(), torch.no_grad():
         numbers = explainer.model.forward(encoding.at(present))[:, e.target.index[0]].double().numpy()
     return float(numbers[len(counts) :].mean() - numbers[: len(counts)].mean())
 

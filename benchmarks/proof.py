@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 import saywhy
+import saywhy.extend
 from benchmarks.common import arguments, real, write
 from benchmarks.demo_model import make
 from saywhy.comparison.wording import full
@@ -72,7 +73,7 @@ class Peers:
 
     def words(self, text: str) -> tuple[Any, np.ndarray, int]:
         """The input as ids, the word of each position (-1: special), and the predicted label."""
-        encoding = self.explainer.model.encode({"text": text}, saywhy.models.Look(absent="mask"))
+        encoding = self.explainer.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="mask"))
         batch = self.tokenizer(text, return_tensors="pt")
         with torch.no_grad():
             label = int(self.model(**batch).logits.argmax())
@@ -112,7 +113,7 @@ class Peers:
         """A perturbation method of Captum over our words, masked; probabilities of the label as a function of presence."""
         import captum.attr
 
-        encoding = self.explainer.model.encode({"text": text}, saywhy.models.Look(absent="mask"))
+        encoding = self.explainer.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="mask"))
         _, _, label = self.words(text)
         n = len(encoding.features)
 
@@ -129,7 +130,7 @@ class Peers:
         return self._captum_words("KernelShap", text)  # 25 samples
 
     def captum_kernel_shap_many(self, text: str) -> np.ndarray:
-        n = len(self.explainer.model.encode({"text": text}, saywhy.models.Look(absent="mask")).features)
+        n = len(self.explainer.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="mask")).features)
         return self._captum_words("KernelShap", text, n_samples=16 * n + 64, perturbations_per_eval=32)
 
     def captum_ablation(self, text: str) -> np.ndarray:

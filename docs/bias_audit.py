@@ -187,7 +187,7 @@ def agreement(found: dict[str, Probe]) -> str:
 
 
 def main() -> None:
-    """Ask, and write the page and its picture."""
+    """Request, and write the page and its picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", help="a folder of SmolLM2-135M-Instruct")
     explainer = loaded(parser.parse_args().model)

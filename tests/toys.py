@@ -8,7 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saywhy.core.types import Asking, Attentions, Feature, Gaze, Heads, Problem, Scores, Slopes, Smooth, Target, Values
+from saywhy.core.types import (
+    AttentionMaps,
+    AttentionWeights,
+    EmbeddingPath,
+    Feature,
+    Gradients,
+    LabelAttentions,
+    MethodGenerator,
+    Problem,
+    Scores,
+    Target,
+    Values,
+)
 
 WIDTH = 3
 
@@ -16,24 +28,24 @@ WIDTH = 3
 class Game:
     """`play(presence [N, n] in 0..1) -> [N, K]`; its smooth face has one position a feature, absent 0 and present 1."""
 
-    def __init__(self, n: int, play: Callable[[Tensor], Tensor], smooth: bool = True):
+    def __init__(self, n: int, play: Callable[[Tensor], Tensor], path: bool = True):
         self.n, self.play, self.evaluations, self.bends = n, play, 0, 0
         k = play(torch.zeros(1, n, dtype=torch.float64)).shape[1]
-        face = None
-        if smooth:
+        embedding = None
+        if path:
             direction = torch.linspace(0.5, 1.5, n * WIDTH).reshape(n, WIDTH)
-            self.origin = torch.linspace(-1, 1, n * WIDTH).reshape(n, WIDTH)
+            self.baseline = torch.linspace(-1, 1, n * WIDTH).reshape(n, WIDTH)
             self.direction = direction
-            face = Smooth(self.origin + direction, self.origin, np.arange(n), n)
+            embedding = EmbeddingPath(self.baseline + direction, self.baseline, np.arange(n), n)
         features = tuple(Feature(f"w{i}", (3 * i, 3 * i + 2)) for i in range(n))
-        self.problem = Problem(features, tuple(Target(f"t{j}", (j,)) for j in range(k)), face)
+        self.problem = Problem(features, tuple(Target(f"t{j}", (j,)) for j in range(k)), embedding)
 
     def _presence(self, points: Tensor) -> Tensor:
         """How far each position is on its way: the projection on its direction."""
         d = self.direction.double()
-        return ((points.double() - self.origin.double()) * d).sum(-1) / (d * d).sum(-1)
+        return ((points.double() - self.baseline.double()) * d).sum(-1) / (d * d).sum(-1)
 
-    def drive(self, asking: Asking) -> Scores:
+    def drive(self, asking: MethodGenerator) -> Scores:
         answer = None
         while True:
             try:
@@ -43,39 +55,39 @@ class Game:
             if isinstance(question, Values):
                 self.evaluations += len(question.coalitions)
                 answer = self.play(question.coalitions.double())
-            elif isinstance(question, Attentions):
+            elif isinstance(question, LabelAttentions):
                 answer = torch.rand(
                     2, len(self.problem.targets), self.n + 1, generator=torch.Generator().manual_seed(0)
                 )
                 answer = answer.double().softmax(-1)[..., :-1]
-            elif isinstance(question, Heads):
+            elif isinstance(question, AttentionMaps):
                 answer = self._gaze()
             else:
-                assert isinstance(question, Slopes)
+                assert isinstance(question, Gradients)
                 self.bends += len(question.points)
                 answer = self._bend(question)
 
-    def _gaze(self) -> Gaze:
+    def _gaze(self) -> AttentionWeights:
         """Two layers of three heads over the features, and a special position before them that all targets are read off."""
         draw, s, k = torch.Generator().manual_seed(0), self.n + 1, len(self.problem.targets)
         weights = torch.rand(2, 3, s, s, generator=draw, dtype=torch.float64).softmax(-1)
-        slopes = torch.randn(k, 2, 3, s, s, generator=draw, dtype=torch.float64)
+        gradients = torch.randn(k, 2, 3, s, s, generator=draw, dtype=torch.float64)
         reads = torch.eye(s, dtype=torch.float64)[:1].expand(k, s)
-        return Gaze(weights, reads, np.arange(-1, self.n), slopes)
+        return AttentionWeights(weights, reads, np.arange(-1, self.n), gradients)
 
-    def _bend(self, question: Slopes) -> tuple[Tensor, Tensor]:
+    def _bend(self, question: Gradients) -> tuple[Tensor, Tensor]:
         points = question.points.detach().double().requires_grad_(True)
         values = self.play(self._presence(points))
-        slopes = []
+        gradients = []
         for k in range(values.shape[1]) if question.only is None else question.only:
             (gradient,) = torch.autograd.grad(
                 values[:, k].sum(), points, retain_graph=True, allow_unused=True, materialize_grads=True
             )
-            if isinstance(question.along, Tensor):
-                slopes.append((gradient * question.along.double()).sum(-1))
+            if isinstance(question.direction, Tensor):
+                gradients.append((gradient * question.direction.double()).sum(-1))
             else:
-                slopes.append(gradient.norm(dim=-1))
-        return values.detach(), torch.stack(slopes) if slopes else torch.empty(0, *points.shape[:2])
+                gradients.append(gradient.norm(dim=-1))
+        return values.detach(), torch.stack(gradients) if gradients else torch.empty(0, *points.shape[:2])
 
 
 def additive(n: int = 7, k: int = 2, seed: int = 0) -> tuple[Game, Tensor]:

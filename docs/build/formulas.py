@@ -70,7 +70,7 @@ TOLD = {
     "smoothgrad": Told(
         "φᵢ = the mean over drawn ε ~ N(0, (noise · σ)²) of Σ (x − x′) · ∇v(x + ε)",
         "Noise in embeddings is no other text. With little noise it is `input_x_gradient` at sixteen times the cost, with much the "
-        "slopes are those of noise. Smooth scores are not truer scores.",
+        "slopes are those of noise. EmbeddingPath scores are not truer scores.",
         "On images, where it comes from; on texts take `integrated_gradients`.",
     ),
     "noisy_integrated_gradients": Told(

@@ -232,14 +232,14 @@ def test_a_path_that_is_no_network_is_refused_even_when_allowed(path, tmp_path):
         TextClassifier.load(folder, allow_code=True)
 
 
-class Planted:
+class Payload:
     def __reduce__(self):
         return (pytest.fail, ("a planted file was unpickled",))
 
 
 def test_planted_pickles_are_never_touched(tmp_path):
     folder = untrained().save(tmp_path / "m")
-    planted = pickle.dumps(Planted())
+    planted = pickle.dumps(Payload())
     for name in ("metadata.pkl", "tokenizer.pkl", "value_encoder.pkl", "pytorch_model.bin", "model_checkpoint.ckpt"):
         (folder / name).write_bytes(planted)
     TextClassifier.load(folder, allow_code=True)

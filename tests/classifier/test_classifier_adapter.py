@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import saywhy
+import saywhy.extend
 from opinions import opinions
 from saywhy.classifier import Architecture, TextClassifier, Training, Values, ngrams, word_piece
 from saywhy.classifier.prediction import maps
@@ -87,7 +88,7 @@ def test_categorical_values_are_features(beside):
     given = {"text": TEXT, "country": "FR"}
     for method in ("integrated_gradients", "shapley_sampling", "occlusion", "label_attention"):
         e = explainer(given, method=method, target="good-FR")
-        assert e.features[-1] == saywhy.types.Feature("FR", (0, 2), "country")
+        assert e.features[-1] == saywhy.extend.Feature("FR", (0, 2), "country")
         assert e.texts == {"text": TEXT, "country": "FR"}
         if METHODS[method].complete:
             assert abs(e.gap) <= 0.01 * np.abs(e.scores).sum() + 1e-4

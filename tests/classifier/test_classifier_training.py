@@ -14,7 +14,7 @@ import torch
 from opinions import opinions
 from saywhy.classifier import Architecture, TextClassifier, Training, Values, ngrams, word_piece
 from saywhy.classifier.encoders import Targets, named_levels, targets
-from saywhy.classifier.lightning_module import Lesson
+from saywhy.classifier.lightning_module import TrainingModule
 from saywhy.classifier.training import prepared, weights
 from saywhy.core.errors import InputError, ModelError, OptionError
 
@@ -104,22 +104,22 @@ def test_schedules(schedule):
 
 
 def test_a_schedule_warms_up_and_comes_down(classifier):
-    lesson = Lesson(classifier, Training(schedule="linear", warmup=0.5), lambda a, b: a, steps=10)
-    assert [round(lesson._factor(step), 2) for step in (0, 4, 5, 10)] == [0.17, 0.83, 1.0, 0.0]
-    cosine = Lesson(classifier, Training(schedule="cosine"), lambda a, b: a, steps=10)
+    module = TrainingModule(classifier, Training(schedule="linear", warmup=0.5), lambda a, b: a, steps=10)
+    assert [round(module._factor(step), 2) for step in (0, 4, 5, 10)] == [0.17, 0.83, 1.0, 0.0]
+    cosine = TrainingModule(classifier, Training(schedule="cosine"), lambda a, b: a, steps=10)
     assert [round(cosine._factor(step), 2) for step in (0, 5, 10)] == [1.0, 0.5, 0.0]
 
 
 def test_hidden_tokens_are_masked_and_values_absent():
     made = TextClassifier.new(PIECES, [Values("label", ("bad", "good"))], [Values.of("country", COUNTRIES)])
     batch = prepared(made, TEXTS, LABELS, {"country": COUNTRIES}).__getitems__(range(200))
-    out = Lesson(made, Training(hidden=0.5), lambda a, b: a, steps=1)._hidden(batch)
+    out = TrainingModule(made, Training(hidden=0.5), lambda a, b: a, steps=1)._hidden(batch)
     changed = out["ids"] != batch["ids"]
     assert 0.4 < changed.sum() / batch["mask"].sum() < 0.6
     assert (out["ids"][changed] == PIECES.mask).all()
     assert not changed[~batch["mask"]].any()
     assert 0.3 < (out["codes"] == -1).float().mean() < 0.7
-    assert Lesson(made, Training(hidden=0), lambda a, b: a, steps=1)._hidden(batch) is batch
+    assert TrainingModule(made, Training(hidden=0), lambda a, b: a, steps=1)._hidden(batch) is batch
 
 
 # ---- kinds of labels -----------------------------------------------------------------------------------------------
@@ -218,9 +218,9 @@ def test_a_loss_that_is_no_number_ends_the_run():
     ],
 )
 def test_bad_labels_are_refused_before_training(labels, more, said, monkeypatch):
-    import saywhy.classifier.lightning_module as lesson
+    import saywhy.classifier.lightning_module as module
 
-    monkeypatch.setattr(lesson, "run", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr(module, "run", lambda *_: pytest.fail("training began"))
     with pytest.raises((InputError, OptionError), match=said.replace("(", r"\(")):
         fitted(labels=labels, **more)
 

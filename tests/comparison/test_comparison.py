@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import saywhy
+import saywhy.extend
 from conftest import headed, tiny
 from saywhy.comparison import compare
 from saywhy.comparison.randomisation import randomised
@@ -51,7 +52,7 @@ def test_every_method_metric_and_removal_is_there(found):
 def test_numbers_are_what_the_explanations_and_the_model_say(explainer, found):
     text = TEXTS[0]
     e = explainer(text, method="occlusion", progress=False)
-    encoding = explainer.model.encode({"text": text}, saywhy.models.Look(absent="hide"))
+    encoding = explainer.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="hide"))
     order = np.argsort(-e.scores, kind="stable")
     n, curves = len(order), []
     for o in (order, order[::-1]):
@@ -239,7 +240,7 @@ def test_scores_made_elsewhere_are_judged_alike(explainer, found):
 def test_an_absence_of_its_own_and_a_method_of_the_callers(explainer):
     def mine(problem, *, factor=2.0):
         scores = yield from saywhy.METHODS["occlusion"].function(problem)
-        return saywhy.types.Scores(factor * scores.values)
+        return saywhy.extend.Scores(factor * scores.values)
 
     c = compare(
         explainer, TEXTS[:2], ["occlusion", "occlusion:absent=pad", (mine, {"factor": 3.0})], SOME, progress=False
@@ -276,7 +277,7 @@ def test_random_weights_are_a_copys(explainer):
 
 def test_randomisation_metrics_tell_apart_what_ignores_the_model(explainer):
     def position(problem):
-        return saywhy.types.Scores(torch.arange(problem.n).double().expand(len(problem.targets), -1))
+        return saywhy.extend.Scores(torch.arange(problem.n).double().expand(len(problem.targets), -1))
         yield
 
     names = ["parameter_randomisation", "smooth_parameter_randomisation", "efficient_parameter_randomisation"]
@@ -397,16 +398,16 @@ def test_other_models_and_tasks():
 def test_the_command(tmp_path):
     file = tmp_path / "texts.csv"
     file.write_text("id,review\n1,A dull film\n2,Lovely\n", encoding="utf-8")
-    ask = [sys.executable, "-m", "saywhy", "compare", str(file), "--methods", "libra,occlusion:absent=pad"]
+    request = [sys.executable, "-m", "saywhy", "compare", str(file), "--methods", "libra,occlusion:absent=pad"]
     done = subprocess.run(
-        [*ask, "--text", "review", "--metrics", "removal_area", "-o", str(tmp_path / "c.html")],
+        [*request, "--text", "review", "--metrics", "removal_area", "-o", str(tmp_path / "c.html")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "occlusion (absent=pad)" in done.stdout
     assert "model inputs: some" in done.stderr
     assert (tmp_path / "c.html").exists()
-    bad = subprocess.run(ask, capture_output=True, text=True, check=False)
+    bad = subprocess.run(request, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert "columns 'id', 'review'" in bad.stderr
 
@@ -427,7 +428,7 @@ def test_likely_words_in_the_place_of_absent_ones(explainer):
 
     from saywhy.comparison.infill import Infill
 
-    encoding = explainer.model.encode({"text": TEXTS[0]}, saywhy.models.Look(absent="mask"))
+    encoding = explainer.model.encode({"text": TEXTS[0]}, saywhy.extend.EncodingOptions(absent="mask"))
     filled = Infill(masked, explainer.model).encoding(encoding)
     n = len(encoding.features)
     keep = np.array([[True] * n, [i > 1 for i in range(n)]])

@@ -453,7 +453,7 @@ def test_refusals(attentive):
 # ---- files and side effects ----------------------------------------------------------------------------------------
 
 
-class Planted:
+class SyntheticModel:
     def __reduce__(self):
         return (pytest.fail, ("a planted file was unpickled",))
 
@@ -461,7 +461,7 @@ class Planted:
 def test_loading_a_folder_runs_nothing(attentive, tmp_path):
     attentive.save(tmp_path)
     for name in ("metadata.pkl", "tokenizer.pkl", "value_encoder.pkl", "model_checkpoint.ckpt", "pytorch_model.pkl"):
-        (tmp_path / name).write_bytes(pickle.dumps(Planted()))
+        (tmp_path / name).write_bytes(pickle.dumps(SyntheticModel()))
     torchTextClassifiers.load(tmp_path)
     (tmp_path / "torch_text_classifiers.json").unlink()
     with pytest.raises(FileNotFoundError):

@@ -184,9 +184,9 @@ def test_the_rarest_words_are_forgotten_when_there_are_too_many():
 
 def test_suspicion_asks_for_size_and_steadiness():
     plain = [Word(f"w{i}", 20 + i, 0.01 * (i % 9 - 4), 0.1, 0, ()) for i in range(80)]
-    steady, wild = Word("steady", 30, 2.0, 0.1, 0, ()), Word("wild", 30, 2.0, 4.0, 0, ())
-    found = [s.word.label for s in suspects([*plain, steady, wild])]
-    assert found[0] == "steady"
+    position_indexed, wild = Word("position_indexed", 30, 2.0, 0.1, 0, ()), Word("wild", 30, 2.0, 4.0, 0, ())
+    found = [s.word.label for s in suspects([*plain, position_indexed, wild])]
+    assert found[0] == "position_indexed"
     assert suspects(plain[:5]) == []
 
 

@@ -39,11 +39,11 @@ def test_rollout_multiplies_layers():
 
 def test_gradient_rollout_is_the_recursion_of_the_paper():
     game = tangled(n=5)
-    gaze = game._gaze()
+    attention = game._gaze()
     for k, found in enumerate(scores("gradient_rollout", game)):
         reached = np.eye(6)
-        for weights, slopes in zip(gaze.weights.numpy(), gaze.slopes[k].numpy(), strict=True):
-            reached = reached + np.maximum(weights * slopes, 0).mean(0) @ reached
+        for weights, gradients in zip(attention.weights.numpy(), attention.gradients[k].numpy(), strict=True):
+            reached = reached + np.maximum(weights * gradients, 0).mean(0) @ reached
         np.testing.assert_allclose(found, (reached - np.eye(6))[0, 1:])
 
 
@@ -61,9 +61,9 @@ def test_against_a_plain_call_of_the_model():
     twin.config._attn_implementation = "eager"
     text = "The movie was absolutely fantastic"
     out = twin(**tokenizer(text, return_tensors="pt"), output_attentions=True)
-    slopes = torch.autograd.grad(out.logits[0, 1], out.attentions)
+    gradients = torch.autograd.grad(out.logits[0, 1], out.attentions)
     reached, mixed = torch.eye(out.attentions[0].shape[-1]), torch.eye(out.attentions[0].shape[-1])
-    for weights, slope in zip(out.attentions, slopes, strict=True):
+    for weights, slope in zip(out.attentions, gradients, strict=True):
         reached = reached + (weights * slope)[0].clamp(min=0).mean(0) @ reached
         mixed = (weights[0].mean(0) + torch.eye(len(mixed))) / 2 @ mixed
     explainer = saywhy.Explainer(model, tokenizer)
@@ -109,16 +109,16 @@ def test_a_token_is_read_off_its_own_position():
 
 def test_the_implementation_comes_back_after_an_exception():
     model, _ = tiny("bert")
-    seen = []
+    cache = []
 
     def stopping():
         with eager(model):
-            seen.append(model.config._attn_implementation)
+            cache.append(model.config._attn_implementation)
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         stopping()
-    assert seen == ["eager"]
+    assert cache == ["eager"]
     assert model.config._attn_implementation == "sdpa"
 
 

@@ -40,7 +40,7 @@ def test_values_are_the_same_to_the_bit_and_gradients_come_back(name):
 
     def found(rules):
         point = vectors.clone().requires_grad_()
-        with adapter.still(), under(rules):
+        with adapter.frozen(), under(rules):
             out = adapter.forward(rows, [point])
         (gradient,) = torch.autograd.grad(out.sum(), point)
         return out.detach(), gradient
@@ -70,15 +70,15 @@ def test_every_target_is_as_if_asked_alone():
 
 
 def test_questions_with_different_rules_share_a_call():
-    from saywhy.core.types import Scores, Slopes
-    from saywhy.methods.gradients import smooth_face
+    from saywhy.core.types import Gradients, Scores
+    from saywhy.methods.gradients import embedding_path
 
     def both(problem):
-        face = smooth_face(problem)
-        along = face.point - face.origin
-        _, one = yield Slopes(face.point[None], along=along, rules="libra")
-        _, two = yield Slopes(face.point[None], along=along)
-        return Scores(face.fold(one[:, 0] - two[:, 0]))
+        embedding = embedding_path(problem)
+        direction = embedding.input - embedding.baseline
+        _, one = yield Gradients(embedding.input[None], direction=direction, rules="libra")
+        _, two = yield Gradients(embedding.input[None], direction=direction)
+        return Scores(embedding.fold(one[:, 0] - two[:, 0]))
 
     explainer = saywhy.Explainer(*tiny("bert"))
     libra, plain = (explainer(TEXT, method=m, absent="mask").scores for m in ("libra", "input_x_gradient"))
@@ -294,15 +294,15 @@ def test_torchs_own_attention_layer_is_as_written_out(rules):
 
 
 def test_a_path_under_rules_is_the_mean_of_passes_along_it():
-    from saywhy.core.types import Scores, Slopes
-    from saywhy.methods.gradients import smooth_face
+    from saywhy.core.types import Gradients, Scores
+    from saywhy.methods.gradients import embedding_path
 
     def by_hand(problem):
-        face = smooth_face(problem)
+        embedding = embedding_path(problem)
         places = torch.tensor([0.5 - math.sqrt(1 / 12), 0.5 + math.sqrt(1 / 12)])
-        points = face.origin + places[:, None, None] * (face.point - face.origin)
-        _, slopes = yield Slopes(points, along=face.point - face.origin, rules="libra")
-        return Scores(face.fold(slopes.mean(1)))
+        points = embedding.baseline + places[:, None, None] * (embedding.input - embedding.baseline)
+        _, gradients = yield Gradients(points, direction=embedding.input - embedding.baseline, rules="libra")
+        return Scores(embedding.fold(gradients.mean(1)))
 
     explainer = saywhy.Explainer(*tiny("bert"))
     e = explainer(TEXT, method="integrated_rules", rules="libra", steps=2)

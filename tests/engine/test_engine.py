@@ -11,14 +11,14 @@ from conftest import TEXTS
 from saywhy.core.errors import MethodError, ModelError
 from saywhy.core.types import Encoding, Feature, Problem, Scores, Target, Values
 from saywhy.engine.batching import pack, pieces
-from saywhy.engine.cache import Posed, Seen
+from saywhy.engine.cache import BoundProblem, OutputCache
 from saywhy.engine.engine import Engine
 from saywhy.methods import METHODS
-from saywhy.models.callable import BlackBox
-from saywhy.models.protocol import Look
+from saywhy.models.callable import CallableModel
+from saywhy.models.protocol import EncodingOptions
 
 
-class Counting(BlackBox):
+class Counting(CallableModel):
     """A black box that counts what it is sent, and runs out of memory above `room` rows."""
 
     def __init__(self, room: int = 10**9):
@@ -32,10 +32,10 @@ class Counting(BlackBox):
         return [[float(len(t)), float(t.count("a"))] for t in texts]
 
 
-def posed(model, text, seen=None):
-    encoding = model.encode({"text": text}, Look())
+def bound(model, text, cache=None):
+    encoding = model.encode({"text": text}, EncodingOptions())
     problem = Problem(encoding.features, (Target("a", (0,)), Target("b", (1,))))
-    return Posed(problem, encoding, lambda outputs: outputs, seen or Seen())
+    return BoundProblem(problem, encoding, lambda outputs: outputs, cache or OutputCache())
 
 
 def test_pack_keeps_like_lengths_together_within_the_budget():
@@ -62,12 +62,12 @@ def test_no_row_is_sent_twice_whichever_method_or_text_asks():
     model = Counting()
     engine = Engine(model)
     texts = ["a bad cat", "a bad cat", "a bad hat a bad cat"]
-    shared = Seen()
+    shared = OutputCache()
     jobs = [
-        posed(model, texts[0], shared),
-        posed(model, texts[0], shared),
-        posed(model, texts[1]),
-        posed(model, texts[2]),
+        bound(model, texts[0], shared),
+        bound(model, texts[0], shared),
+        bound(model, texts[1]),
+        bound(model, texts[2]),
     ]
     names = ["occlusion", "shapley_values", "shapley_values", "shapley_sampling"]
     scores = engine.run([(p, METHODS[name].function(p.problem)) for p, name in zip(jobs, names, strict=True)])
@@ -81,7 +81,7 @@ def test_no_row_is_sent_twice_whichever_method_or_text_asks():
 
 def test_questions_of_many_texts_share_batches():
     model = Counting()
-    jobs = [posed(model, text) for text in TEXTS]
+    jobs = [bound(model, text) for text in TEXTS]
     Engine(model).run([(p, METHODS["occlusion"].function(p.problem)) for p in jobs])
     assert len(model.batches) == 1
 
@@ -89,12 +89,12 @@ def test_questions_of_many_texts_share_batches():
 def test_out_of_memory_halves_the_batch_and_goes_on():
     small, large = Counting(room=3), Counting()
     text = "one two three four five six seven"
-    few = Engine(small).run([(p := posed(small, text), METHODS["occlusion"].function(p.problem))])[0]
-    all_at_once = Engine(large).run([(p := posed(large, text), METHODS["occlusion"].function(p.problem))])[0]
+    few = Engine(small).run([(p := bound(small, text), METHODS["occlusion"].function(p.problem))])[0]
+    all_at_once = Engine(large).run([(p := bound(large, text), METHODS["occlusion"].function(p.problem))])[0]
     assert torch.equal(few.values, all_at_once.values)
     assert max(len(batch) for batch in small.batches) <= 3
     tight = Counting(room=0)
-    p = posed(tight, text)
+    p = bound(tight, text)
     with pytest.raises(ModelError, match="single input"):
         Engine(tight).run([(p, METHODS["occlusion"].function(p.problem))])
 
@@ -102,7 +102,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on():
 def test_other_errors_are_not_taken_for_memory():
     model = Counting()
     model.function = lambda texts: (_ for _ in ()).throw(RuntimeError("size mismatch"))
-    p = posed(model, "a b")
+    p = bound(model, "a b")
     with pytest.raises(RuntimeError, match="size mismatch"):
         Engine(model).run([(p, METHODS["occlusion"].function(p.problem))])
 
@@ -135,7 +135,7 @@ def test_methods_are_closed_when_the_model_fails():
             closed.append(True)
 
     model = Counting(room=0)
-    p = posed(model, "a b")
+    p = bound(model, "a b")
     with pytest.raises(ModelError):
         Engine(model).run([(p, method(p.problem)), (p, method(p.problem))])
     assert closed == [True, True]
@@ -143,7 +143,7 @@ def test_methods_are_closed_when_the_model_fails():
 
 def test_an_asking_method_that_misbehaves_is_told_so():
     model = Counting()
-    p = posed(model, "a b")
+    p = bound(model, "a b")
 
     def wrong_question(problem):
         yield "what?"
@@ -152,7 +152,7 @@ def test_an_asking_method_that_misbehaves_is_told_so():
         yield Values(torch.ones(1, problem.n).bool())
         return Scores(torch.zeros(1, 99))
 
-    with pytest.raises(MethodError, match="Values, Slopes, Attentions or Heads, not str"):
+    with pytest.raises(MethodError, match="Values, Gradients, LabelAttentions or AttentionMaps, not str"):
         Engine(model).run([(p, wrong_question(p.problem))])
     with pytest.raises(MethodError, match=r"\(2, 2\).*\(1, 99\)"):
         Engine(model).run([(p, wrong_shape(p.problem))])
@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_number_of_texts(bert):
     for i, _ in enumerate(explainer.stream(texts, method="shapley_sampling", permutations=2)):
         if i in (100, 290):
             gc.collect()
-            alive.append(sum(type(o) in (Encoding, Seen, Feature) for o in gc.get_objects()))
+            alive.append(sum(type(o) in (Encoding, OutputCache, Feature) for o in gc.get_objects()))
     assert alive[1] <= alive[0] * 1.3
 
 
@@ -262,7 +262,7 @@ def test_a_method_of_one_pass_asks_for_one_forward(make, method, monkeypatch):
     kept = explainer(texts, method=method, trust="none", progress=False)
     assert len(sent) <= sum(e.cost.rows for e in kept) <= 2 * len(texts)  # inputs of one length share a row
     assert all(e.cost.backward_rows == 1 for e in kept)
-    monkeypatch.setattr("saywhy.engine.Engine.ahead", lambda *given: None)
+    monkeypatch.setattr("saywhy.engine.engine.Engine.retain", lambda *given: None)
     asked = explainer(texts, method=method, trust="none", progress=False)
     for a, b in zip(kept, asked, strict=True):
         assert (a.target, a.prediction) == (b.target, b.prediction)
@@ -290,9 +290,9 @@ def test_running_out_of_memory_on_the_kept_way_is_no_end(bert, monkeypatch):
 
 def test_rows_with_parts_go_in_portions_too(bert):
     explainer = saywhy.Explainer(*bert)
-    ask = explainer.ask("libra", Look("word", "mask", "window", "word"), None, None, None, {})
-    line = explainer.line(ask)
-    long = explainer.task.encode(explainer.model, "a long and dull story " * 12, ask.look)
-    short = explainer.task.encode(explainer.model, "good", ask.look)
+    request = explainer.request(method="libra", absent="mask", overlong="window")
+    line = explainer.pipeline(request)
+    long = explainer.task.encode(explainer.model, "a long and dull story " * 12, request.encoding)
+    short = explainer.task.encode(explainer.model, "good", request.encoding)
     assert isinstance(long.at(np.ones((1, len(long.features)), bool))[0], tuple)
     assert [len(portion) for portion in line.engine.portions([long] * 70 + [short])] == [1, 64, 6]

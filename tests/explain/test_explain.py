@@ -12,7 +12,7 @@ import saywhy
 from conftest import TEXTS, tiny
 from saywhy.core.errors import InputError, MethodError, ModelError, OptionError
 from saywhy.methods import METHODS
-from saywhy.models.protocol import Look
+from saywhy.models.protocol import EncodingOptions
 
 
 def logits(model, tokenizer, text):
@@ -181,8 +181,8 @@ def test_integrated_gradients_equal_captums(name):
     point = layer(encoded["input_ids"]).detach()
     mask = torch.tensor(tokenizer(text, return_special_tokens_mask=True)["special_tokens_mask"]).bool()
     ig = captum.IntegratedGradients(lambda x, m: model(inputs_embeds=x, attention_mask=m).logits[:, 1])
-    origin = point * mask[None, :, None]
-    theirs = ig.attribute(point, origin, additional_forward_args=(encoded["attention_mask"],), n_steps=30).sum(-1)[0]
+    baseline = point * mask[None, :, None]
+    theirs = ig.attribute(point, baseline, additional_forward_args=(encoded["attention_mask"],), n_steps=30).sum(-1)[0]
     assert lig is not None
     np.testing.assert_allclose(e.scores, theirs[~mask].numpy(), atol=2e-4 * float(theirs.abs().max()))
 
@@ -191,7 +191,7 @@ def test_shapley_values_equal_shaps(bert):
     shap = pytest.importorskip("shap")
     explainer = saywhy.Explainer(*bert)
     e = explainer("a dull film, not good", method="shapley_values", target=1)
-    encoding = explainer.model.encode({"text": "a dull film, not good"}, Look(absent="mask"))
+    encoding = explainer.model.encode({"text": "a dull film, not good"}, EncodingOptions(absent="mask"))
 
     def play(rows):
         with torch.no_grad():

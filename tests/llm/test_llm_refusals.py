@@ -139,4 +139,4 @@ class TestPromptsAndTargets:
 
     def test_dropping_everything_leaves_one_token(self):
         adapter = LanguageModel(language_model("Llama")[0], bare("bos_token", "eos_token", "unk_token", "pad_token"))
-        assert adapter.empty == 0
+        assert adapter.blank_id == 0

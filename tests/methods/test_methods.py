@@ -96,7 +96,7 @@ def test_the_cost_is_as_promised(name, options, evaluations, bends):
 
 @pytest.mark.parametrize("row", [row for row in METHODS.values() if row.gradients], ids=lambda row: row.name)
 def test_gradient_methods_refuse_politely_where_there_is_no_gradient(row):
-    game = Game(4, lambda presence: presence[:, :1], smooth=False)
+    game = Game(4, lambda presence: presence[:, :1], path=False)
     with pytest.raises(MethodError, match="kernel_shap"):
         game.drive(row.function(game.problem))
 

@@ -11,7 +11,7 @@ import torch
 
 from saywhy.core.errors import OptionError
 from saywhy.methods import METHODS
-from saywhy.metrics import METRICS, Claim
+from saywhy.metrics import METRICS, Candidate
 from saywhy.metrics.fidelity import drawn
 from saywhy.metrics.ranks import average_precision, kendall, places, spearman
 from saywhy.metrics.removal import best_known, chain, levels, searched
@@ -21,11 +21,11 @@ from toys import additive, tangled
 
 def claimed(game, seed=1, **more):
     scores = torch.randn(2, game.n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Claim(scores, **more)
+    return Candidate(scores, **more)
 
 
-def measured(game, name, claim, **options):
-    return game.drive(METRICS[name].function(game.problem, claim, **options))
+def measured(game, name, candidate, **options):
+    return game.drive(METRICS[name].function(game.problem, candidate, **options))
 
 
 def play(game, present):
@@ -72,8 +72,8 @@ def by_hand(game, order):
 @pytest.mark.parametrize("make", [lambda: additive(5)[0], lambda: tangled(6)], ids=["additive", "tangled"])
 def test_removal_metrics_are_their_definitions(make):
     game = make()
-    claim, n = claimed(game), game.n
-    order = [int(i) for i in np.argsort(-claim.scores[0].numpy(), kind="stable")]
+    candidate, n = claimed(game), game.n
+    order = [int(i) for i in np.argsort(-candidate.scores[0].numpy(), kind="stable")]
     down, up = by_hand(game, order), by_hand(game, order[::-1])
     full = down[0]
     kept = [play(game, set(order[:k])) for k in range(n + 1)]
@@ -86,40 +86,40 @@ def test_removal_metrics_are_their_definitions(make):
         "removal_area": area(up) - area(down),
     }
     for name, value in expected.items():
-        assert measured(game, name, claim).value == pytest.approx(value), name
-    backwards = replace(claim, scores=-claim.scores)
+        assert measured(game, name, candidate).value == pytest.approx(value), name
+    backwards = replace(candidate, scores=-candidate.scores)
     for name in expected:
-        assert measured(game, name, claim).reverse == pytest.approx(measured(game, name, backwards).value), name
+        assert measured(game, name, candidate).reverse == pytest.approx(measured(game, name, backwards).value), name
 
 
 def test_an_additive_game_in_closed_form():
     game, weights = additive(5)
-    claim = Claim(weights)
+    candidate = Candidate(weights)
     ranked = sorted(weights[0].tolist(), reverse=True)
     falls = np.cumsum(ranked)
-    assert measured(game, "comprehensiveness", claim).value == pytest.approx(falls.mean())
-    assert measured(game, "sufficiency", claim).value == pytest.approx(sum(ranked) - falls.mean())
+    assert measured(game, "comprehensiveness", candidate).value == pytest.approx(falls.mean())
+    assert measured(game, "sufficiency", candidate).value == pytest.approx(sum(ranked) - falls.mean())
     for name in ("infidelity", "scaled_infidelity", "completeness_gap"):
-        assert measured(game, name, claim).value == pytest.approx(0, abs=1e-12)
-    assert measured(game, "leave_one_out_correlation", claim).value == pytest.approx(1)
-    assert measured(game, "monotonicity", claim).value == 1
-    assert measured(game, "normalised_comprehensiveness", claim).value == pytest.approx(1)
-    assert measured(game, "normalised_comprehensiveness", claim).reverse == pytest.approx(0)
-    assert measured(game, "normalised_sufficiency", claim).value == pytest.approx(0)
-    assert measured(game, "completeness_gap", Claim(2 * weights)).value == pytest.approx(
+        assert measured(game, name, candidate).value == pytest.approx(0, abs=1e-12)
+    assert measured(game, "leave_one_out_correlation", candidate).value == pytest.approx(1)
+    assert measured(game, "monotonicity", candidate).value == 1
+    assert measured(game, "normalised_comprehensiveness", candidate).value == pytest.approx(1)
+    assert measured(game, "normalised_comprehensiveness", candidate).reverse == pytest.approx(0)
+    assert measured(game, "normalised_sufficiency", candidate).value == pytest.approx(0)
+    assert measured(game, "completeness_gap", Candidate(2 * weights)).value == pytest.approx(
         abs(weights[0].sum()) / (2 * weights[0].abs().sum())
     )
 
 
 def test_normalised_comprehensiveness_lies_between_all_orders():
     game = tangled(5)
-    claim = claimed(game)
+    candidate = claimed(game)
     fall = {o: play(game, set(range(5))) - np.mean(by_hand(game, o)[1:]) for o in itertools.permutations(range(5))}
-    own = tuple(int(i) for i in claim.order)
+    own = tuple(int(i) for i in candidate.order)
     expected = (fall[own] - min(fall.values())) / (max(fall.values()) - min(fall.values()))
-    found = measured(game, "normalised_comprehensiveness", claim, budget=2_000)
+    found = measured(game, "normalised_comprehensiveness", candidate, budget=2_000)
     assert found.value == pytest.approx(expected, abs=1e-9)
-    best = tuple(int(i) for i in game.drive(best_known(game.problem, claim, 2_000)))
+    best = tuple(int(i) for i in game.drive(best_known(game.problem, candidate, 2_000)))
     assert fall[best] == pytest.approx(max(fall.values()))
 
 
@@ -154,22 +154,24 @@ def test_what_one_search_finds_beats_chance():
 @pytest.mark.parametrize("law", ["half", "sizes"])
 def test_infidelity_is_its_definition(law):
     game = tangled(6)
-    claim = claimed(game)
+    candidate = claimed(game)
     sets = drawn(6, 32, law, 3)
     assert torch.equal(sets[:16], ~sets[16:])
     full = play(game, set(range(6)))
     pairs = []
     for gone in sets:
         left = {i for i in range(6) if not gone[i]}
-        pairs.append((float(claim.scores[0][gone].sum()), full - play(game, left)))
+        pairs.append((float(candidate.scores[0][gone].sum()), full - play(game, left)))
     expected = np.mean([(said - fell) ** 2 for said, fell in pairs])
-    assert measured(game, "infidelity", claim, samples=32, law=law, seed=3).value == pytest.approx(expected)
+    assert measured(game, "infidelity", candidate, samples=32, law=law, seed=3).value == pytest.approx(expected)
     said, fell = map(np.array, zip(*pairs, strict=True))
     scale = (said @ fell) / (said @ said)
     scaled = ((scale * said - fell) ** 2).sum() / (fell @ fell)
-    found = measured(game, "scaled_infidelity", claim, samples=32, law=law, seed=3).value
+    found = measured(game, "scaled_infidelity", candidate, samples=32, law=law, seed=3).value
     assert found == pytest.approx(scaled)
-    again = measured(game, "scaled_infidelity", replace(claim, scores=7 * claim.scores), samples=32, law=law, seed=3)
+    again = measured(
+        game, "scaled_infidelity", replace(candidate, scores=7 * candidate.scores), samples=32, law=law, seed=3
+    )
     assert again.value == pytest.approx(found)
 
 
@@ -191,11 +193,11 @@ def asked(name, **options):
 def test_max_sensitivity_is_the_greatest_move_of_the_scores():
     game = tangled(5)
     scores = game.drive(METHODS["input_x_gradient"].function(game.problem)).values
-    claim = Claim(scores, asked("input_x_gradient"))
-    found = measured(game, "max_sensitivity", claim, samples=4, radius=0.2, seed=5).value
+    candidate = Candidate(scores, asked("input_x_gradient"))
+    found = measured(game, "max_sensitivity", candidate, samples=4, radius=0.2, seed=5).value
     moves = []
-    for noise in shaken(game.problem.smooth, 4, 0.2, 5):
-        moved = replace(game.problem, smooth=replace(game.problem.smooth, point=game.problem.smooth.point + noise))
+    for noise in shaken(game.problem.path, 4, 0.2, 5):
+        moved = replace(game.problem, path=replace(game.problem.path, input=game.problem.path.input + noise))
         again = game.drive(METHODS["input_x_gradient"].function(moved)).values
         moves.append(float((again[0] - scores[0]).norm() / scores[0].norm()))
     assert found == pytest.approx(max(moves))
@@ -204,24 +206,24 @@ def test_max_sensitivity_is_the_greatest_move_of_the_scores():
 
 def test_coalition_methods_are_shaken_through_embeddings():
     game = tangled(5)
-    claim = Claim(game.drive(METHODS["occlusion"].function(game.problem)).values, asked("occlusion"))
-    found = measured(game, "max_sensitivity", claim, samples=2, radius=0.2).value
+    candidate = Candidate(game.drive(METHODS["occlusion"].function(game.problem)).values, asked("occlusion"))
+    found = measured(game, "max_sensitivity", candidate, samples=2, radius=0.2).value
     assert 0 < found < 1
-    assert measured(game, "max_sensitivity", claim, samples=2, radius=1e-9).value < 1e-6
+    assert measured(game, "max_sensitivity", candidate, samples=2, radius=1e-9).value < 1e-6
 
 
 def test_attention_cannot_be_shaken_and_given_scores_cannot_be_asked_again():
     game = tangled(5)
-    assert measured(game, "max_sensitivity", Claim(torch.ones(2, 5), asked("attention_rollout"))).value is None
-    assert measured(game, "max_sensitivity", Claim(torch.ones(2, 5))).value is None
-    assert measured(game, "seed_spread", Claim(torch.ones(2, 5))).value is None
+    assert measured(game, "max_sensitivity", Candidate(torch.ones(2, 5), asked("attention_rollout"))).value is None
+    assert measured(game, "max_sensitivity", Candidate(torch.ones(2, 5))).value is None
+    assert measured(game, "seed_spread", Candidate(torch.ones(2, 5))).value is None
 
 
 def test_seed_spread():
     game = tangled(7)
-    assert measured(game, "seed_spread", Claim(torch.ones(2, 7), asked("occlusion"))).value == 0
+    assert measured(game, "seed_spread", Candidate(torch.ones(2, 7), asked("occlusion"))).value == 0
     few, many = (
-        measured(game, "seed_spread", Claim(torch.ones(2, 7), asked("shapley_sampling", permutations=p))).value
+        measured(game, "seed_spread", Candidate(torch.ones(2, 7), asked("shapley_sampling", permutations=p))).value
         for p in (2, 64)
     )
     assert 0 < many < few
@@ -230,24 +232,24 @@ def test_seed_spread():
 def test_randomisation_metrics():
     game = tangled(4)
     same, other = torch.tensor([[4.0, -3, 2, 1]]), torch.tensor([[1.0, 2, -3, 4]])
-    claim = Claim(same, randomised=torch.cat([same, other]), smoothed=torch.cat([same, other]))
-    assert measured(game, "parameter_randomisation", claim).value == pytest.approx((1 - 1) / 2)
-    assert measured(game, "smooth_parameter_randomisation", claim).value == pytest.approx(-1)
-    flat = replace(claim, randomised=torch.ones(1, 4))
+    candidate = Candidate(same, randomised=torch.cat([same, other]), smoothed=torch.cat([same, other]))
+    assert measured(game, "parameter_randomisation", candidate).value == pytest.approx((1 - 1) / 2)
+    assert measured(game, "smooth_parameter_randomisation", candidate).value == pytest.approx(-1)
+    flat = replace(candidate, randomised=torch.ones(1, 4))
     entropy = lambda p: -(p * np.log(p)).sum()  # noqa: E731
     before = entropy(np.array([4, 3, 2, 1]) / 10)
     expected = (np.log(4) - before) / before
     assert measured(game, "efficient_parameter_randomisation", flat).value == pytest.approx(expected)
-    assert measured(game, "parameter_randomisation", Claim(same)).value is None
+    assert measured(game, "parameter_randomisation", Candidate(same)).value is None
 
 
 def test_random_logit_and_agreement():
     game = tangled(4)
     up, down = torch.arange(4.0), -torch.arange(4.0)
-    assert measured(game, "random_logit", Claim(torch.stack([up, down]))).value == pytest.approx(1)
-    assert measured(game, "random_logit", Claim(up[None])).value is None
-    assert measured(game, "agreement", Claim(up[None], others=[up, down, up])).value == pytest.approx(1 / 3)
-    assert measured(game, "agreement", Claim(up[None])).value is None
+    assert measured(game, "random_logit", Candidate(torch.stack([up, down]))).value == pytest.approx(1)
+    assert measured(game, "random_logit", Candidate(up[None])).value is None
+    assert measured(game, "agreement", Candidate(up[None], others=[up, down, up])).value == pytest.approx(1 / 3)
+    assert measured(game, "agreement", Candidate(up[None])).value is None
 
 
 # ---- plausibility --------------------------------------------------------------------------------------------------------
@@ -255,18 +257,20 @@ def test_random_logit_and_agreement():
 
 def test_plausibility_by_hand():
     game = tangled(5)
-    claim = Claim(torch.tensor([[3.0, -9, 2, 1, 0]]), human=np.array([True, True, False, True, False]))
-    assert measured(game, "token_f1", claim).value == pytest.approx(2 * 2 / (3 + 3))  # 0, 2, 3 chosen; 0, 1, 3 marked
-    assert measured(game, "intersection_over_union", claim).value == pytest.approx(2 / 4)
-    assert measured(game, "rationale_precision", claim).value == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
-    assert measured(game, "precision_at_one", claim).value == 1
+    candidate = Candidate(torch.tensor([[3.0, -9, 2, 1, 0]]), human=np.array([True, True, False, True, False]))
+    assert measured(game, "token_f1", candidate).value == pytest.approx(
+        2 * 2 / (3 + 3)
+    )  # 0, 2, 3 chosen; 0, 1, 3 marked
+    assert measured(game, "intersection_over_union", candidate).value == pytest.approx(2 / 4)
+    assert measured(game, "rationale_precision", candidate).value == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert measured(game, "precision_at_one", candidate).value == 1
     assert (
-        measured(game, "precision_at_one", replace(claim, scores=-claim.scores)).value == 1
+        measured(game, "precision_at_one", replace(candidate, scores=-candidate.scores)).value == 1
     )  # feature 1 is marked too
-    assert measured(game, "precision_at_one", replace(claim, human=np.arange(5) == 2)).value == 0
-    nothing = replace(claim, human=np.zeros(5, dtype=bool))
+    assert measured(game, "precision_at_one", replace(candidate, human=np.arange(5) == 2)).value == 0
+    nothing = replace(candidate, human=np.zeros(5, dtype=bool))
     assert measured(game, "token_f1", nothing).value is None
-    negative = Claim(-torch.ones(1, 5), human=claim.human)
+    negative = Candidate(-torch.ones(1, 5), human=candidate.human)
     assert measured(game, "token_f1", negative).value == 0
 
 
@@ -278,7 +282,7 @@ def test_plausibility_by_hand():
 def test_every_metric_answers_on_any_length_and_twice_alike(row, n):
     def once():
         game = tangled(n)
-        claim = claimed(
+        candidate = claimed(
             game,
             again=asked("occlusion"),
             others=[torch.arange(n).double()],
@@ -286,7 +290,7 @@ def test_every_metric_answers_on_any_length_and_twice_alike(row, n):
             smoothed=torch.ones(3, n, dtype=torch.float64),
             human=np.arange(n) % 2 == 0,
         )
-        return measured(game, row.name, claim)
+        return measured(game, row.name, candidate)
 
     first = once()
     assert first.value is None or np.isfinite(first.value)

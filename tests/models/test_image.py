@@ -19,7 +19,7 @@ from saywhy.core.errors import FileError, InputError, MethodError, MissingError,
 from saywhy.methods import METHODS
 from saywhy.models.image.framing import framed, processed
 from saywhy.models.image.pixels import read_image
-from saywhy.models.protocol import Look
+from saywhy.models.protocol import EncodingOptions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +66,7 @@ def test_predictions_are_the_models_and_the_pipelines(name):
 def test_a_row_is_what_the_processor_makes(name):
     why = explainer(name)
     for size in ((90, 60), (32, 32), (40, 130)):
-        encoding = why.task.encode(why.model, photo(*size), Look("patch", "mean"))
+        encoding = why.task.encode(why.model, photo(*size), EncodingOptions("patch", "mean"))
         n = len(encoding.features)
         everything, nothing = encoding.at(np.array([[True] * n, [False] * n]))
         assert torch.equal(everything.shown(), pixels(photo(*size), name))
@@ -222,7 +222,7 @@ def pixels_say(name, image):
 def test_features_are_patches_pixels_or_a_grid():
     def encoded(name, by):
         why = explainer(name)
-        return why.task.encode(why.model, photo(), Look(by, "mean"))
+        return why.task.encode(why.model, photo(), EncodingOptions(by, "mean"))
 
     assert [len(encoded(name, "patch").features) for name in NAMES] == [16, 16, 64, 64, 11 * 17]
     assert len(encoded("vit", "pixel").features) == 32 * 32
@@ -262,7 +262,7 @@ def test_boxes_are_in_the_image_as_it_was_given(name, view):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_changes_in_a_box_changes_its_feature(name):
     why, image = explainer(name), photo().resize((900, 600))
-    encoding = why.task.encode(why.model, image, Look((4, 4), "mean"))
+    encoding = why.task.encode(why.model, image, EncodingOptions((4, 4), "mean"))
     for i in (0, 6, 15):
         left, top, right, bottom = map(round, encoding.features[i].box)
         changed = image.copy()
@@ -421,8 +421,8 @@ def test_noise_of_each_kind_against_the_gradients_of_each_copy(of):
     e = explainer()(photo(), method="noisy_integrated_gradients", steps=3, **settings)
     np.testing.assert_allclose(e.scores, expected.numpy(), atol=1e-5)
     assert bool(e.notes) == (of != "mean")
-    smooth = explainer()(photo(), method="smoothgrad", **settings)
-    assert smooth.scores.min() >= 0 or of == "mean"
+    path = explainer()(photo(), method="smoothgrad", **settings)
+    assert path.scores.min() >= 0 or of == "mean"
 
 
 def test_each_label_from_the_same_forwards():

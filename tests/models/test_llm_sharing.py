@@ -38,19 +38,19 @@ def rows(seed=0):
 
 def positions(adapter, work):
     """How many positions go through the first block while `work` runs."""
-    seen = []
+    cache = []
     block = next(m for m in adapter.model.modules() if isinstance(m, torch.nn.ModuleList))[0]
 
     def count(module, args, kwargs):
         states = args[0] if args else kwargs["hidden_states"]
-        seen.append(states.shape[0] * states.shape[1])
+        cache.append(states.shape[0] * states.shape[1])
 
     hook = block.register_forward_pre_hook(count, with_kwargs=True)
     try:
         result = work()
     finally:
         hook.remove()
-    return result, sum(seen)
+    return result, sum(cache)
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -58,7 +58,7 @@ def test_the_numbers_are_those_without(name):
     adapter = LanguageModel(*language_model(name))
     adapter.batch_tokens = 40
     given = rows()
-    with torch.no_grad(), adapter.still():
+    with torch.no_grad(), adapter.frozen():
         plain, many = positions(adapter, lambda: torch.stack(adapter.plain(given)))
         adapter.forward(given)  # the first time is checked beside a plain call
         assert adapter.shares is True

@@ -10,8 +10,8 @@ from transformers import ByT5Tokenizer, pipeline
 import saywhy
 from conftest import ARCHITECTURES, TEXTS, tiny, word_piece
 from saywhy.core.errors import InputError, MethodError, ModelError, OptionError
-from saywhy.models.load import Given, adapt
-from saywhy.models.protocol import Look
+from saywhy.models.load import ModelSource, adapt
+from saywhy.models.protocol import EncodingOptions
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -91,7 +91,7 @@ def test_masking_is_the_mask_tokens_id(bert):
 
 def test_the_zero_embedding_is_zero(bert):
     explainer = saywhy.Explainer(*bert)
-    encoding = explainer.model.encode({"text": "I dislike you"}, Look(absent="zero"))
+    encoding = explainer.model.encode({"text": "I dislike you"}, EncodingOptions(absent="zero"))
     row = encoding.at(np.zeros((1, 3), dtype=bool))[0]
     vectors = explainer.model.embed(row)
     assert (vectors[encoding.owner >= 0] == 0).all()
@@ -337,9 +337,11 @@ def test_nan_logits_are_told_with_the_text(make):
 
 
 def test_an_adapter_says_how_features_can_be_absent():
-    assert adapt(Given(*tiny("bert"))).absences == ("mask", "pad", "unk", "zero", "drop", "hide")
-    assert not {"mask", "hide"} & {*adapt(Given(*tiny("gpt2"))).absences}  # no mask token; nothing is left to look at
-    assert "hide" not in adapt(Given(*tiny("bart"))).absences  # its decoder reads the same ids
+    assert adapt(ModelSource(*tiny("bert"))).absences == ("mask", "pad", "unk", "zero", "drop", "hide")
+    assert not {"mask", "hide"} & {
+        *adapt(ModelSource(*tiny("gpt2"))).absences
+    }  # no mask token; nothing is left to look at
+    assert "hide" not in adapt(ModelSource(*tiny("bart"))).absences  # its decoder reads the same ids
 
 
 QUANTISED = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")

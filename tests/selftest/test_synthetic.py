@@ -14,13 +14,13 @@ import transformers
 import saywhy
 from conftest import tiny
 from saywhy.core.errors import OptionError
-from saywhy.selftest.synthetic import RULES, planted, precision
+from saywhy.selftest.synthetic import RULES, precision, synthetic_model
 from tiny_lm import language_model
 
 
 @pytest.fixture(scope="module")
 def shortcut():
-    return planted("word", texts=12)
+    return synthetic_model("word", texts=12)
 
 
 @pytest.fixture(scope="module")
@@ -167,13 +167,13 @@ def test_methods_are_held_against_the_rule(monkeypatch):
 def test_training_leaves_the_callers_chance_alone():
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    planted("word", texts=2)
+    synthetic_model("word", texts=2)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_command(tmp_path):
-    ask = [sys.executable, "-m", "saywhy", "benchmark", "--rules", "word", "--texts", "5", "--methods", "occlusion"]
-    done = subprocess.run([*ask, "-o", str(tmp_path / "t.json")], capture_output=True, text=True, check=False)
+    request = [sys.executable, "-m", "saywhy", "benchmark", "--rules", "word", "--texts", "5", "--methods", "occlusion"]
+    done = subprocess.run([*request, "-o", str(tmp_path / "t.json")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "100% (100–100)" in done.stdout
     assert "new sentences right" in done.stderr

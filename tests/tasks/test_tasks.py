@@ -13,7 +13,7 @@ from transformers import pipeline
 import saywhy
 from conftest import NLI, TAGS, headed, tiny
 from saywhy.core.errors import InputError, ModelError, OptionError
-from saywhy.models.protocol import Look
+from saywhy.models.protocol import EncodingOptions
 from saywhy.tasks import TASKS
 from saywhy.tasks.protocol import Case
 from saywhy.tasks.question_answering import QuestionAnswering
@@ -53,7 +53,7 @@ def test_every_task_is_tested():
 def test_everything_present_is_what_the_tokenizer_makes(task):
     explainer = made(task)
     for given in GIVEN[task]:
-        encoding = explainer.task.encode(explainer.model, given, Look(absent="mask"))
+        encoding = explainer.task.encode(explainer.model, given, EncodingOptions(absent="mask"))
         assert all(encoding.texts[f.part][slice(*f.span)] == f.label for f in encoding.features)
         row = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
         ids = [part.ids.tolist() for part in (row if isinstance(row, tuple) else (row,))]
@@ -459,7 +459,7 @@ class TestSimilarity:
             with torch.no_grad():
                 return model(input_ids=ids).last_hidden_state[0].mean(0)
 
-        owner = explainer.task.encode(explainer.model, (a, b), Look(absent="mask")).owner
+        owner = explainer.task.encode(explainer.model, (a, b), EncodingOptions(absent="mask")).owner
         first = [i for i in range(len(tokenizer(a)["input_ids"])) if owner[i] == 1]
         less = (
             torch.cosine_similarity(vector(a, first), vector(b), dim=0)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..core.errors import InputError, MethodError, ModelError, OptionError
 from ..core.features import Span, own
 from ..core.types import Bools, Encoding, Feature, Ints
-from ..models.inference_mode import held_still
-from ..models.protocol import Look
+from ..models.inference_mode import frozen
+from ..models.protocol import EncodingOptions
 from ..models.text.rows import together
 from .batches import padded
 from .encoders import Values
@@ -52,7 +52,7 @@ class ClassifierModel:
         self.name = type(classifier).__name__
         self.labels = classifier.levels[0].names
         self.columns = tuple(variable.column for variable in classifier.variables)  # parts that hold a value
-        self.attends = has_attention(classifier.network)
+        self.has_label_attention = has_attention(classifier.network)
         self.kind = "sigmoid" if classifier.problem == "multi-label" else "softmax"
         self.most_rows: int | None = rows_at_once(classifier)
         self.batch_tokens = 4_096 if self.device.type == "cpu" else 32_768
@@ -69,15 +69,15 @@ class ClassifierModel:
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], look: Look, held: Any = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Any = None) -> Encoding:
         """The text and its categorical values as rows and features; a value is a feature whose part is its column."""
-        if held is not None or look.overlong == "window":
+        if held is not None or encoding_options.overlong == "window":
             raise OptionError("A text classifier reads a text whole: it has no windows, and no parts that always stay.")
         wanted = ["text", *(variable.column for variable in self.classifier.variables)]
         if set(texts) != set(wanted):
             raise InputError(f"This classifier reads {wanted}, given as a mapping; here are {list(texts)}.")
         tokens = self.tokenizer.encode([texts["text"]])[0]
-        found, owner = own(texts["text"], spans(tokens, self.tokenizer, look), look.by)
+        found, owner = own(texts["text"], spans(tokens, self.tokenizer, encoding_options), encoding_options.by)
         if not found:
             raise InputError(f"The tokenizer finds no token in {texts['text']!r:.80}: there is nothing to explain.")
         codes = [_code(variable, texts[variable.column]) for variable in self.classifier.variables]
@@ -87,7 +87,7 @@ class ClassifierModel:
 
         def at(coalitions: Bools) -> list[Row]:
             gone = (holders >= 0) & ~coalitions[:, holders]
-            return [self._without(row, positions, look.absent) for positions in gone]
+            return [self._without(row, positions, encoding_options.absent) for positions in gone]
 
         read = max((end for _, end in tokens.spans), default=0)
         cut = texts["text"][read:].strip()
@@ -140,8 +140,8 @@ class ClassifierModel:
         width = max(part.shape[-1] for part in out)
         return torch.cat([nn.functional.pad(part, (0, width - part.shape[-1])) for part in out]).float()
 
-    def still(self) -> AbstractContextManager[None]:
-        return held_still(self.network)
+    def frozen(self) -> AbstractContextManager[None]:
+        return frozen(self.network)
 
     def _collated(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor | None]:
         ids, mask = padded([row.ids for row in rows], self.tokenizer.padding)
@@ -180,7 +180,7 @@ class ClassifierModel:
             if isinstance(module, nn.Embedding) and module not in found and _same(args[0], ids):
                 found.append(module)
 
-        with ExitStack() as hooks, self.still(), torch.no_grad():
+        with ExitStack() as hooks, self.frozen(), torch.no_grad():
             for module in self.network.modules():
                 hooks.callback(module.register_forward_hook(watch).remove)
             self.network(ids, mask, codes)
@@ -190,9 +190,9 @@ class ClassifierModel:
         return found[0], parts[0] if parts else None
 
 
-def spans(tokens: Tokens, tokenizer: Any, look: Look) -> list[Span | None]:
+def spans(tokens: Tokens, tokenizer: Any, encoding_options: EncodingOptions) -> list[Span | None]:
     """Each token's span for telling whose it is; an n-gram that crosses words counts to the word it begins with."""
-    if not isinstance(tokenizer, NGrams) or look.by == "token":
+    if not isinstance(tokenizer, NGrams) or encoding_options.by == "token":
         return [None if word is None else span for span, word in zip(tokens.spans, tokens.words, strict=True)]
     whole: dict[int | None, Span] = {}
     for span, word in zip(tokens.spans, tokens.words, strict=True):

@@ -26,7 +26,7 @@ Loss = Callable[[Any, Tensor], Tensor]
 Batch = dict[str, Tensor]
 
 
-class Lesson(pl.LightningModule):
+class TrainingModule(pl.LightningModule):
     """What happens to one batch."""
 
     def __init__(self, classifier: TextClassifier, training: Training, loss: Loss, steps: int):
@@ -127,16 +127,16 @@ class Best(pl.Callback):
         self.best = -1
         self.weights: dict[str, Tensor] = {}
 
-    def on_train_epoch_end(self, trainer: Any, lesson: Any) -> None:
-        numbers = {name: float(total) / rows for name, (total, rows) in lesson.sums.items() if rows}
-        lesson.sums.clear()
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        numbers = {name: float(total) / rows for name, (total, rows) in module.sums.items() if rows}
+        module.sums.clear()
         self.epochs.append(numbers)
         watched = "val_loss" if "val_loss" in numbers else "train_loss"
         if math.isnan(numbers[watched]):
             raise ModelError(f"The {watched} of epoch {len(self.epochs) - 1} is not a number: lower the learning rate.")
         if self.best < 0 or numbers[watched] < self.epochs[self.best][watched]:
             self.best = len(self.epochs) - 1
-            self.weights = {name: w.detach().cpu().clone() for name, w in lesson.network.state_dict().items()}
+            self.weights = {name: w.detach().cpu().clone() for name, w in module.network.state_dict().items()}
         elif self.patience is not None and len(self.epochs) - 1 - self.best >= self.patience:
             trainer.should_stop = True
 
@@ -151,7 +151,7 @@ def run(
     loaders = [
         _loader(each, training, shuffled) for each, shuffled in ((rows, True), (held, False)) if each is not None
     ]
-    lesson = Lesson(classifier, training, loss, steps=len(loaders[0]) * training.epochs)
+    module = TrainingModule(classifier, training, loss, steps=len(loaders[0]) * training.epochs)
     shown = sys.stderr.isatty() if training.progress is None else training.progress
     settings: dict[str, Any] = {
         "max_epochs": training.epochs,
@@ -170,7 +170,7 @@ def run(
         torch.manual_seed(training.seed)
         try:
             network.train()
-            pl.Trainer(**(settings | more)).fit(lesson, loaders[0], loaders[1] if len(loaders) > 1 else None)
+            pl.Trainer(**(settings | more)).fit(module, loaders[0], loaders[1] if len(loaders) > 1 else None)
         finally:
             if best.weights:
                 network.load_state_dict(best.weights)

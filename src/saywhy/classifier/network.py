@@ -320,5 +320,5 @@ def has_attention(network: nn.Module) -> bool:
         return has_attention(network.whole)
     if isinstance(network, Network):
         return network.label_attention is not None
-    own = getattr(network, "attends", None)
+    own = getattr(network, "has_label_attention", None)
     return hasattr(network, "attended") if own is None else bool(own)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..core.errors import InputError, ModelError, OptionError
 from ..engine.batching import pack
-from ..models.inference_mode import held_still
+from ..models.inference_mode import frozen
 from .batches import padded
 from .encoders import coded
 from .network import Part, attended, side_by_side
@@ -73,7 +73,7 @@ def answers(classifier: TextClassifier, texts: Iterable[str], categories: Column
     total = sum(len(level) for level in classifier.levels)
     for ids, codes in chunks(classifier, texts, categories):
         out = torch.empty(len(ids), total)
-        with held_still(network), torch.inference_mode():
+        with frozen(network), torch.inference_mode():
             for batch in pack([len(row) for row in ids], budget, rows_at_once(classifier)):
                 filled, mask = padded([ids[i] for i in batch], classifier.tokenizer.padding)
                 beside = None if codes is None else torch.as_tensor(codes[batch], device=device)
@@ -95,7 +95,7 @@ def maps(classifier: TextClassifier, texts: Iterable[str], categories: Columns |
         for a in range(0, len(ids), 32):
             filled, mask = padded(ids[a : a + 32], classifier.tokenizer.padding)
             beside = None if codes is None else torch.as_tensor(codes[a : a + 32], device=device)
-            with held_still(network), torch.inference_mode():
+            with frozen(network), torch.inference_mode():
                 _, weights = attended(network, filled.to(device), mask.to(device), beside)
             for row, each in zip(ids[a : a + 32], weights.float().cpu(), strict=True):
                 yield each[..., : len(row)]

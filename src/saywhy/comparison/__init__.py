@@ -11,10 +11,10 @@ import numpy as np
 
 from ..core.progress import progress as shown_progress
 from ..tasks.protocol import WantedTarget
-from .cost_estimate import Foreseen, foresee
+from .cost_estimate import CostEstimate, estimate_cost
 from .entries import ORACLE, Compared
 from .estimates import Column, Estimate, Place, Spent, likeness_of
-from .plan import DEFAULT_METRICS, Plan, Wanted, planned
+from .plan import DEFAULT_METRICS, ComparisonRequest, Plan, planned
 from .result import Comparison
 from .resume import Parts, add
 from .run import WINDOW, Found, Walk
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..core.features import Granularity
     from ..explain.explainer import Explainer
 
-__all__ = ["DEFAULT_METRICS", "Column", "Comparison", "Estimate", "Foreseen", "Place", "Spent", "compare"]
+__all__ = ["DEFAULT_METRICS", "Column", "Comparison", "CostEstimate", "Estimate", "Place", "Spent", "compare"]
 
 
 def compare(
@@ -43,7 +43,7 @@ def compare(
     infill: Any = None,
     seed: int = 0,
     resume: str | Path | None = None,
-    announce: Callable[[Foreseen], object] | None = None,
+    announce: Callable[[CostEstimate], object] | None = None,
     progress: bool | None = None,
 ) -> Comparison:
     """Methods by metrics on these texts: means with 95 % bootstrap intervals, what each took, and two controls.
@@ -58,14 +58,14 @@ def compare(
     search each removal's best order; every distinct row goes through the model once. Raises OptionError, InputError and
     MethodError before the first model call.
     """
-    wanted = Wanted(
+    wanted = ComparisonRequest(
         methods, metrics, removals, scores or {}, rationales, target, unit, by, absent, overlong, seed, infill
     )
     plan = planned(explainer, texts, wanted)
     parts = None if resume is None else Parts(Path(resume), plan.asked)
     found = [] if parts is None else parts.done
     if announce is not None:
-        announce(foresee(explainer.model, explainer.task, plan, len(found)))
+        announce(estimate_cost(explainer.model, explainer.task, plan, len(found)))
     with shown_progress(len(plan.inputs), progress) as tick, nullcontext() if parts is None else parts.open() as file:
         walk = Walk(explainer.model, explainer.task, plan, explainer.batch_tokens, lambda n: tick(0, n))
         tick(len(found), 0)

@@ -10,9 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..core.types import Attentions, Encoding, Gaze, Heads, Problem, Question, Slopes, Smooth, Target, Values
+from ..core.types import (
+    AttentionMaps,
+    AttentionWeights,
+    EmbeddingPath,
+    Encoding,
+    Gradients,
+    LabelAttentions,
+    Problem,
+    Question,
+    Target,
+    Values,
+)
 from ..engine.batching import parts
-from ..metrics import Claim
+from ..metrics import Candidate
 from ..metrics.removal import best_known
 from ..models.protocol import Model
 from ..tasks.protocol import Task
@@ -23,7 +34,7 @@ from .resources import Tally, counted
 SAMPLE = 3  # texts that are looked at
 
 
-class Foreseen(NamedTuple):
+class CostEstimate(NamedTuple):
     """A guess from a few texts. Methods that look again where they are not sure ask for more."""
 
     texts: int
@@ -36,23 +47,23 @@ class Foreseen(NamedTuple):
         return f"{self.texts:,} texts, about {self.rows:,} model inputs: some {lasting} here"
 
 
-def foresee(model: Model, task: Task, plan: Plan, done: int) -> Foreseen:
+def estimate_cost(model: Model, task: Task, plan: Plan, done: int) -> CostEstimate:
     """What the texts that are not done yet will cost. A few forwards, to see how fast the model is."""
     left = len(plan.inputs) - done
     at = sorted({int(i) for i in np.linspace(done, len(plan.inputs) - 1, min(SAMPLE, left))}) if left else []
-    encodings = [task.encode(model, plan.inputs[i], plan.ask.look) for i in at]
+    encodings = [task.encode(model, plan.inputs[i], plan.request.encoding) for i in at]
     rows = [_asked_for(plan, encoding) for encoding in encodings]
     if not rows:
-        return Foreseen(0, 0, 0.0)
+        return CostEstimate(0, 0, 0.0)
     mean = sum(rows) / len(rows)
-    return Foreseen(left, round(mean * left), mean * left * _price(model, encodings))
+    return CostEstimate(left, round(mean * left), mean * left * _price(model, encodings))
 
 
 def _price(model: Model, encodings: list[Encoding]) -> float:
     """Seconds for one row, in a batch as large as the model takes."""
     row = max((parts(e.at(np.ones((1, len(e.features)), dtype=bool))[0])[0] for e in encodings), key=model.size)
     many = max(1, min(model.most_rows or 32, model.batch_tokens // max(1, model.size(row)), 32))
-    with model.still(), torch.no_grad():
+    with model.frozen(), torch.no_grad():
         model.forward([row])
         started = time.perf_counter()
         model.forward([row] * many)
@@ -63,31 +74,31 @@ def _asked_for(plan: Plan, encoding: Encoding) -> int:
     """The distinct evaluations that one text needs; a backward pass counts as two more."""
     n = len(encoding.features)
     owner = np.arange(n)
-    face = Smooth(torch.zeros(n, 1), torch.zeros(n, 1), owner, n)
-    problem = Problem(encoding.features, (Target("", (0,)), Target("", (1,))), face)
+    embedding = EmbeddingPath(torch.zeros(n, 1), torch.zeros(n, 1), owner, n)
+    problem = Problem(encoding.features, (Target("", (0,)), Target("", (1,))), embedding)
     total, own = 0, Tally()
     draw = torch.Generator().manual_seed(0)
-    claims = {e.label: Claim(torch.randn(2, n, generator=draw, dtype=torch.float64)) for e in plan.entries}
+    claims = {e.label: Candidate(torch.randn(2, n, generator=draw, dtype=torch.float64)) for e in plan.entries}
     for entry in plan.entries:
         if entry.method is not None:
             tally = own if entry.absent is None else Tally()
             before, points = tally.rows, tally.points
-            _drive(counted(entry.asking(problem, 0), tally), problem)
+            dry_run(counted(entry.asking(problem, 0), tally), problem)
             total += tally.rows - before + 2 * (entry.method.gradients and tally.points - points)
     for removal in plan.removals:
-        tally = own if removal == plan.ask.look.absent else Tally()
+        tally = own if removal == plan.request.encoding.absent else Tally()
         before = len(tally.coalitions)
-        others = [claim.scores[0] for claim in claims.values()]
-        for claim in claims.values():
+        others = [candidate.scores[0] for candidate in claims.values()]
+        for candidate in claims.values():
             for metric in plan.metrics:
                 if metric.family == "removal":
-                    _drive(counted(metric.function(problem, replace(claim, others=others)), tally), problem)
-        _drive(counted(best_known(problem, replace(claims[RANDOM], others=others)), tally), problem)
+                    dry_run(counted(metric.function(problem, replace(candidate, others=others)), tally), problem)
+        dry_run(counted(best_known(problem, replace(claims[RANDOM], others=others)), tally), problem)
         total += len(tally.coalitions) - before
     return total
 
 
-def _drive(asking: Generator[Question, Any, Any], problem: Problem) -> None:
+def dry_run(asking: Generator[Question, Any, Any], problem: Problem) -> None:
     """Answers every question with noughts."""
     answer: Any = None
     k, n = len(problem.targets), problem.n
@@ -98,13 +109,15 @@ def _drive(asking: Generator[Question, Any, Any], problem: Problem) -> None:
             return
         if isinstance(question, Values):
             answer = torch.zeros(len(question.coalitions), k, dtype=torch.float64)
-        elif isinstance(question, Slopes):
+        elif isinstance(question, Gradients):
             wanted = k if question.only is None else len(question.only)
             many, length = question.points.shape[:2]
             zeros = torch.zeros(many, k, dtype=torch.float64)
             answer = (zeros, torch.zeros(wanted, many, length, dtype=torch.float64))
-        elif isinstance(question, Attentions):
+        elif isinstance(question, LabelAttentions):
             answer = torch.zeros(1, k, n, dtype=torch.float64)
-        elif isinstance(question, Heads):
+        elif isinstance(question, AttentionMaps):
             weights = torch.zeros(1, 1, n, n, dtype=torch.float64)
-            answer = Gaze(weights, torch.zeros(k, n, dtype=torch.float64), np.arange(n), weights.expand(k, 1, 1, n, n))
+            answer = AttentionWeights(
+                weights, torch.zeros(k, n, dtype=torch.float64), np.arange(n), weights.expand(k, 1, 1, n, n)
+            )

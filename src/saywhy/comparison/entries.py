@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from ..core.errors import OptionError
-from ..core.types import Asking, Problem
+from ..core.types import MethodGenerator, Problem
 from ..methods import METHODS, Method, checked_options, method_named
 from ..models.protocol import Model
 
-Compared: TypeAlias = "str | Callable[..., Asking] | tuple[str | Callable[..., Asking], Mapping[str, Any]]"
+Compared: TypeAlias = (
+    "str | Callable[..., MethodGenerator] | tuple[str | Callable[..., MethodGenerator], Mapping[str, Any]]"
+)
 
 RANDOM, ORACLE = "random", "oracle"
 _CANDIDATES = ("integrated_gradients", "libra", "input_x_gradient", "saliency", "attention_rollout")
@@ -33,7 +35,7 @@ class Entry:
     absent: str | None = None  # what stands in for absent features while it computes; None is the comparison's own
     given: Sequence[Any] = ()  # [n] each: a text's scores, where there is no method
 
-    def asking(self, problem: Problem, index: int, seed: int | None = None) -> Asking:
+    def asking(self, problem: Problem, index: int, seed: int | None = None) -> MethodGenerator:
         """The method at work on the problem of text `index`. The random control draws anew for every text."""
         if self.method is None:
             raise OptionError(f"{self.label!r} has no method: its scores were given.")
@@ -50,10 +52,10 @@ class Entry:
 
 
 def entries(
-    wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]], model: Model, smooth: bool = True
+    wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]], model: Model, followed: bool = True
 ) -> list[Entry]:
     """The rows of a comparison, the random control last. Refuses unknown methods and options, and two rows of one name."""
-    found = [_entry(each) for each in (suited(model, smooth) if wanted is None else wanted)]
+    found = [_entry(each) for each in (suited(model, followed) if wanted is None else wanted)]
     found += [Entry(label, given=scores) for label, scores in given.items()]
     if RANDOM not in [each.label for each in found]:
         found.append(Entry(RANDOM, METHODS["random"]))
@@ -64,14 +66,14 @@ def entries(
     return found
 
 
-def suited(model: Model, smooth: bool = True) -> list[str]:
-    """The methods that are compared where none are named: what can be asked. `smooth`: do gradients follow the inputs?"""
-    sighted = getattr(model, "blind", "no attention heads") is None
+def suited(model: Model, followed: bool = True) -> list[str]:
+    """The methods that are compared where none are named: what can be asked. `followed`: do gradients follow the inputs?"""
+    sighted = getattr(model, "attention_unavailable", "no attention heads") is None
     return [
         *(
             name
             for name in _CANDIDATES
-            if smooth and model.differentiable and (sighted or METHODS[name].family != "attention")
+            if followed and model.differentiable and (sighted or METHODS[name].family != "attention")
         ),
         *_ALWAYS,
     ]

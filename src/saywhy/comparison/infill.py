@@ -12,7 +12,7 @@ import torch
 
 from ..core.errors import OptionError
 from ..core.types import Bools, Encoding
-from ..models.inference_mode import held_still
+from ..models.inference_mode import frozen
 from ..models.protocol import Model
 
 AT_ONCE = 32  # rows that the masked language model fills in together
@@ -55,7 +55,7 @@ class Infill:
 
     def _filled(self, rows: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         device = next(self.masked.parameters()).device
-        with held_still(self.masked), torch.no_grad():  # rows of one input are of one length
+        with frozen(self.masked), torch.no_grad():  # rows of one input are of one length
             logits = self.masked(input_ids=torch.tensor(np.stack(rows), device=device)).logits.float().cpu()
         logits[..., self.special] = -torch.inf
         out = []

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import InputError, OptionError, unknown
-from ..core.types import Asking, Bools, Feature, Problem, Scores
-from ..explain.pipeline import Ask
-from ..explain.request import kind
+from ..core.types import Bools, Feature, MethodGenerator, Problem, Scores
+from ..explain.request import Request
 from ..metrics import METRICS, Metric
-from ..models.protocol import Look
 from ..storage.fingerprint import fingerprint, model_fingerprint, weights_fingerprint
-from ..tasks.protocol import WantedTarget
 from .entries import Compared, Entry, entries
 from .estimates import Column
 from .infill import Infill
@@ -23,6 +20,7 @@ from .infill import Infill
 if TYPE_CHECKING:
     from ..core.features import Granularity
     from ..explain.explainer import Explainer
+    from ..tasks.protocol import WantedTarget
 
 DEFAULT_METRICS = (
     *("normalised_comprehensiveness", "removal_area", "sufficiency", "leave_one_out_correlation", "scaled_infidelity"),
@@ -32,7 +30,7 @@ _PREFERRED = ("mask", "hide", "baseline", "mean", "drop", "black", "zero", "unk"
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ComparisonRequest:
     """What the caller said, as in `compare`."""
 
     methods: Sequence[Compared] | None
@@ -58,34 +56,34 @@ class Plan:
     metrics: tuple[Metric, ...]
     columns: tuple[Column, ...]
     removals: tuple[str, ...]
-    ask: Ask  # how a problem is posed, whichever method asks about it
+    request: Request  # how a problem is posed, whichever method asks about it
     seed: int
     human: Sequence[Bools] | None
     infill: Infill | None  # what fills in for the removal "infill"
     asked: Mapping[str, Any]  # in words that can be compared with those of an earlier run
 
 
-def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
+def planned(explainer: Explainer, texts: Sequence[Any], wanted: ComparisonRequest) -> Plan:
     """The plan. Refuses unknown names, inputs that cannot be explained, and methods that cannot explain them."""
     _listed(texts, wanted.by)
-    inputs = [explainer.task.joined(each, [wanted.target], None) for each in texts]
-    kinds = kind(inputs)
-    rows = tuple(entries(wanted.methods, wanted.scores, explainer.model, kinds["smooth"]))
+    inputs = [explainer.task.with_targets(each, [wanted.target], None) for each in texts]
+    settings = {"target": wanted.target, "unit": wanted.unit, "by": wanted.by, "overlong": wanted.overlong}
+    request = explainer.request(inputs, method=_posing, absent=wanted.absent, **settings)
+    followed = all(getattr(each, "differentiable", True) for each in inputs)
+    templates = request.encoding.absent == "baseline"
+    rows = tuple(entries(wanted.methods, wanted.scores, explainer.model, followed))
     metrics = _metrics(wanted.metrics, wanted.rationales is not None)
-    look = Look(explainer.task.grain if wanted.by is None else wanted.by, wanted.absent or "", wanted.overlong)
-    ask = explainer.ask(_posing, look, wanted.target, None, wanted.unit, {}, **kinds)
-    if wanted.infill is not None and kinds["slotted"]:
+    if wanted.infill is not None and templates:
         raise OptionError("The baselines of a template stand in for its slots: leave `infill` out.")
     infill = None if wanted.infill is None else Infill(wanted.infill, explainer.model)
     removing = any(m.family == "removal" for m in metrics)
-    removals = _removals(wanted.removals, explainer, ask.look.absent, infill, kinds["slotted"]) if removing else ()
+    removals = _removals(wanted.removals, explainer, request.encoding.absent, infill, templates) if removing else ()
     for row in rows:
         if row.method is not None:
-            like = row.method.function if row.method.family == "custom" else row.method.name
-            own = Look(look.by, row.absent or (look if kinds["slotted"] else ask.look).absent, look.overlong)
-            explainer.check(
-                inputs, explainer.ask(like, own, wanted.target, None, wanted.unit, row.options, **kinds), True
-            )
+            method = row.method.function if row.method.family == "custom" else row.method.name
+            absent = row.absent or (None if templates else request.encoding.absent)
+            asked_alone = explainer.request(inputs, method=method, absent=absent, **settings, **row.options)
+            explainer.check(inputs, asked_alone)
     columns = tuple(
         Column(m.name, removal, m.better)
         for m in metrics
@@ -94,11 +92,11 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: Wanted) -> Plan:
     human = None if wanted.rationales is None else [np.asarray(r, dtype=bool) for r in wanted.rationales]
     given = dict(wanted.scores) | ({} if human is None else {"rationales": human})
     if given:
-        features = [explainer.task.encode(explainer.model, each, ask.look).features for each in inputs]
+        features = [explainer.task.encode(explainer.model, each, request.encoding).features for each in inputs]
         for name, numbers in given.items():
             _fitting(name, numbers, features)
-    asked = _in_words(explainer, inputs, wanted, ask, rows, columns, infill)
-    return Plan(inputs, rows, metrics, columns, removals, ask, wanted.seed, human, infill, asked)
+    asked = _in_words(explainer, inputs, wanted, request, rows, columns, infill)
+    return Plan(inputs, rows, metrics, columns, removals, request, wanted.seed, human, infill, asked)
 
 
 def _listed(texts: Sequence[Any], by: Granularity | None) -> None:
@@ -113,8 +111,8 @@ def _listed(texts: Sequence[Any], by: Granularity | None) -> None:
 def _in_words(
     explainer: Explainer,
     inputs: Sequence[Any],
-    wanted: Wanted,
-    ask: Ask,
+    wanted: ComparisonRequest,
+    request: Request,
     rows: Sequence[Entry],
     columns: Sequence[Column],
     infill: Infill | None,
@@ -125,8 +123,8 @@ def _in_words(
         "methods": [e.label for e in rows],
         "metrics": list(dict.fromkeys(c.metric for c in columns)),
         "removals": list(dict.fromkeys(c.removal for c in columns if c.removal)),
-        "by": str(ask.look.by),
-        "absent": ask.look.absent,
+        "by": str(request.encoding.by),
+        "absent": request.encoding.absent,
         "target": wanted.target,
         "unit": wanted.unit,
         "seed": wanted.seed,
@@ -161,7 +159,7 @@ def _fitting(name: str, given: Sequence[Any], features: Sequence[Sequence[Featur
             )
 
 
-def _posing(problem: Problem) -> Asking:
+def _posing(problem: Problem) -> MethodGenerator:
     """Stands for all methods where the problem is posed: it may be asked anything."""
     return Scores(np.zeros(0))  # type: ignore[arg-type]
     yield
@@ -189,7 +187,7 @@ def _removals(
     Where a slot's value is away its baseline stands, and that is the only way.
     """
     absences = () if slotted else explainer.model.absences
-    allowed = [a for a in absences if a != "drop" or not explainer.task.steady] or [first]
+    allowed = [a for a in absences if a != "drop" or not explainer.task.position_indexed] or [first]
     if wanted is None:
         usual = sorted(allowed, key=lambda a: _PREFERRED.index(a) if a in _PREFERRED else 99)[:2]
         return tuple(usual if infill is None else [*usual, "infill"])

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..core.types import Heads, Question, Slopes, Values
+from ..core.types import AttentionMaps, Gradients, Question, Values
 
 R = TypeVar("R")
 _STATM = Path("/proc/self/statm")
@@ -42,9 +42,9 @@ def counted(asking: Generator[Question, Any, R], tally: Tally) -> Generator[Ques
                 return found
             if isinstance(question, Values):
                 tally.coalitions.update(row.tobytes() for row in question.coalitions.numpy())
-            elif isinstance(question, Slopes):
+            elif isinstance(question, Gradients):
                 tally.points += len(question.points)
-            elif isinstance(question, Heads):
+            elif isinstance(question, AttentionMaps):
                 tally.points += 1
             answer = yield question
     finally:

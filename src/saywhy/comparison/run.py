@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.types import Asking, Cost, Problem, Scores, Target
-from ..engine.cache import Posed, Seen
+from ..core.types import Cost, MethodGenerator, Problem, Scores, Target
+from ..engine.cache import BoundProblem, OutputCache
 from ..engine.engine import Engine
-from ..explain.pipeline import Line, over_draws
-from ..metrics import Claim, Judgement, Metric
+from ..explain.pipeline import Pipeline, over_draws
+from ..metrics import Candidate, Judgement, Metric
 from ..metrics.removal import best_known
 from ..metrics.stability import shaken, under_noise
 from ..models.protocol import Model
@@ -48,87 +48,94 @@ class Walk:
     def __init__(self, model: Model, task: Task, plan: Plan, batch_tokens: int | None, tick: Any):
         self.model, self.task, self.plan = model, task, plan
         self.engine = Engine(model, batch_tokens, tick)
-        self.line = Line(model, task, plan.ask, self.engine)
+        self.pipeline = Pipeline(model, task, plan.request, self.engine)
 
     def window(self, inputs: Sequence[Any], start: int) -> list[Found]:
         """What is found for some inputs; `start` is the place of the first among all."""
-        with self.model.still():
+        with self.model.frozen():
             return self._window(inputs, start)
 
     def _window(self, inputs: Sequence[Any], start: int) -> list[Found]:
-        given = [self.task.finished(self.model, each) for each in inputs]
-        operators = {*self.plan.removals, *(e.absent or self.plan.ask.look.absent for e in self.plan.entries)}
+        given = [self.task.complete_input(self.model, each) for each in inputs]
+        operators = {
+            *self.plan.removals,
+            *(e.absent or self.plan.request.encoding.absent for e in self.plan.entries),
+        }
         encodings = {
-            o: [self.task.encode(self.model, g, replace(self.plan.ask.look, absent=o)) for g in given]
+            o: [self.task.encode(self.model, g, replace(self.plan.request.encoding, absent=o)) for g in given]
             for o in ({"mask"} if "infill" in operators else set()) | operators - {"infill"}
         }
         if self.plan.infill is not None and "infill" in operators:
             encodings["infill"] = [self.plan.infill.encoding(encoding) for encoding in encodings["mask"]]
-        cases, seen = self.line.cases(encodings[self.plan.ask.look.absent])
+        cases, caches = self.pipeline.cases(encodings[self.plan.request.encoding.absent])
         targets = [self._targets(case) for case in cases]
-        posed = {
+        bound = {
             o: [
-                self.line.put(replace(case, encoding=encoding), named, saw)
-                for case, encoding, named, saw in zip(cases, made, targets, seen, strict=True)
+                self.pipeline.bind(replace(case, encoding=encoding), named, cache)
+                for case, encoding, named, cache in zip(cases, made, targets, caches, strict=True)
             ]
             for o, made in encodings.items()
         }
-        return self._asked(posed, seen, start)
+        return self._asked(bound, caches, start)
 
-    def _asked(self, posed: Mapping[str, list[Posed]], seen: Sequence[Seen], start: int) -> list[Found]:
+    def _asked(self, bound: Mapping[str, list[BoundProblem]], caches: Sequence[OutputCache], start: int) -> list[Found]:
         """The claims of the methods and how the metrics judge them."""
-        found = [Found() for _ in seen]
-        claims = self._claims(posed, found, start)
-        self._judged(posed, claims, found)
-        for each, saw in zip(found, seen, strict=True):
-            each.rows += saw.cost.rows
+        found = [Found() for _ in caches]
+        claims = self._claims(bound, found, start)
+        self._judged(bound, claims, found)
+        for each, cache in zip(found, caches, strict=True):
+            each.rows += cache.cost.rows
         return found
 
     def _targets(self, case: Case) -> tuple[Target, ...]:
         """The target that is explained, and the label that comes closest to it, where there is one."""
-        first = self.task.targets(case, [self.plan.ask.target], None, self.plan.ask.unit)
+        first = self.task.targets(case, [self.plan.request.target], None, self.plan.request.unit)
         labels = len(case.encoding.labels)
         if labels < 2 or case.encoding.about or len(first[0].index) != 1:
             return first
-        every = self.task.targets(case, range(labels), None, self.plan.ask.unit)
+        every = self.task.targets(case, range(labels), None, self.plan.request.unit)
         numbers = self.task.score(case, case.output[None], every)[0]
         rival = max((i for i in range(labels) if every[i].index != first[0].index), key=lambda i: float(numbers[i]))
         return (*first, every[rival])
 
     # ---- scores --------------------------------------------------------------------------------------------------------
 
-    def _claims(self, posed: Mapping[str, list[Posed]], found: list[Found], start: int) -> list[dict[str, Claim]]:
+    def _claims(
+        self, bound: Mapping[str, list[BoundProblem]], found: list[Found], start: int
+    ) -> list[dict[str, Candidate]]:
         """For each text, what each method claims."""
         made: list[dict[str, Tensor]] = [{} for _ in found]
         for entry in self.plan.entries:
-            here = posed[entry.absent or self.plan.ask.look.absent]
+            here = bound[entry.absent or self.plan.request.encoding.absent]
             for t, scores in enumerate(self._scored(entry, here, found, start)):
                 made[t][entry.label] = scores
-        claims: list[dict[str, Claim]] = []
+        claims: list[dict[str, Candidate]] = []
         for t, scores_by in enumerate(made):
             found[t].scores = {label: scores[0].tolist() for label, scores in scores_by.items()}
             human = None if self.plan.human is None else self.plan.human[start + t]
             mine = {}
             for entry in self.plan.entries:
                 others = [s[0] for label, s in scores_by.items() if label not in (entry.label, RANDOM)]
-                mine[entry.label] = Claim(scores_by[entry.label], self._again(entry, start + t), others, human=human)
+                mine[entry.label] = Candidate(
+                    scores_by[entry.label], self._again(entry, start + t), others, human=human
+                )
             claims.append(mine)
-        return self._with_random_weights(posed[self.plan.ask.look.absent], claims, start)
+        return self._with_random_weights(bound[self.plan.request.encoding.absent], claims, start)
 
-    def _scored(self, entry: Entry, here: list[Posed], found: list[Found], start: int) -> list[Tensor]:
+    def _scored(self, entry: Entry, here: list[BoundProblem], found: list[Found], start: int) -> list[Tensor]:
         if entry.method is None:
             for t in range(len(here)):
                 found[t].spent = {**found[t].spent, entry.label: (0, 0, 0.0, None)}
             return [entry.scores(start + t) for t in range(len(here))]
         tallies = [Tally() for _ in here]
-        before = [p.seen.cost for p in here]
-        jobs: list[tuple[Posed, Asking]] = [
+        before = [p.cache.cost for p in here]
+        jobs: list[tuple[BoundProblem, MethodGenerator]] = [
             (p, counted(entry.asking(p.problem, start + t, self.plan.seed), tallies[t])) for t, p in enumerate(here)
         ]
         with peak_memory() as peak:
             scores = self.engine.run(jobs)
         for t, p in enumerate(here):
-            spent = _spent(before[t], p.seen.cost, tallies[t], peak[0])
+            spent = _spent(before[t], p.cache.cost, tallies[t], peak[0])
             found[t].spent = {**found[t].spent, entry.label: spent}
         return [over_draws(s, p.encoding.drawn).values for s, p in zip(scores, here, strict=True)]
 
@@ -138,8 +145,8 @@ class Walk:
         return lambda problem, seed: entry.asking(problem, index, seed)
 
     def _with_random_weights(
-        self, here: list[Posed], claims: list[dict[str, Claim]], start: int
-    ) -> list[dict[str, Claim]]:
+        self, here: list[BoundProblem], claims: list[dict[str, Candidate]], start: int
+    ) -> list[dict[str, Candidate]]:
         """The claims with the scores of ever more random models, where a metric needs them."""
         needs = {m.needs for m in self.plan.metrics if m.needs}
         if not needs:
@@ -148,25 +155,25 @@ class Walk:
         stages: dict[str, list[list[Tensor]]] = {e.label: [[] for _ in here] for e in entries}
         noisy: dict[str, list[list[Tensor]]] = {e.label: [[] for _ in here] for e in entries}
 
-        def note(line: Line, posed: list[Posed], plain: bool) -> None:
+        def note(pipeline: Pipeline, bound: list[BoundProblem], plain: bool) -> None:
             for e in entries:
                 if plain:
-                    jobs = [(p, e.asking(p.problem, start + t, self.plan.seed)) for t, p in enumerate(posed)]
-                    for t, scores in enumerate(line.engine.run(jobs)):
+                    jobs = [(p, e.asking(p.problem, start + t, self.plan.seed)) for t, p in enumerate(bound)]
+                    for t, scores in enumerate(pipeline.engine.run(jobs)):
                         stages[e.label][t].append(scores.values[0])
                 if "smoothed" in needs:
-                    smooth = [(p, _mean_under_noise(p.problem, claims[t][e.label])) for t, p in enumerate(posed)]
-                    for t, mean in enumerate(line.engine.drive(smooth)):
+                    path = [(p, _mean_under_noise(p.problem, claims[t][e.label])) for t, p in enumerate(bound)]
+                    for t, mean in enumerate(pipeline.engine.drive(path)):
                         noisy[e.label][t] += [] if mean is None else [mean]
 
-        note(self.line, here, False)
+        note(self.pipeline, here, False)
         for model in randomised(self.model, self.plan.seed):
-            line = replace(
-                self.line, model=model, engine=Engine(model, self.engine.batches.budget, self.engine.batches.tick)
+            pipeline = replace(
+                self.pipeline, model=model, engine=Engine(model, self.engine.batches.budget, self.engine.batches.tick)
             )
-            cases, seen = line.cases([p.encoding for p in here])
-            again = [line.put(c, _once(p), s) for c, p, s in zip(cases, here, seen, strict=True)]
-            note(line, again, True)
+            cases, caches = pipeline.cases([p.encoding for p in here])
+            again = [pipeline.bind(c, _once(p), s) for c, p, s in zip(cases, here, caches, strict=True)]
+            note(pipeline, again, True)
         for t, mine in enumerate(claims):
             for e in entries:
                 smoothed = torch.stack(noisy[e.label][t]) if len(noisy[e.label][t]) > 1 else None
@@ -175,20 +182,22 @@ class Walk:
 
     # ---- judgements ----------------------------------------------------------------------------------------------------
 
-    def _judged(self, posed: Mapping[str, list[Posed]], claims: list[dict[str, Claim]], found: list[Found]) -> None:
+    def _judged(
+        self, bound: Mapping[str, list[BoundProblem]], claims: list[dict[str, Candidate]], found: list[Found]
+    ) -> None:
         values: list[dict[str, list[list[float | None]]]] = [{} for _ in found]
         curves: list[dict[str, dict[str, list[float]]]] = [{} for _ in found]
         for removal in (None, *self.plan.removals):
-            stated = self._with_oracle(posed[removal], claims, found) if removal else claims
-            own = {e.label: removal or e.absent or self.plan.ask.look.absent for e in self.plan.entries}
+            stated = self._with_oracle(bound[removal], claims, found) if removal else claims
+            own = {e.label: removal or e.absent or self.plan.request.encoding.absent for e in self.plan.entries}
             jobs, places = [], []
             for t, mine in enumerate(stated):
-                for label, claim in mine.items():
-                    p = posed[own.get(label, removal or "")][t]
+                for label, candidate in mine.items():
+                    p = bound[own.get(label, removal or "")][t]
                     for column, metric in self._columns(removal):
                         tally = Tally()
                         places.append((t, label, column, metric, tally))
-                        jobs.append((p, counted(metric.function(p.problem, claim), tally)))
+                        jobs.append((p, counted(metric.function(p.problem, candidate), tally)))
             for (t, label, column, metric, tally), judged in zip(places, self.engine.drive(jobs), strict=True):
                 pair = [judged.value, judged.reverse]
                 values[t].setdefault(label, [[None, None] for _ in self.plan.columns])[column] = pair
@@ -206,8 +215,8 @@ class Walk:
                 yield i, by_name[column.metric]
 
     def _with_oracle(
-        self, here: list[Posed], claims: list[dict[str, Claim]], found: list[Found]
-    ) -> list[dict[str, Claim]]:
+        self, here: list[BoundProblem], claims: list[dict[str, Candidate]], found: list[Found]
+    ) -> list[dict[str, Candidate]]:
         """The claims, and that of the best order known under this removal: what scores could reach. The search is counted."""
         tallies = [Tally() for _ in here]
         orders = self.engine.drive(
@@ -221,22 +230,22 @@ class Walk:
         out = []
         for order, mine in zip(orders, claims, strict=True):
             falling = -order.argsort().double()[None]
-            out.append({**mine, ORACLE: Claim(falling, None, mine[RANDOM].others)})
+            out.append({**mine, ORACLE: Candidate(falling, None, mine[RANDOM].others)})
         return out
 
 
-def _once(posed: Posed) -> tuple[Target, ...]:
+def _once(bound: BoundProblem) -> tuple[Target, ...]:
     """The targets of a problem, without those of single draws of baselines."""
-    return posed.problem.targets[: len(posed.problem.targets) // (1 + posed.encoding.drawn)]
+    return bound.problem.targets[: len(bound.problem.targets) // (1 + bound.encoding.drawn)]
 
 
-def _mean_under_noise(problem: Problem, claim: Claim) -> Any:
+def _mean_under_noise(problem: Problem, candidate: Candidate) -> Any:
     """The mean of the scores over NOISY shaken embeddings, as something the engine can drive; None where that cannot be."""
-    if problem.smooth is None:
+    if problem.path is None:
         return None
     total = []
-    for noise in shaken(problem.smooth, NOISY, RADIUS, 0):
-        scores: Scores | None = yield from under_noise(problem, claim, noise)
+    for noise in shaken(problem.path, NOISY, RADIUS, 0):
+        scores: Scores | None = yield from under_noise(problem, candidate, noise)
         if scores is None:
             return None
         total.append(scores.values[0])

@@ -104,11 +104,11 @@ class Encoding:
 
 
 @dataclass(frozen=True, eq=False)
-class Smooth:
+class EmbeddingPath:
     """The differentiable face of a problem: everything present and everything absent, as embeddings."""
 
-    point: Tensor  # [S, D]
-    origin: Tensor  # [S, D], the embeddings of `at(nothing)`
+    input: Tensor  # [S, D], the embeddings with everything present
+    baseline: Tensor  # [S, D], the embeddings of `at(nothing)`
     owner: Ints  # [S]
     n: int
 
@@ -128,7 +128,7 @@ class Problem:
 
     features: tuple[Feature, ...]
     targets: tuple[Target, ...]
-    smooth: Smooth | None = None
+    path: EmbeddingPath | None = None
 
     @property
     def n(self) -> int:
@@ -143,22 +143,22 @@ class Values:
 
 
 @dataclass(frozen=True, eq=False)
-class Slopes:
+class Gradients:
     """A question: how do the targets change with the embeddings at these points [B, S, D]?
 
-    The answer is `(values [B, K], slopes [K, B, S])`, float64: each position's gradient dotted with `along`, one direction
+    The answer is `(values [B, K], gradients [K, B, S])`, float64: each position's gradient dotted with `direction`, one direction
     [S, D] or one for each point [B, S, D]; or its L2 norm for `along="norm"`. `only` names the targets whose
-    slopes are wanted; each is a backward pass. `rules` names other backward rules, of `backward.RULES`.
+    gradients are wanted; each is a backward pass. `rules` names other backward rules, of `backward.RULES`.
     """
 
     points: Tensor
-    along: Tensor | str
+    direction: Tensor | str
     only: tuple[int, ...] | None = None
     rules: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Attentions:
+class LabelAttentions:
     """A question: with everything present, how much does each target's label look at each feature?
 
     The answer is float64 [H, K, n]: of each head, a label's attention summed over a feature's positions.
@@ -166,27 +166,27 @@ class Attentions:
 
 
 @dataclass(frozen=True, eq=False)
-class Heads:
+class AttentionMaps:
     """A question: with everything present, how much does each position look at each other, in each head of each layer?
 
-    The answer is a `Gaze`, with the targets' slopes along the weights where `slopes` asks for them.
+    The answer is a `AttentionWeights`, with the targets' gradients along the weights where `gradients` asks for them.
     """
 
-    slopes: bool = False
+    gradients: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Gaze:
+class AttentionWeights:
     """What the heads of a model look at, float64 on the CPU. Only self-attention over the input's own positions."""
 
     weights: Tensor  # [L, H, S, S]: from (a row, sums to 1) and to; the first layer first
-    reads: Tensor  # [K, S]: each position's share of the last layer's gradient: where a target is read off; sums to 1
+    readout: Tensor  # [K, S]: each position's share of the last layer's gradient: where a target is read off; sums to 1
     owner: Ints  # [S]
-    slopes: Tensor | None = None  # [K, L, H, S, S]
+    gradients: Tensor | None = None  # [K, L, H, S, S]
 
 
-Question: TypeAlias = "Values | Slopes | Attentions | Heads"
-Asking: TypeAlias = "Generator[Question, Any, Scores]"
+Question: TypeAlias = "Values | Gradients | LabelAttentions | AttentionMaps"
+MethodGenerator: TypeAlias = "Generator[Question, Any, Scores]"
 
 
 @dataclass(frozen=True, eq=False)

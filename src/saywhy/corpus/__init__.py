@@ -10,14 +10,12 @@ from ..core.errors import OptionError, unknown
 from ..core.progress import progress as shown_progress
 from . import processes, ray_actors
 from .jobs import HandOut, spread
-from .plan import Wanted, planned
+from .plan import CorpusRequest, planned
 from .report import Report, report
 from .walk import Corpus, load, walk
 
 if TYPE_CHECKING:
     from ..explain.explainer import Explainer
-    from ..explain.pipeline import MethodLike
-    from ..tasks.protocol import WantedTarget
 
 __all__ = ["Corpus", "Report", "load", "report", "run"]
 
@@ -31,15 +29,6 @@ def run(
     *,
     text: str | Sequence[str] = "text",
     keep: Sequence[str] | None = None,
-    method: MethodLike | None = None,
-    target: WantedTarget = None,
-    against: WantedTarget = None,
-    unit: str | None = None,
-    by: str | None = None,
-    absent: str | None = None,
-    overlong: str = "refuse",
-    embedding: str = "word",
-    trust: str = "quick",
     trust_share: float = 0.01,
     strict: bool = False,
     limit: int | None = None,
@@ -50,7 +39,7 @@ def run(
     gpus: float = 0,
     actors: Mapping[str, Any] | None = None,
     progress: bool | None = None,
-    **options: Any,
+    **settings: Any,
 ) -> Corpus:
     """Every row of the source explained, as Parquet shards in the folder `output`; started again it goes on where it was.
 
@@ -65,10 +54,8 @@ def run(
     shards with it. Memory does not grow with the rows. Raises InputError, OptionError, MethodError and FileError before the
     first model call.
     """
-    asked = {"method": method, "target": target, "against": against, "unit": unit, "by": by, "absent": absent}
-    asked |= {"overlong": overlong, "embedding": embedding}
     names, kept = (text,) if isinstance(text, str) else tuple(text), None if keep is None else tuple(keep)
-    wanted = Wanted(names, kept, asked, options, trust, trust_share, strict, limit, shard_rows, cache)
+    wanted = CorpusRequest(names, kept, settings, trust_share, strict, limit, shard_rows, cache)
     spec = {"model": model} if actors is None else actors
     hand_out = _hand_out(engine, spec, wanted, workers, gpus)
     here = spec if engine == "ray" or not gpus else {**spec, "device": "cpu"}  # the GPUs are the workers'
@@ -79,7 +66,7 @@ def run(
         return spread(plan, spec, tick, hand_out)
 
 
-def _hand_out(engine: str, spec: Mapping[str, Any], wanted: Wanted, workers: int, gpus: float) -> HandOut | None:
+def _hand_out(engine: str, spec: Mapping[str, Any], wanted: CorpusRequest, workers: int, gpus: float) -> HandOut | None:
     """Who makes the shards; None where it is this process."""
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)

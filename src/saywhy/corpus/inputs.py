@@ -23,7 +23,7 @@ class Input:
     name: str
     rows: Iterator[Row]
     columns: tuple[str, ...]
-    identity: Mapping[str, Any]  # what tells this input from another
+    source_fingerprint: Mapping[str, Any]  # what tells this input from another
     types: Mapping[str, Any] = field(default_factory=dict)  # Arrow types of columns, where the input has them
     total: int | None = None
 
@@ -51,7 +51,7 @@ def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[st
             raise unknown(f"column of {found.name}", column, found.columns)
     total = found.total if limit is None or found.total is None else min(limit, found.total)
     read = found.rows if limit is None else islice(found.rows, limit)
-    return Input(found.name, read, found.columns, found.identity, found.types, total)
+    return Input(found.name, read, found.columns, found.source_fingerprint, found.types, total)
 
 
 def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> Input:
@@ -64,13 +64,13 @@ def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> In
         if not files:
             raise FileError(f"{path} holds no file that ends in {', '.join(ENDINGS)}.")
     base = path if path.is_dir() else path.parent
-    identity = {"files": [[p.relative_to(base).as_posix(), p.stat().st_size] for p in files]}
-    if known and known["identity"] == identity:
+    source_fingerprint = {"files": [[p.relative_to(base).as_posix(), p.stat().st_size] for p in files]}
+    if known and known["identity"] == source_fingerprint:
         columns, total = tuple(known["columns"]), known["total"]
     else:
         columns, total = _surveyed(files, limit)
     read = chain.from_iterable(rows(p, lenient=True) for p in files)
-    return Input(str(path), read, columns, identity, _types(files), total)
+    return Input(str(path), read, columns, source_fingerprint, _types(files), total)
 
 
 def _surveyed(files: Sequence[Path], limit: int | None) -> tuple[tuple[str, ...], int]:
@@ -108,8 +108,10 @@ def _dataset(given: Any) -> Input:
         return _iterable(given)
     total = len(given) if hasattr(given, "__len__") else None
     schema = features.arrow_schema
-    identity = {"dataset": type(given).__name__, "rows": total}
-    return Input("the dataset", iter(given), tuple(features), identity, {f.name: f.type for f in schema}, total)
+    source_fingerprint = {"dataset": type(given).__name__, "rows": total}
+    return Input(
+        "the dataset", iter(given), tuple(features), source_fingerprint, {f.name: f.type for f in schema}, total
+    )
 
 
 def _iterable(given: Iterable[Any]) -> Input:
@@ -118,8 +120,8 @@ def _iterable(given: Iterable[Any]) -> Input:
     if not first:
         raise InputError("The corpus has no rows.")
     total = len(given) if isinstance(given, Sequence) else None
-    identity = {"iterable": type(given).__name__, "rows": total}
-    return Input("the corpus", chain(first, read), tuple(map(str, first[0])), identity, {}, total)
+    source_fingerprint = {"iterable": type(given).__name__, "rows": total}
+    return Input("the corpus", chain(first, read), tuple(map(str, first[0])), source_fingerprint, {}, total)
 
 
 def given_by(row: Row, text: Sequence[str]) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from ..core.errors import InputError
 from ..storage.tables import Broken
 from .inputs import Row, refusal
-from .plan import TODO, Plan, Wanted, alone, noted, work_of
+from .plan import TODO, CorpusRequest, Plan, alone, noted, work_of
 from .schema import arrow, digest_of, path_of, store
 from .shards import Work, records
 from .walk import Corpus, Tick, finished, pieces
@@ -31,7 +31,7 @@ class Job:
     """What a worker needs to know; it is sent to each once."""
 
     spec: Mapping[str, Any]  # the arguments of Explainer
-    wanted: Wanted
+    wanted: CorpusRequest
     kept: tuple[str, ...]
     typed: frozenset[str]
     schema: pyarrow.Schema

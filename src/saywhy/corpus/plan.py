@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import FileError, InputError, OptionError
-from ..explain.trust import checked
-from ..models.protocol import Look
 from ..storage.atomic import write
 from ..storage.fingerprint import model_fingerprint
 from .inputs import Input, opened
@@ -23,21 +21,18 @@ if TYPE_CHECKING:
     import pyarrow
 
     from ..explain.explainer import Explainer
-    from ..explain.pipeline import Ask
 
 MANIFEST = "manifest.json"
 TODO = ".todo"  # a folder of the rows that wait for a worker, while there are any
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CorpusRequest:
     """What the caller said, as in `run`."""
 
     text: tuple[str, ...]
     keep: tuple[str, ...] | None
-    asked: Mapping[str, Any]  # method, target, against, unit, by, absent, overlong, embedding
-    options: Mapping[str, Any]  # of the method
-    trust: str
+    settings: Mapping[str, Any]  # of each explanation, and options of the method: those of calling an explainer
     trust_share: float
     strict: bool
     limit: int | None
@@ -51,13 +46,13 @@ class Plan:
 
     folder: Path
     input: Input
-    wanted: Wanted
+    wanted: CorpusRequest
     work: Work
     schema: pyarrow.Schema
     manifest: dict[str, Any]
 
 
-def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> Plan:
+def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusRequest) -> Plan:
     """The plan, and the folder with its manifest. Refuses what cannot be explained, and a folder of another run."""
     arrow()
     _sound(wanted)
@@ -76,7 +71,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
         if column not in found.columns:
             raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
     settings = _settings(explainer, wanted, kept)
-    about = {"identity": found.identity, "columns": list(found.columns), "total": found.total}
+    about = {"identity": found.source_fingerprint, "columns": list(found.columns), "total": found.total}
     mine = json.loads(
         json.dumps({"format": FORMAT, "version": VERSION, "settings": settings, "input": about}, default=str)
     )
@@ -92,14 +87,13 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: Wanted) -> 
     return Plan(folder, found, wanted, work_of(explainer, wanted, kept, typed), columns, mine)
 
 
-def work_of(explainer: Explainer, wanted: Wanted, kept: tuple[str, ...], typed: frozenset[str]) -> Work:
+def work_of(explainer: Explainer, wanted: CorpusRequest, kept: tuple[str, ...], typed: frozenset[str]) -> Work:
     """What is done to every row; `typed` are the kept columns that have a type of their own."""
-    ask = _ask(explainer, wanted)
-    return Work(explainer, ask, wanted.trust, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
+    request = explainer.request(**wanted.settings)
+    return Work(explainer, request, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
 
 
-def _sound(wanted: Wanted) -> None:
-    checked(wanted.trust)
+def _sound(wanted: CorpusRequest) -> None:
     if not 0 <= wanted.trust_share <= 1:
         raise OptionError(f"`trust_share` is the share of the texts that is checked, 0 to 1, not {wanted.trust_share}.")
     if not wanted.text:
@@ -109,36 +103,31 @@ def _sound(wanted: Wanted) -> None:
             raise OptionError(f"`{name}` is at least 1, not {number}.")
     if wanted.cache < 0:
         raise OptionError(f"`cache` is how many texts are remembered, at least 0, not {wanted.cache}.")
-    if not isinstance(wanted.asked["by"], str | None):
+    if not isinstance(wanted.settings.get("by"), str | None):
         raise OptionError(
             "The features of a corpus are named by a word, for example by='sentence': spans differ by text."
         )
 
 
-def _ask(explainer: Explainer, wanted: Wanted) -> Ask:
-    """What was asked; what was left out is filled in. Refuses what `explain` refuses."""
-    asked = wanted.asked
-    look = Look(asked["by"] or explainer.task.grain, asked["absent"] or "", asked["overlong"], asked["embedding"])
-    return explainer.ask(asked["method"], look, asked["target"], asked["against"], asked["unit"], wanted.options)
-
-
-def _settings(explainer: Explainer, wanted: Wanted, kept: Sequence[str]) -> dict[str, Any]:
+def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) -> dict[str, Any]:
     """Everything that a result depends on, in words."""
-    asked, ask = wanted.asked, _ask(explainer, wanted)
+    request = explainer.request(**wanted.settings)
     return {
         "model": explainer.model.name,
         "weights": model_fingerprint(explainer.model),
         "labels": list(explainer.model.labels),
         "task": explainer.task.name,
-        "method": ask.method.name,
-        "options": {**ask.method.options, **ask.options},
-        "adds_up": ask.method.complete,
-        **{name: asked[name] for name in ("target", "against", "unit")},
-        "by": ask.look.by,
-        "absent": ask.look.absent,
-        "overlong": ask.look.overlong,
-        "embedding": ask.look.embedding,
-        "trust": wanted.trust,
+        "method": request.method.name,
+        "options": {**request.method.options, **request.options},
+        "adds_up": request.method.complete,
+        "target": request.target,
+        "against": request.against,
+        "unit": request.unit,
+        "by": request.encoding.by,
+        "absent": request.encoding.absent,
+        "overlong": request.encoding.overlong,
+        "embedding": request.encoding.embedding,
+        "trust": request.trust,
         "trust_share": wanted.trust_share,
         "text": list(wanted.text),
         "keep": list(kept),

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..core.errors import ModelError, OptionError
 from .jobs import HandOut, Job, Made
-from .plan import Wanted
+from .plan import CorpusRequest
 from .worker import FAILED, READY
 
 # The worker finds modules where this process does, and so none that lie in the working directory by chance.
@@ -28,7 +28,7 @@ BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from saywhy.corpus.worker impor
 TRIES = 3  # how often a shard is begun before it is said to kill its worker
 
 
-def ready(spec: Mapping[str, Any], wanted: Wanted, workers: int, gpus: float) -> HandOut:
+def ready(spec: Mapping[str, Any], wanted: CorpusRequest, workers: int, gpus: float) -> HandOut:
     """Hands shards to so many processes, which share the cores; with `gpus`, worker i has GPU int(i x gpus).
 
     Raises OptionError for what cannot be told in plain text, and where there is no GPU.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import missing
 from .jobs import HandOut, Job, Made, begun, made
-from .plan import Wanted
+from .plan import CorpusRequest
 
 
 class Actor:
@@ -23,7 +23,7 @@ class Actor:
         return {name: [getattr(one, name) for one in found] for name in Made._fields}
 
 
-def ready(spec: Mapping[str, Any], wanted: Wanted, workers: int, gpus: float) -> HandOut:
+def ready(spec: Mapping[str, Any], wanted: CorpusRequest, workers: int, gpus: float) -> HandOut:
     """Hands shards to so many actors of so many GPUs each. Ray is started unless it runs, and then stopped again."""
     return partial(_handed_out, ray=_ray(), workers=workers, gpus=gpus)
 

@@ -18,7 +18,7 @@ from .schema import arrow, path_of, record, refused
 if TYPE_CHECKING:
     from ..core.explanation import Explanation
     from ..explain.explainer import Explainer
-    from ..explain.pipeline import Ask
+    from ..explain.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,7 @@ class Work:
     """What is done to every row. Plain data and an explainer."""
 
     explainer: Explainer
-    ask: Ask
-    trust: str
+    request: Request
     trust_share: float
     text: tuple[str, ...]
     kept: tuple[str, ...]
@@ -105,14 +104,16 @@ def _explained(
     work: Work, todo: Mapping[bytes, Any], tick: Callable[[int, int], None]
 ) -> list[tuple[bytes, Explanation | str]]:
     """Each text's explanation, or why there is none. A share of the texts, picked by their own digest, is checked as well."""
-    chosen: dict[str, list[bytes]] = {"none": [], work.trust: []}
+    chosen: dict[str, list[bytes]] = {"none": [], work.request.trust: []}
     for key in sorted(todo, key=lambda key: (-_length(todo[key]), key)):
         sampled = int.from_bytes(key[:8], "big") < work.trust_share * 2**64
-        chosen[work.trust if sampled else "none"].append(key)
+        chosen[work.request.trust if sampled else "none"].append(key)
     out: list[tuple[bytes, Explanation | str]] = []
-    line = work.explainer.line(work.ask)  # of this shard alone: the same shard is then made from the same batches
+    pipeline = work.explainer.pipeline(
+        work.request
+    )  # of this shard alone: the same shard is then made from the same batches
     for trust, keys in chosen.items():
-        mine = replace(line, ask=replace(line.ask, trust=trust))
+        mine = replace(pipeline, request=replace(pipeline.request, trust=trust))
         step = mine.window  # which may shrink on the way, where memory is short
         for start in range(0, len(keys), step):
             window = keys[start : start + step]

@@ -41,17 +41,17 @@ def _job(plain: dict[str, Any]) -> Any:
     import torch
 
     from .jobs import Job
-    from .plan import Wanted
+    from .plan import CorpusRequest
     from .schema import arrow
 
     torch.set_num_threads(plain["threads"])
     pa, wanted = arrow(), plain["wanted"]
-    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted["asked"].items()}
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted["settings"].items()}
     several = {name: None if wanted[name] is None else tuple(wanted[name]) for name in ("text", "keep")}
     schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(plain["schema"])))
     return Job(
         plain["spec"],
-        Wanted(**{**wanted, **several, "asked": asked}),
+        CorpusRequest(**{**wanted, **several, "settings": settings}),
         tuple(plain["kept"]),
         frozenset(plain["typed"]),
         schema,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.errors import ModelError
 from ..core.types import Cost
-from .cache import Seen
+from .cache import OutputCache
 
 if TYPE_CHECKING:
     from ..models.protocol import Model
@@ -36,7 +36,7 @@ class Batches:
         queue = deque(
             pack(sizes, self.budget, self.model.most_rows, self.model.uniform) if batches is None else batches
         )
-        with self.model.still():
+        with self.model.frozen():
             while queue:
                 batch = queue.popleft()
                 if not self.once(batch, sizes, call):
@@ -66,20 +66,22 @@ class Batches:
         return False
 
 
-def charge(paid: Sequence[tuple[Sequence[Seen], int]], seconds: float, backward: int, rows: int = 1) -> None:
+def attribute_cost(
+    paid: Sequence[tuple[Sequence[OutputCache], int]], seconds: float, backward: int, rows: int = 1
+) -> None:
     """Each input pays for its rows, for the passes it had a part in, and its share of the time by length."""
     total = sum(size for _, size in paid) or 1
     took_part: set[int] = set()
     for payers, size in paid:
-        for seen in payers:
-            first = id(seen) not in took_part
-            took_part.add(id(seen))
+        for cache in payers:
+            first = id(cache) not in took_part
+            took_part.add(id(cache))
             share = seconds * size / total / len(payers)
             passes = (rows * int(first), backward if first else 0)
-            seen.cost = seen.cost.plus(Cost(rows, int(backward > 0), *passes, share))
+            cache.cost = cache.cost.plus(Cost(rows, int(backward > 0), *passes, share))
 
 
-def home(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+def to_cpu_rows(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """The outputs row by row, float64 on the CPU, in one transfer."""
     if isinstance(outputs, Tensor):
         return list(outputs.cpu().double())

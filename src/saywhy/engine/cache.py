@@ -15,7 +15,7 @@ from ..core.types import Cost, Encoding, Problem
 
 
 @dataclass(eq=False)
-class Seen:
+class OutputCache:
     """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
 
     outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
@@ -29,13 +29,13 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class BoundProblem:
     """A problem together with what answers it: the encoding, and how an output becomes the targets' numbers."""
 
     problem: Problem
     encoding: Encoding
     score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
-    seen: Seen
+    cache: OutputCache
 
 
 def whole(encoding: Encoding) -> Any:
@@ -43,12 +43,12 @@ def whole(encoding: Encoding) -> Any:
     return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
 
 
-def finite(posed: Posed, numbers: Tensor) -> None:
+def finite(bound: BoundProblem, numbers: Tensor) -> None:
     """Refuses numbers that are not all finite, with the target and the text. Raises ModelError."""
     bad = ~torch.isfinite(numbers)
     if bool(bad.any()):
-        label = posed.problem.targets[int(bad.any(0).nonzero()[0])].label
-        text = next(iter(posed.encoding.texts.values()), "an image")
+        label = bound.problem.targets[int(bad.any(0).nonzero()[0])].label
+        text = next(iter(bound.encoding.texts.values()), "an image")
         raise ModelError(
             f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
             f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."

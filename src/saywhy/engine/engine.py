@@ -10,11 +10,21 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError
-from ..core.types import Asking, Attentions, Encoding, Heads, Problem, Question, Scores, Slopes, Values
-from .attention import LOOKS
-from .batching import WINDOW, Batches, charge, grouped, home, pack, parts, pieces
-from .cache import Posed, Seen, finite, whole
-from .gradients import Group, Kept, Pass, backward, blank, started
+from ..core.types import (
+    AttentionMaps,
+    Encoding,
+    Gradients,
+    LabelAttentions,
+    MethodGenerator,
+    Problem,
+    Question,
+    Scores,
+    Values,
+)
+from .attention import ATTENTION_ANSWERS
+from .batching import WINDOW, Batches, attribute_cost, grouped, pack, parts, pieces, to_cpu_rows
+from .cache import BoundProblem, OutputCache, finite, whole
+from .gradients import Group, RetainedGraph, RetainedGraphs, backward, blank, started
 from .rules import under
 
 if TYPE_CHECKING:
@@ -27,12 +37,12 @@ class Engine:
     def __init__(self, model: Model, batch_tokens: int | None = None, tick: Callable[[int], None] | None = None):
         self.model = model
         self.batches = Batches(model, batch_tokens or model.batch_tokens, tick or (lambda rows: None))
-        self.kept = Kept()
-        self.bare: dict[
+        self.kept = RetainedGraphs()
+        self.baseline_outputs: dict[
             Hashable, Tensor
         ] = {}  # outputs of rows with everything absent: inputs of one length share them
 
-    def run(self, jobs: Sequence[tuple[Posed, Asking]]) -> list[Scores]:
+    def run(self, jobs: Sequence[tuple[BoundProblem, MethodGenerator]]) -> list[Scores]:
         """Drive all the methods to their end, each answered together with the others; their scores, in order."""
         for _, asking in jobs:
             if not isinstance(asking, Generator):
@@ -40,9 +50,9 @@ class Engine:
                 raise MethodError(
                     f"A method is a generator function: it yields questions, and returns Scores. Not {got}."
                 )
-        return [_checked(found, posed.problem) for found, (posed, _) in zip(self.drive(jobs), jobs, strict=True)]
+        return [_checked(found, bound.problem) for found, (bound, _) in zip(self.drive(jobs), jobs, strict=True)]
 
-    def drive(self, jobs: Sequence[tuple[Posed, Generator[Question, Any, Any]]]) -> list[Any]:
+    def drive(self, jobs: Sequence[tuple[BoundProblem, Generator[Question, Any, Any]]]) -> list[Any]:
         """Drive all that asks to its end, each answered together with the others; what they return, in order."""
         found: list[Any] = [None] * len(jobs)
         asked: dict[int, Question] = {}
@@ -63,82 +73,82 @@ class Engine:
         finally:
             for _, asking in jobs:
                 asking.close()
-            self.kept = Kept()  # what nobody asked about holds memory
+            self.kept = RetainedGraphs()  # what nobody asked about holds memory
         return found
 
-    def _answers(self, asked: Mapping[int, tuple[Posed, Question]]) -> Iterator[tuple[int, Any]]:
-        values = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Values)}
-        slopes = {i: (posed, q) for i, (posed, q) in asked.items() if isinstance(q, Slopes)}
+    def _answers(self, asked: Mapping[int, tuple[BoundProblem, Question]]) -> Iterator[tuple[int, Any]]:
+        values = {i: (bound, q) for i, (bound, q) in asked.items() if isinstance(q, Values)}
+        gradients = {i: (bound, q) for i, (bound, q) in asked.items() if isinstance(q, Gradients)}
         for _, question in asked.values():
-            if not isinstance(question, Values | Slopes | Attentions | Heads):
+            if not isinstance(question, Values | Gradients | LabelAttentions | AttentionMaps):
                 raise MethodError(
-                    f"A method yields Values, Slopes, Attentions or Heads, not {type(question).__name__}."
+                    f"A method yields Values, Gradients, LabelAttentions or AttentionMaps, not {type(question).__name__}."
                 )
-        yield from zip(values, self.values([(posed, q.coalitions) for posed, q in values.values()]), strict=True)
-        yield from zip(slopes, self.slopes(list(slopes.values())), strict=True)
-        for kind in LOOKS:
-            looks = {i: pair for i, pair in asked.items() if isinstance(pair[1], kind)}
-            yield from zip(looks, self.looks(kind, list(looks.values())) if looks else [], strict=True)
+        yield from zip(values, self.values([(bound, q.coalitions) for bound, q in values.values()]), strict=True)
+        yield from zip(gradients, self.gradients(list(gradients.values())), strict=True)
+        for kind in ATTENTION_ANSWERS:
+            attention = {i: pair for i, pair in asked.items() if isinstance(pair[1], kind)}
+            yield from zip(attention, self.attention(kind, list(attention.values())) if attention else [], strict=True)
 
     # ---- values: what the model says about subsets ------------------------------------------------------------------
 
-    def values(self, asked: Sequence[tuple[Posed, Tensor]]) -> list[Tensor]:
+    def values(self, asked: Sequence[tuple[BoundProblem, Tensor]]) -> list[Tensor]:
         """For each: bool [N, n] -> float64 [N, K]. Every distinct row goes through the model once."""
-        outputs = self.outputs([(posed.encoding, posed.seen, coalitions) for posed, coalitions in asked])
+        outputs = self.outputs([(bound.encoding, bound.cache, coalitions) for bound, coalitions in asked])
         out = []
-        for (posed, _), rows in zip(asked, outputs, strict=True):
-            numbers = posed.score(rows)
-            finite(posed, numbers)
+        for (bound, _), rows in zip(asked, outputs, strict=True):
+            numbers = bound.score(rows)
+            finite(bound, numbers)
             out.append(numbers)
         return out
 
-    def outputs(self, asked: Sequence[tuple[Encoding, Seen, Tensor]]) -> list[Tensor]:
+    def outputs(self, asked: Sequence[tuple[Encoding, OutputCache, Tensor]]) -> list[Tensor]:
         """For each: bool [N, n] -> what is kept of the outputs, float64 [N, ...]; of a row with parts [N, parts, ...]."""
         found: list[list[Tensor]] = [[] for _ in asked]
         for piece in pieces([len(coalitions) for _, _, coalitions in asked]):
             rows: dict[Hashable, Any] = {}
-            wanted: dict[Hashable, list[Seen]] = {}
+            wanted: dict[Hashable, list[OutputCache]] = {}
             keys: list[tuple[int, Any]] = []
             for j, start, end in piece:
-                encoding, seen, coalitions = asked[j]
+                encoding, cache, coalitions = asked[j]
                 for row in encoding.at(coalitions[start:end].cpu().numpy()):
                     named = [(self.model.key(part), part) for part in parts(row)]
                     keys.append((j, [name for name, _ in named] if isinstance(row, tuple) else named[0][0]))
                     for name, part in named:
-                        if name not in seen.outputs and seen not in wanted.setdefault(name, []):
+                        if name not in cache.outputs and cache not in wanted.setdefault(name, []):
                             rows[name] = part
-                            wanted[name].append(seen)
+                            wanted[name].append(cache)
             self._forward(rows, wanted)
             for j, key in keys:
                 kept = asked[j][1].outputs
                 found[j].append(torch.stack([kept[name] for name in key]) if isinstance(key, list) else kept[key])
         return [torch.stack(each) for each in found]
 
-    def _forward(self, rows: dict[Hashable, Any], wanted: dict[Hashable, list[Seen]]) -> None:
+    def _forward(self, rows: dict[Hashable, Any], wanted: dict[Hashable, list[OutputCache]]) -> None:
         names = list(rows)
         sizes = [self.model.size(rows[name]) for name in names]
 
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
             with torch.no_grad():
-                answers = home(self.model.forward([rows[names[b]] for b in batch]))
+                answers = to_cpu_rows(self.model.forward([rows[names[b]] for b in batch]))
             spent = time.perf_counter() - started
             for b, answer in zip(batch, answers, strict=True):
-                for seen in wanted[names[b]]:
-                    seen.outputs[names[b]] = answer if seen.keep is None else seen.keep(answer)
-            charge([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
+                for cache in wanted[names[b]]:
+                    cache.outputs[names[b]] = answer if cache.keep is None else cache.keep(answer)
+            attribute_cost([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
 
         bundled = getattr(self.model, "bundles", None)
         self.batches.send(sizes, send, bundled and bundled(list(rows.values()), self.batches.budget))
 
-    # ---- slopes: how the targets change with the embeddings ----------------------------------------------------------
+    # ---- gradients: how the targets change with the embeddings ----------------------------------------------------------
 
-    def ahead(self, asked: Sequence[tuple[Encoding, Seen]], rules: str | None) -> None:
-        """Send inputs with everything present, and keep the way back for a question about slopes there.
+    def retain(self, asked: Sequence[tuple[Encoding, OutputCache]], rules: str | None) -> None:
+        """Send inputs with everything present, and keep the way back for a question about gradients there.
 
         As many as make a batch, the longest first; none where even that is too much for the memory. Rows with parts are not sent.
         """
-        self.kept = Kept()
+        self.kept = RetainedGraphs()
         rows = [whole(e) for e, _ in asked]
         single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
         sizes = [self.model.size(rows[i]) for i in single]
@@ -150,14 +160,16 @@ class Engine:
                 points = started([self.model.embed(rows[i]) for i in mine])
             with torch.inference_mode(False), torch.enable_grad(), under(rules):
                 outputs = self._answered([rows[i] for i in mine], points)
-            seen = [asked[i][1] for i in mine]
-            for i, saw, output in zip(mine, seen, home([o.detach() for o in outputs]), strict=True):
-                saw.outputs[self.model.key(rows[i])] = output
-            self.kept.add(Pass(rules, points, outputs), seen)
-            charge([([saw], len(p)) for saw, p in zip(seen, points, strict=True)], time.perf_counter() - begun, 0)
+            caches = [asked[i][1] for i in mine]
+            for i, cache, output in zip(mine, caches, to_cpu_rows([o.detach() for o in outputs]), strict=True):
+                cache.outputs[self.model.key(rows[i])] = output
+            self.kept.add(RetainedGraph(rules, points, outputs), caches)
+            attribute_cost(
+                [([cache], len(p)) for cache, p in zip(caches, points, strict=True)], time.perf_counter() - begun, 0
+            )
 
         for batch in self._packed(sizes)[:1]:
-            with self.model.still():
+            with self.model.frozen():
                 self.batches.once(batch, sizes, send)
 
     def _packed(self, sizes: Sequence[int]) -> list[list[int]]:
@@ -172,11 +184,11 @@ class Engine:
         together = [rest[start : start + WINDOW] for start in range(0, len(rest), WINDOW)]
         return [[single[b] for b in batch] for batch in self._packed(sizes)] + together
 
-    def slopes(self, asked: Sequence[tuple[Posed, Slopes]]) -> list[tuple[Tensor, Tensor]]:
-        """For each: points [B, S, D] -> values [B, K] and slopes [K, B, S], float64 on the CPU."""
+    def gradients(self, asked: Sequence[tuple[BoundProblem, Gradients]]) -> list[tuple[Tensor, Tensor]]:
+        """For each: points [B, S, D] -> values [B, K] and gradients [K, B, S], float64 on the CPU."""
         with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
-            answers = [blank(q, len(posed.problem.targets)) for posed, q in asked]
-        bases = [whole(posed.encoding) for posed, _ in asked]
+            answers = [blank(q, len(bound.problem.targets)) for bound, q in asked]
+        bases = [whole(bound.encoding) for bound, _ in asked]
         for rules in dict.fromkeys(q.rules for _, q in asked):
             self._slopes_under(rules, asked, bases, answers)
         return answers
@@ -184,7 +196,7 @@ class Engine:
     def _slopes_under(
         self,
         rules: str | None,
-        asked: Sequence[tuple[Posed, Slopes]],
+        asked: Sequence[tuple[BoundProblem, Gradients]],
         bases: Sequence[Any],
         answers: Sequence[tuple[Tensor, Tensor]],
     ) -> None:
@@ -205,7 +217,10 @@ class Engine:
         self.batches.send([asked[j][1].points.shape[1] for j, _ in items], send)
 
     def _followed(
-        self, rules: str | None, asked: Sequence[tuple[Posed, Slopes]], answers: Sequence[tuple[Tensor, Tensor]]
+        self,
+        rules: str | None,
+        asked: Sequence[tuple[BoundProblem, Gradients]],
+        answers: Sequence[tuple[Tensor, Tensor]],
     ) -> set[int]:
         """The questions that a kept way back has answered; where memory ran out on it, it is dropped and they are not."""
         done: set[int] = set()
@@ -213,11 +228,13 @@ class Engine:
         while taken:
             ready, questions = taken.pop()
 
-            def go(_: Sequence[int], ready: Pass = ready, questions: Sequence[tuple[int, int]] = questions) -> None:
+            def go(
+                _: Sequence[int], ready: RetainedGraph = ready, questions: Sequence[tuple[int, int]] = questions
+            ) -> None:
                 points, outputs = ([each[place] for _, place in questions] for each in (ready.points, ready.outputs))
                 _back(asked, answers, [(j, 0) for j, _ in questions], points, outputs, time.perf_counter(), rows=0)
 
-            with self.model.still():
+            with self.model.frozen():
                 if self.batches.fits(range(len(questions)), [len(point) for point in ready.points], go):
                     done.update(j for j, _ in questions)
             del ready, go
@@ -244,24 +261,24 @@ class Engine:
 
     # ---- attention: where the model looks ----------------------------------------------------------------------------
 
-    def looks(self, kind: type, asked: Sequence[tuple[Posed, Question]]) -> list[Any]:
-        """The answers to questions of one kind, Attentions or Heads, from one forward."""
-        rows = [whole(posed.encoding) for posed, _ in asked]
+    def attention(self, kind: type, asked: Sequence[tuple[BoundProblem, Question]]) -> list[Any]:
+        """The answers to questions of one kind, LabelAttentions or AttentionMaps, from one forward."""
+        rows = [whole(bound.encoding) for bound, _ in asked]
         answers: dict[int, Any] = {}
 
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()
-            found, backwards = LOOKS[kind](self.model, [asked[i] for i in batch], [rows[i] for i in batch])
+            found, backwards = ATTENTION_ANSWERS[kind](self.model, [asked[i] for i in batch], [rows[i] for i in batch])
             answers.update(zip(batch, found, strict=True))
-            paid = [([asked[i][0].seen], self.model.size(rows[i])) for i in batch]
-            charge(paid, time.perf_counter() - started, backwards)
+            paid = [([asked[i][0].cache], self.model.size(rows[i])) for i in batch]
+            attribute_cost(paid, time.perf_counter() - started, backwards)
 
         self.batches.send([sum(self.model.size(part) for part in parts(row)) for row in rows], send)
         return [answers[i] for i in range(len(asked))]
 
 
 def _back(
-    asked: Sequence[tuple[Posed, Slopes]],
+    asked: Sequence[tuple[BoundProblem, Gradients]],
     answers: Sequence[tuple[Tensor, Tensor]],
     chosen: Sequence[tuple[int, int]],
     points: Sequence[Tensor],
@@ -269,15 +286,15 @@ def _back(
     begun: float,
     rows: int = 1,
 ) -> None:
-    """The way back from the outputs of these (question, point): numbers and slopes go to the answers, the cost to who asked."""
+    """The backward pass from the outputs of these (question, point): numbers and gradients go to the answers."""
     with torch.inference_mode(False), torch.enable_grad():
         groups = [Group(*asked[j], slots, places, outputs, answers[j]) for j, slots, places in grouped(chosen)]
         backwards = backward(groups, points)
     for group in groups:
         group.keep_values()
-        finite(group.posed, group.values[group.places])
-    paid = [([asked[j][0].seen], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
-    charge(paid, time.perf_counter() - begun, backwards, rows=rows)
+        finite(group.bound, group.values[group.places])
+    paid = [([asked[j][0].cache], len(point)) for (j, _), point in zip(chosen, points, strict=True)]
+    attribute_cost(paid, time.perf_counter() - begun, backwards, rows=rows)
 
 
 def _checked(scores: object, problem: Problem) -> Scores:

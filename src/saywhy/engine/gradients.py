@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError, ModelError
-from ..core.types import Slopes
+from ..core.types import Gradients
 
 if TYPE_CHECKING:
-    from .cache import Posed, Seen
+    from .cache import BoundProblem, OutputCache
 
 
 @dataclass(eq=False)
-class Pass:
+class RetainedGraph:
     """One batch on its way: the points it started from, and the outputs with the graph between."""
 
     rules: str | None
@@ -29,25 +29,27 @@ class Pass:
 
 
 @dataclass(eq=False)
-class Kept:
+class RetainedGraphs:
     """The passes of a window, by what they answer."""
 
-    passes: dict[int, tuple[Pass, int]] = field(default_factory=dict)  # id of a Seen -> its pass and its place there
+    passes: dict[int, tuple[RetainedGraph, int]] = field(
+        default_factory=dict
+    )  # id of a Seen -> its pass and its place there
 
-    def add(self, done: Pass, seen: Sequence[Seen]) -> None:
-        self.passes.update({id(saw): (done, place) for place, saw in enumerate(seen)})
+    def add(self, done: RetainedGraph, cache: Sequence[OutputCache]) -> None:
+        self.passes.update({id(cache): (done, place) for place, cache in enumerate(cache)})
 
     def take(
-        self, rules: str | None, asked: Sequence[tuple[Posed, Slopes]]
-    ) -> list[tuple[Pass, list[tuple[int, int]]]]:
+        self, rules: str | None, asked: Sequence[tuple[BoundProblem, Gradients]]
+    ) -> list[tuple[RetainedGraph, list[tuple[int, int]]]]:
         """The passes that answer some of these questions: for each, (question, place) in the order of the questions."""
-        found: dict[int, tuple[Pass, list[tuple[int, int]]]] = {}
-        for j, (posed, question) in enumerate(asked):
-            done, place = self.passes.get(id(posed.seen), (None, 0))
+        found: dict[int, tuple[RetainedGraph, list[tuple[int, int]]]] = {}
+        for j, (bound, question) in enumerate(asked):
+            done, place = self.passes.get(id(bound.cache), (None, 0))
             if done is None or done.rules != rules or question.rules != rules or len(question.points) != 1:
                 continue
             if torch.equal(question.points[0], done.points[place].detach()):
-                del self.passes[id(posed.seen)]
+                del self.passes[id(bound.cache)]
                 found.setdefault(id(done), (done, []))[1].append((j, place))
         return list(found.values())
 
@@ -57,12 +59,12 @@ def started(points: Sequence[Any]) -> list[Tensor]:
     return [point.detach().clone().requires_grad_() for point in points]
 
 
-def blank(asked: Slopes, targets: int) -> tuple[Tensor, Tensor]:
-    """Room for the answer: values [B, K] and slopes [K or those wanted, B, S]."""
+def blank(asked: Gradients, targets: int) -> tuple[Tensor, Tensor]:
+    """Room for the answer: values [B, K] and gradients [K or those wanted, B, S]."""
     many, length = asked.points.shape[:2]
     wanted = targets if asked.only is None else len(asked.only)
-    slopes = torch.empty(wanted, many, length, dtype=torch.float64)
-    return torch.empty(many, targets, dtype=torch.float64), slopes
+    gradients = torch.empty(wanted, many, length, dtype=torch.float64)
+    return torch.empty(many, targets, dtype=torch.float64), gradients
 
 
 class Group:
@@ -70,37 +72,37 @@ class Group:
 
     def __init__(
         self,
-        posed: Posed,
-        asked: Slopes,
+        bound: BoundProblem,
+        asked: Gradients,
         rows: slice,
         places: list[int],
         outputs: Sequence[Tensor],
         answer: tuple[Tensor, Tensor],
     ):
-        self.posed, self.asked, self.rows, self.places = posed, asked, rows, places
-        keep = posed.seen.keep
+        self.bound, self.asked, self.rows, self.places = bound, asked, rows, places
+        keep = bound.cache.keep
         mine = outputs[rows]
-        self.numbers = posed.score(torch.stack([output if keep is None else keep(output) for output in mine]))  # [b, K]
+        self.numbers = bound.score(torch.stack([output if keep is None else keep(output) for output in mine]))  # [b, K]
         self.wanted = range(self.numbers.shape[1]) if asked.only is None else asked.only
-        self.values, self.slopes = answer
+        self.values, self.gradients = answer
 
     def keep_values(self) -> None:
         self.values[self.places] = self.numbers.detach().cpu().double()
 
     def keep_slopes(self, k: int, gradients: Sequence[Tensor]) -> None:
-        along = self.asked.along
+        direction = self.asked.direction
         gradient = torch.stack(list(gradients[self.rows]))  # [b, S, D]
-        if not isinstance(along, Tensor):
+        if not isinstance(direction, Tensor):
             folded = gradient.norm(dim=-1)
         else:
-            directions = along[self.places] if along.dim() == 3 else along[None]
+            directions = direction[self.places] if direction.dim() == 3 else direction[None]
             folded = (gradient * directions.to(gradient)).sum(-1)
         if not bool(torch.isfinite(folded).all()):
             raise ModelError(
                 "The gradient is not finite here. Load the model in float32 or bfloat16 (float16 overflows), take another "
                 "`absent`, or use a coalition method: 'kernel_shap' or 'occlusion'."
             )
-        self.slopes[k, self.places] = folded.cpu().double()
+        self.gradients[k, self.places] = folded.cpu().double()
 
 
 def _without_way_back(error: Exception) -> MethodError:

@@ -1,38 +1,59 @@
-"""Explainer: what a caller holds. It checks what is asked for, and sends inputs down the line."""
+"""Explainer: what a caller holds. It takes a request and sends inputs through a pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, overload
 
-from ..core.errors import InputError, OptionError, unknown
+from ..core.checks import one_of, text_or_none, whole_number, yes_or_no
+from ..core.errors import InputError, OptionError
 from ..core.explanation import Explanation, Explanations
-from ..core.features import Granularity
 from ..core.progress import progress as shown_progress
-from ..engine.cache import Seen
+from ..core.types import Encoding
+from ..engine.cache import OutputCache
 from ..engine.engine import Engine
 from ..models import demo
-from ..models.load import adapt, head_of, taken_apart
-from ..models.protocol import OVERLONG, Look, Model
+from ..models.load import adapt, head_of, inspect_source
+from ..models.protocol import OVERLONG, EncodingOptions, Model
 from ..tasks import task_for
 from ..tasks.protocol import Case, Task, WantedTarget
 from ..tasks.zero_shot_classification import ZeroShotClassification
-from .pipeline import WINDOW, Ask, Line, MethodLike, ends
-from .request import asked, check, kind
-from .trust import checked
+from .pipeline import WINDOW, Pipeline, ends
+from .request import Request, check, request_for, takes_settings, wanted
 
 
 class Explainer:
-    """Says why a model predicted what it predicted.
+    """Says why a model predicted what it predicted. Your model, tokenizer and text stay as they were.
 
-    `model` is a hub id, a folder, `(model, tokenizer)`, `(model, image_processor)`, a transformers pipeline, a saywhy
-    classifier, or any function from a list of strings to an array [B, K] (then with `labels`); None is the small sentiment
-    model in the package. Your model, tokenizer and text stay as they were. `task` is a name in TASKS or a task with its own
-    settings; by default the pipeline or the model's class tells it. `labels` name a model's outputs, or for zero-shot
-    classification what to choose from. `batch_tokens` bounds a batch (rows x longest); where memory runs out it is halved.
-    `trust_remote_code` is passed to transformers, False by default.
+    Parameters
+    ----------
+    model
+        A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a saywhy
+        classifier, or any function from a list of strings to an array [B, K] (then with `labels`). None, the default, is the
+        small sentiment model in the package.
+    tokenizer
+        The tokenizer or image processor, where it is not part of `model`.
+    task
+        A name of `saywhy tasks`, or a task with its own settings; by default the pipeline or the model's class tells it.
+    labels
+        The names of the model's outputs, in their order; for zero-shot classification, what to choose from.
+    device
+        Where a model loaded by name goes: "cpu", "cuda", "mps", …; by default the fastest there is.
+    mask_token
+        For a function: the text that stands in for an absent word; by default the word is left out.
+    batch_tokens
+        The most a batch may hold, rows x longest row in positions; where memory runs out it is halved.
+    trust_remote_code
+        Passed to transformers: whether a model's folder may run its own code.
+
+    Raises
+    ------
+    OptionError
+        For a model, a task or a setting of a kind that cannot be explained.
+    ModelError
+        For a model that cannot be loaded.
     """
 
     def __init__(
@@ -47,7 +68,9 @@ class Explainer:
         batch_tokens: int | None = None,
         trust_remote_code: bool = False,
     ):
-        given = taken_apart(demo.folder() if model is None else model, tokenizer, trust_remote_code)
+        trust_remote_code = yes_or_no("trust_remote_code", trust_remote_code)
+        self.batch_tokens = None if batch_tokens is None else whole_number("batch_tokens", batch_tokens, least=1)
+        given = inspect_source(demo.folder() if model is None else model, tokenizer, trust_remote_code)
         self.task: Task = task_for(task, given.task, head_of(given.architecture), given.architecture)
         if labels is not None and isinstance(self.task, ZeroShotClassification):
             self.task, labels = replace(self.task, labels=tuple(labels)), None
@@ -56,172 +79,227 @@ class Explainer:
             self.task.head,
             labels=labels,
             device=device,
-            mask_token=mask_token,
+            mask_token=text_or_none("mask_token", mask_token, "[MASK]"),
             trust_remote_code=trust_remote_code,
         )
         if model is None:
             self.model.name = demo.NAME
-        self.batch_tokens = batch_tokens
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.model.name} for {self.task.name}>"
 
     @overload
-    def __call__(self, given: list[Any], **asked: Any) -> Explanations: ...
+    def __call__(self, given: list[Any], **settings: Any) -> Explanations: ...
     @overload
-    def __call__(self, given: Any, **asked: Any) -> Explanation: ...
-    def __call__(
-        self,
-        given: Any,
-        *,
-        method: MethodLike | None = None,
-        target: WantedTarget = None,
-        against: WantedTarget = None,
-        unit: str | None = None,
-        by: Granularity | None = None,
-        absent: str | None = None,
-        overlong: str = "refuse",
-        embedding: str = "word",
-        trust: str = "quick",
-        progress: bool | None = None,
-        **options: Any,
-    ) -> Explanation | Explanations:
+    def __call__(self, given: Any, **settings: Any) -> Explanation: ...
+    @takes_settings
+    def __call__(self, given: Any, *, progress: bool | None = None, **settings: Any) -> Explanation | Explanations:
         """The explanation of one input, or Explanations for a list of inputs, batched across them.
 
-        `method`: a name in METHODS or a generator function; by default integrated_gradients, and kernel_shap where there are
-        no gradients. `target`: a label by name or index, or what else the task can explain; by default what the model
-        predicts; with `against`, why the target rather than that. `unit`: "logit" (default), "log-prob", "prob" or
-        "log-odds". `by`: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of those that
-        matter) or spans [(start, end), …]; for a chat "message"; for an image "patch", "pixel", "channel" or (rows, columns).
-        `absent`: what takes a missing feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or "drop"; in an
-        image "mean", "black", "white" or "blur".
-        `overlong`: "refuse" (default), "truncate" or "window". `embedding`: "word", or for gradients "position" or
-        "token_type" where the model has them. `trust`: "quick" (8 evaluations more), "full" (some 300) or "none", how each
-        explanation is checked against removal. `options` go to the method. All inputs are checked before the first model
-        call. Raises InputError, OptionError, MethodError, ModelError.
+        All inputs are checked before the first model call.
+
+        Parameters
+        ----------
+        given
+            A text; a pair or a mapping of texts, a prompt, a template, a chat, an image, as the task has it; or a list of those.
+        progress
+            Whether a progress line is shown; by default for long work on a terminal.
+        method
+            A name of `saywhy methods`, or a generator function; by default integrated_gradients, and kernel_shap where there are
+            no gradients.
+        target
+            What is explained: a label by its name or index, or what else the task can explain (a token, an answer, a
+            continuation); by default what the model predicts.
+        against
+            A contrastive explanation: why the target rather than this.
+        unit
+            "logit" (default), "log-prob", "prob" or "log-odds".
+        by
+            The features: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of those that
+            matter), or spans [(start, end), …]; for a chat "message"; for an image "patch", "pixel", "channel" or a grid
+            (rows, columns).
+        absent
+            The baseline value, what takes an absent feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or
+            "drop" (left out); in an image "mean", "black", "white" or "blur".
+        overlong
+            What becomes of a text longer than the model reads: "refuse" (default), "truncate", or "window" (a sliding window).
+        embedding
+            The embeddings that gradients follow: "word" (default), or "position" or "token_type" where the model has them.
+        trust
+            How the explanation is checked against removal: "quick" (8 evaluations more), "full" (some 300) or "none".
+        **options
+            Options of the method, for example ``steps=50``.
+
+        Returns
+        -------
+        Explanation or Explanations
+            Raw, signed scores [n] in the target's unit, with value, base (the prediction at the baseline) and the completeness
+            gap.
+
+        Raises
+        ------
+        InputError, OptionError, MethodError
+            Before the first model call, for what cannot be explained, with what is allowed.
+        ModelError
+            Where the model fails, or answers something that is not a number.
         """
         many = isinstance(given, list)
-        inputs = [self.task.joined(each, [target], against) for each in (given if many else [given])]
-        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = replace(self.ask(method, look, target, against, unit, options, **kind(inputs)), trust=checked(trust))
-        self.check(inputs, ask, many)
-        found = tuple(each[0] for each in self._explained(inputs, ask, [target], len(inputs), progress))
+        target, against = wanted("target", settings.get("target")), wanted("against", settings.get("against"))
+        inputs = [self.task.with_targets(each, [target], against) for each in (given if many else [given])]
+        request = self.request(inputs, **settings)
+        encodings = self.check(inputs, request, many)
+        found = tuple(
+            each[0] for each in self._explained(inputs, request, [request.target], len(inputs), progress, encodings)
+        )
         return Explanations(found) if many else found[0]
 
     @overload
-    def each_target(self, given: list[Any], *args: Any, **asked: Any) -> list[Explanations]: ...
+    def each_target(self, given: list[Any], *args: Any, **settings: Any) -> list[Explanations]: ...
     @overload
-    def each_target(self, given: Any, *args: Any, **asked: Any) -> Explanations: ...
+    def each_target(self, given: Any, *args: Any, **settings: Any) -> Explanations: ...
+    @takes_settings
     def each_target(
         self,
         given: Any,
         targets: Sequence[WantedTarget] | None = None,
         *,
-        method: MethodLike | None = None,
-        unit: str | None = None,
-        by: Granularity | None = None,
-        absent: str | None = None,
-        overlong: str = "refuse",
-        embedding: str = "word",
-        trust: str = "quick",
         progress: bool | None = None,
-        **options: Any,
+        **settings: Any,
     ) -> Explanations | list[Explanations]:
-        """One explanation for each target of an input, all from the same forwards; for a list of inputs, a list of those.
+        """One explanation for each target of an input (all labels, say), from the same forwards; for a list, a list of those.
 
-        By default every label; both ends of an answer; every token with a label that is not ignored; the likeliest words of
-        every gap. The other arguments are those of calling the explainer.
+        Parameters
+        ----------
+        given
+            An input, or a list of inputs.
+        targets
+            What is explained. By default every label; both ends of an answer; every token with a label that is not ignored; the
+            likeliest words of every gap.
+        progress, **settings
+            As in calling the explainer, but `target` and `against`.
+
+        Returns
+        -------
+        Explanations or list of Explanations
+
+        Raises
+        ------
+        InputError, OptionError, MethodError, ModelError
+            As in calling the explainer.
         """
-        if targets is not None and not targets:
+        if targets is not None and (isinstance(targets, str | bytes) or not isinstance(targets, Iterable)):
+            raise OptionError(
+                f"`targets` is a list of targets, not {targets!r:.60}; for one target call the explainer."
+            )
+        chosen = None if targets is None else [wanted("targets", each) for each in targets]
+        if chosen is not None and not chosen:
             raise OptionError("`targets` is empty: name at least one, or leave it out for all of them.")
+        if taken := [name for name in ("target", "against") if name in settings]:
+            raise OptionError(f"`each_target` has no {taken[0]!r}: name the targets as a list, in `targets`.")
         many = isinstance(given, list)
-        inputs = [self.task.joined(each, targets, None) for each in (given if many else [given])]
-        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        first = None if targets is None else targets[0]
-        ask = replace(self.ask(method, look, first, None, unit, options, **kind(inputs)), trust=checked(trust))
-        self.check(inputs, ask, many)
-        wanted = None if targets is None else list(targets)
-        found = [Explanations(tuple(e)) for e in self._explained(inputs, ask, wanted, len(inputs), progress)]
+        inputs = [self.task.with_targets(each, chosen, None) for each in (given if many else [given])]
+        request = self.request(inputs, **settings, target=None if chosen is None else chosen[0])
+        encodings = self.check(inputs, request, many)
+        explained = self._explained(inputs, request, chosen, len(inputs), progress, encodings)
+        found = [Explanations(tuple(each)) for each in explained]
         return found if many else found[0]
 
-    def stream(
-        self,
-        inputs: Iterable[Any],
-        *,
-        method: MethodLike | None = None,
-        target: WantedTarget = None,
-        against: WantedTarget = None,
-        unit: str | None = None,
-        by: Granularity | None = None,
-        absent: str | None = None,
-        overlong: str = "refuse",
-        embedding: str = "word",
-        trust: str = "none",
-        **options: Any,
-    ) -> Iterator[Explanation]:
+    @takes_settings
+    def stream(self, inputs: Iterable[Any], *, trust: str = "none", **settings: Any) -> Iterator[Explanation]:
         """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like.
 
-        They are not checked against removal unless `trust` says so.
+        Parameters
+        ----------
+        inputs
+            Any iterable of inputs, also an endless one.
+        trust
+            As in calling the explainer, but "none" by default: the explanations are not checked against removal.
+        **settings
+            As in calling the explainer.
+
+        Returns
+        -------
+        Iterator of Explanation
+
+        Raises
+        ------
+        InputError, OptionError, MethodError, ModelError
+            As in calling the explainer; an input's own when its turn comes.
         """
-        look = Look(self.task.grain if by is None else by, absent or "", overlong, embedding)
-        ask = replace(self.ask(method, look, target, against, unit, options), trust=checked(trust))
-        given = (self.task.joined(each, [target], against) for each in inputs)
-        return (each[0] for each in self._explained(given, ask, [target], None, False))
+        _several("stream", inputs)
+        request = self.request(**settings, trust=trust)
+        given = (self.task.with_targets(each, [request.target], request.against) for each in inputs)
+        return (each[0] for each in self._explained(given, request, [request.target], None, False))
 
     def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str | None, float | None]]:
-        """What the model says of each input, and its probability (or score), as the model itself gives them."""
-        if isinstance(inputs, str):
-            raise InputError(f"`predict` takes a list of inputs; for one text write predict([{inputs!r:.40}]).")
-        if overlong not in OVERLONG:
-            raise unknown("value of `overlong`", overlong, OVERLONG)
-        look = Look(self.task.grain, self.model.absences[0], overlong)
+        """What the model says of each input, and its probability (or score), as the model itself gives them.
+
+        Parameters
+        ----------
+        inputs
+            A list of inputs.
+        overlong
+            As in calling the explainer.
+
+        Returns
+        -------
+        list of (label or answer, probability)
+
+        Raises
+        ------
+        InputError, OptionError, ModelError
+        """
+        _several("predict", inputs)
+        overlong = one_of("value of `overlong`", overlong, OVERLONG)
+        encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], overlong)
         engine, out = Engine(self.model, self.batch_tokens), []
-        for start in range(0, len(inputs), WINDOW):
-            window = [self.task.finished(self.model, given) for given in inputs[start : start + WINDOW]]
-            encodings = [self.task.encode(self.model, given, look) for given in window]
-            outputs = engine.outputs([(e, Seen(), ends(len(e.features))[:1]) for e in encodings])
+        source = iter(inputs)
+        while window := list(islice(source, WINDOW)):
+            completed = [self.task.complete_input(self.model, given) for given in window]
+            encodings = [self.task.encode(self.model, given, encoding_options) for given in completed]
+            outputs = engine.outputs([(e, OutputCache(), ends(len(e.features))[:1]) for e in encodings])
             cases = [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
-            out += [self.task.says(case) for case in cases]
+            out += [self.task.predict_label(case) for case in cases]
         return out
 
-    def ask(
-        self,
-        method: MethodLike | None,
-        look: Look,
-        target: WantedTarget,
-        against: WantedTarget,
-        unit: str | None,
-        options: Mapping[str, Any],
-        slotted: bool = False,
-        smooth: bool = True,
-    ) -> Ask:
-        """Everything asked for, checked; unknown names are refused with the nearest match, before any input is read.
+    # ---- what the applications build on ------------------------------------------------------------------------------
 
-        `slotted`: the inputs are templates, whose slots have baselines of their own; `smooth`: gradients can follow them.
-        """
-        return asked(self.model, self.task, method, look, (target, against, unit), options, slotted, smooth)
+    def request(self, inputs: Sequence[Any] = (), /, **settings: Any) -> Request:
+        """The request that these settings make, checked; see `request_for`."""
+        return request_for(self.model, self.task, inputs, **settings)
 
-    def line(self, ask: Ask, tick: Callable[[int], None] | None = None) -> Line:
-        """What inputs go down, window after window, to be asked this; `tick` hears how many rows are done."""
-        return Line(self.model, self.task, ask, Engine(self.model, self.batch_tokens, tick))
+    def check(self, inputs: Sequence[Any], request: Request, many: bool = True) -> list[Encoding]:
+        """The encodings of the inputs. Refuses what cannot be explained, before any model call."""
+        return check(self.model, self.task, inputs, request, many)
 
-    def check(self, inputs: Sequence[Any], ask: Ask, many: bool) -> None:
-        """Refuses what cannot be explained, before any model call."""
-        check(self.model, self.task, inputs, ask, many)
+    def pipeline(self, request: Request, tick: Callable[[int], None] | None = None) -> Pipeline:
+        """What inputs go through, window after window, under this request; `tick` is told how many rows are done."""
+        return Pipeline(self.model, self.task, request, Engine(self.model, self.batch_tokens, tick))
 
     def _explained(
         self,
         inputs: Iterable[Any],
-        ask: Ask,
-        wanted: Sequence[WantedTarget] | None,
+        request: Request,
+        targets: Sequence[WantedTarget] | None,
         total: int | None,
         shown: bool | None,
+        encodings: Sequence[Encoding] = (),
     ) -> Iterator[list[Explanation]]:
-        source = iter(inputs)
+        source, encoded = iter(inputs), iter(encodings)
         with shown_progress(total, shown) as tick:
-            line = self.line(ask, lambda rows: tick(0, rows))
-            size = WINDOW if total is None else line.window  # of a stream the first answers do not wait for many
+            pipeline = self.pipeline(request, lambda rows: tick(0, rows))
+            size = WINDOW if total is None else pipeline.window  # of a stream the first answers do not wait for many
             while window := list(islice(source, size)):
-                yield from line.explain(window, wanted)
+                yield from pipeline.explain(window, targets, list(islice(encoded, size)))
                 tick(len(window), 0)
-                size = min(2 * size, line.window)
+                size = min(2 * size, pipeline.window)
+
+
+def _several(name: str, inputs: Any) -> None:
+    """Refuses one text, or one mapping, where several inputs are taken."""
+    if isinstance(inputs, str):
+        raise InputError(f"`{name}` takes a list of inputs; for one text write {name}([{inputs[:40]!r}]).")
+    if isinstance(inputs, dict) or not isinstance(inputs, Iterable):
+        raise InputError(
+            f"`{name}` takes a list of inputs, not {type(inputs).__name__}; for one input write {name}([…])."
+        )

@@ -1,120 +1,207 @@
-"""What is asked of a call, checked before any input is read; and the inputs, before any model call."""
+"""What is asked of a call: one frozen `Request`, made and checked in one place, before any model call.
+
+A new setting is a parameter of `request_for` and a field of `Request`; where the command shall have it, a shared option in
+`cli/options.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
 
+from ..core.checks import one_of, plain, text_or_none
 from ..core.errors import InputError, MethodError, OptionError, unknown
-from ..core.types import Problem, Target
+from ..core.features import Granularity
+from ..core.types import Encoding, MethodGenerator, Problem, Target
 from ..methods import METHODS, Method, checked_options, method_named
-from ..models.protocol import EMBEDDINGS, NOT_FOLLOWED, OVERLONG, Look, Model
+from ..models.protocol import EMBEDDINGS, NON_DIFFERENTIABLE, OVERLONG, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
-from .pipeline import Ask, MethodLike
+from .trust import CHECKS
 
+MethodLike: TypeAlias = "str | Callable[..., MethodGenerator]"
+F = TypeVar("F", bound=Callable[..., Any])
 MOST_FEATURES = 5_000  # that a method may ask about one by one: more coalitions than that fit no memory
 
 
-def asked(
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Everything that is asked of a call, checked before any input is read."""
+
+    method: Method
+    options: Mapping[str, Any]  # of the method, those that the caller gave
+    encoding: EncodingOptions  # the features, and what stands in for an absent one
+    target: WantedTarget = None
+    against: WantedTarget = None
+    unit: str | None = None
+    trust: str = "quick"  # how the explanations are checked: one of trust.CHECKS
+
+
+def request_for(
     model: Model,
     task: Task,
-    method: MethodLike | None,
-    look: Look,
-    wanted: tuple[WantedTarget, WantedTarget, str | None],
-    options: Mapping[str, Any],
-    slotted: bool = False,
-    smooth: bool = True,
-) -> Ask:
-    """Everything asked for: method, look, (target, against, unit) and options. Unknown names are refused with the nearest.
+    inputs: Sequence[Any] = (),
+    /,
+    *,
+    method: MethodLike | None = None,
+    target: WantedTarget = None,
+    against: WantedTarget = None,
+    unit: str | None = None,
+    by: Granularity | None = None,
+    absent: str | None = None,
+    overlong: str = "refuse",
+    embedding: str = "word",
+    trust: str = "quick",
+    **options: Any,
+) -> Request:
+    """The request that these settings make of a model and a task; `Explainer` describes each setting.
 
-    `slotted`: the inputs are templates, whose slots have baselines of their own; `smooth`: gradients can follow them.
+    Parameters
+    ----------
+    model, task
+        What is asked, and what is asked about.
+    inputs
+        The inputs as far as they are known, joined with their targets: templates are looked at by their slots, and where the
+        features of an input have no embeddings to follow, the default method is another.
+    **options
+        Options of the method.
+
+    Raises
+    ------
+    OptionError
+        For a name, a value or a type that is not allowed, with what is allowed and the nearest match.
+    MethodError
+        For a method that this model cannot be asked.
+    InputError
+        For templates and texts in one call.
     """
-    target, against, unit = wanted
+    slotted, followable = _kinds(inputs)
+    encoding = EncodingOptions(
+        task.default_granularity if by is None else granularity(by),
+        text_or_none("absent", absent, "mask") or "",
+        one_of("value of `overlong`", overlong, OVERLONG),
+        one_of("value of `embedding`", embedding, EMBEDDINGS),
+    )
     if method is None:
-        followed = smooth and model.differentiable and look.absent not in NOT_FOLLOWED
+        followed = followable and model.differentiable and encoding.absent not in NON_DIFFERENTIABLE
         method = "integrated_gradients" if followed else "kernel_shap"
     row = method_named(method)
-    checked_options(row, options)
-    if look.overlong not in OVERLONG:
-        raise unknown("value of `overlong`", look.overlong, OVERLONG)
-    _sees(model, row)
-    look = _filled(look, row, smooth) if slotted else replace(look, absent=_absence(model, task, look, row))
-    named, held = ([target], against) if target is not None else ([against], None)
-    task.targets(Case(model), named, held, unit)  # refuses unknown labels and units now
-    return Ask(row, dict(options), look, target, against, unit)
+    options = checked_options(row, options)
+    _needs(model, row)
+    filled = _by_slot(encoding, row, followable) if slotted else _with_absence(model, task, encoding, row)
+    one, other, unit = wanted("target", target), wanted("against", against), text_or_none("unit", unit, "logit")
+    task.targets(Case(model), [other] if one is None else [one], None if one is None else other, unit)
+    return Request(row, options, filled, one, other, unit, one_of("value of `trust`", trust, CHECKS))
 
 
-def _sees(model: Model, method: Method) -> None:
+SETTINGS = tuple(p.name for p in inspect.signature(request_for).parameters.values() if p.kind is p.KEYWORD_ONLY)
+
+
+def takes_settings(function: F) -> F:
+    """Shows the settings of a request in the signature of a function that passes `**settings` on to `request_for`."""
+    own = inspect.signature(function)
+    shown = inspect.signature(request_for).parameters
+    named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    settings = [shown[name] for name in SETTINGS if name not in own.parameters]
+    function.__signature__ = own.replace(parameters=[*named, *settings, shown["options"]])  # type: ignore[attr-defined]
+    return function
+
+
+def wanted(name: str, target: Any) -> WantedTarget:
+    """A target as it may be asked for: a name, an index, a tuple of those, or None. Raises OptionError for another type."""
+    known = plain(target)
+    if isinstance(known, tuple | list):
+        return tuple(plain(each) for each in known)
+    if isinstance(known, bool) or not isinstance(known, str | int | None):
+        raise OptionError(
+            f"`{name}` is a label by its name or its index, or a text, not {target!r:.60} ({type(target).__name__})."
+        )
+    return known
+
+
+def granularity(by: Any) -> Granularity:
+    """What the features shall be, if it is of a type that can say so. Raises OptionError."""
+    known: Any = plain(by)
+    if isinstance(known, str | Mapping) or (isinstance(known, Sequence) and not isinstance(known, bytes)):
+        return known
+    raise OptionError(f"`by` is a word such as 'word' or 'sentence', or spans [(start, end), …], not {by!r:.60}.")
+
+
+def _needs(model: Model, method: Method) -> None:
     """Refuses a method that asks where a model looks, for a model that cannot say."""
-    if method.needs == "label attention" and not getattr(model, "attends", False):
+    if method.needs == "label attention" and not getattr(model, "has_label_attention", False):
         raise MethodError(f"{method.name} needs a model with label attention, and {model.name} has none.")
     if method.needs != "attention heads":
         return
-    why: str | None = getattr(model, "blind", f"{model.name} does not say what its attention heads look at")
+    why: str | None = getattr(
+        model, "attention_unavailable", f"{model.name} does not say what its attention heads look at"
+    )
     if why is not None:
         raise MethodError(f"{method.name} needs attention weights, and {why}. Use 'kernel_shap' or 'occlusion'.")
 
 
-def _absence(model: Model, task: Task, look: Look, method: Method) -> str:
+def _with_absence(model: Model, task: Task, encoding: EncodingOptions, method: Method) -> EncodingOptions:
     """What takes a missing feature's place, checked; the model's own choice where nothing was asked for."""
-    allowed = [a for a in model.absences if a != "drop" or not task.steady]
-    if look.embedding != "word":
-        if look.embedding not in EMBEDDINGS:
-            raise unknown("value of `embedding`", look.embedding, EMBEDDINGS)
-        if look.embedding not in model.embeddings:
+    allowed = [a for a in model.absences if a != "drop" or not task.position_indexed]
+    if encoding.embedding != "word":
+        if encoding.embedding not in model.embeddings:
             has = ", ".join(model.embeddings) or "none that gradients can follow"
-            raise OptionError(f"{model.name} has no {look.embedding} embeddings; it has {has}.")
+            raise OptionError(f"{model.name} has no {encoding.embedding} embeddings; it has {has}.")
         allowed = ["zero"]
-    if look.absent and look.absent not in allowed:
-        raise unknown(f"`absent` for {task.name} with {model.name}", look.absent, allowed)
-    if method.gradients and (not model.differentiable or look.absent in NOT_FOLLOWED):
+    if encoding.absent and encoding.absent not in allowed:
+        raise unknown(f"`absent` for {task.name} with {model.name}", encoding.absent, allowed)
+    if method.gradients and (not model.differentiable or encoding.absent in NON_DIFFERENTIABLE):
         reason = (
             "this model gives no gradients"
             if not model.differentiable
-            else f"embeddings cannot tell of absent={look.absent!r}"
+            else f"embeddings cannot tell of absent={encoding.absent!r}"
         )
         coalition = ", ".join(name for name, m in METHODS.items() if m.family == "coalition")
         raise MethodError(f"{method.name} follows gradients, and {reason}. Use one of: {coalition}.")
-    return look.absent or next((a for a in allowed if a not in NOT_FOLLOWED or not method.gradients), allowed[0])
+    usable = (each for each in allowed if each not in NON_DIFFERENTIABLE or not method.gradients)
+    return replace(encoding, absent=encoding.absent or next(usable, allowed[0]))
 
 
-def check(model: Model, task: Task, inputs: Sequence[Any], ask: Ask, many: bool) -> None:
-    """Refuses what cannot be explained, before any model call."""
+def check(model: Model, task: Task, inputs: Sequence[Any], request: Request, many: bool) -> list[Encoding]:
+    """The encodings of all inputs; what cannot be explained is refused before any model call, by its place in the list."""
+    encodings = []
     for i, given in enumerate(inputs):
         try:
-            encoding = task.encode(model, given, ask.look)
-            task.targets(Case(model, encoding), [ask.target], ask.against, ask.unit)
-            if ask.method.family == "coalition":
-                _few_enough(len(encoding.features), ask.method)
-                dry = ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **ask.options)
+            encoding = task.encode(model, given, request.encoding)
+            task.targets(Case(model, encoding), [request.target], request.against, request.unit)
+            if request.method.family == "coalition":
+                _few_enough(len(encoding.features), request.method)
+                dry = request.method.function(Problem(encoding.features, (Target("", (0,)),)), **request.options)
                 next(dry)
                 dry.close()
         except (InputError, OptionError, MethodError) as error:
             where = f"Input {i} of {len(inputs)}: " if many else ""
             raise type(error)(where + str(error)) from None
+        encodings.append(encoding)
+    return encodings
 
 
-def kind(inputs: Sequence[Any]) -> dict[str, bool]:
+def _kinds(inputs: Sequence[Any]) -> tuple[bool, bool]:
     """Are the inputs templates (all of a call, or none), and can gradients follow their features?"""
     slotted = {bool(getattr(each, "slotted", False)) for each in inputs}
     if len(slotted) > 1:
         raise InputError("Templates and texts are explained in calls of their own: their features are not alike.")
-    return {"slotted": True in slotted, "smooth": all(getattr(each, "smooth", True) for each in inputs)}
+    return True in slotted, all(getattr(each, "differentiable", True) for each in inputs)
 
 
-def _filled(look: Look, method: Method, smooth: bool) -> Look:
+def _by_slot(encoding: EncodingOptions, method: Method, differentiable: bool) -> EncodingOptions:
     """How a template is looked at: by its slots, whose baselines take their place."""
-    if look.absent or look.by != "word":
+    if encoding.absent or encoding.by != "word":
         raise OptionError(
             "A template's features are its slots, and their baselines stand in for them: no `by`, no `absent`."
         )
-    if method.gradients and not smooth:
+    if method.gradients and not differentiable:
         raise MethodError(
             f"{method.name} follows gradients, and a slot's text changes length. Use a coalition method, for example "
             "'shapley_values' or 'kernel_shap'."
         )
-    return replace(look, by="slot", absent="baseline")
+    return replace(encoding, by="slot", absent="baseline")
 
 
 def _few_enough(n: int, method: Method) -> None:

@@ -40,16 +40,16 @@ def trust(
     how: str,
     complete: bool,
     noun: str,
-    sure: Sequence[tuple[float, int, bool] | None],
+    confidence: Sequence[tuple[float, int, bool] | None],
 ) -> Checking:
-    """How far to believe the scores of the first targets, as many as `sure` tells of.
+    """How far to believe the scores of the first targets, as many as `confidence` tells of.
 
     "quick" asks 2 evaluations a target (the quarter of the features that score highest taken away, and the lowest) and 6 for
     random quarters, and for the two ends. "full" asks 24 random sets of several sizes, the removal curve of the scores'
-    own order and of 20 random ones, and n + 1 for leave-one-out, the cheapest method to agree with. `sure` has for each target
-    the model's probability, of how many it chose, and whether it chose this one; None where it does not choose.
+    own order and of 20 random ones, and n + 1 for leave-one-out, the cheapest method to agree with. `confidence` has for each
+    target the model's probability, of how many it chose, and whether it chose this one; None where it does not choose.
     """
-    wanted = len(sure)
+    wanted = len(confidence)
     n = problem.n
     size = max(1, round(n / SHARE))
     shared = random_sets(n, size, how)
@@ -62,7 +62,7 @@ def trust(
         falls = values[0, k] - torch.cat([values[own : own + 2, k], values[2 : 2 + len(shared), k]])
         gone = torch.cat([tops[k], shared])
         figures = _figures(scores, k, gone, falls, float(values[0, k] - values[1, k]), complete)
-        if (told := sure[k]) is not None:
+        if (told := confidence[k]) is not None:
             figures |= dict(zip(("probability", "labels", "picked"), map(float, told), strict=True))
         if how == "full":
             more = yield from _more(problem, scores.values[k], k)
@@ -98,13 +98,13 @@ def _figures(scores: Scores, k: int, gone: Tensor, falls: Tensor, whole: float, 
     end = int(said[1].abs() > said[0].abs())  # which end the scores stand by: the highest, or the lowest
     others = [i for i in range(2, 2 + RANDOM_SETS["quick"]) if not torch.equal(gone[i], gone[end])]
     rivals = falls[others] if others else falls[1 - end : 2 - end]
-    ahead = (falls[end] - rivals) * (1 - 2 * end)
+    retain = (falls[end] - rivals) * (1 - 2 * end)
     figures = {
         "end": float(1 - 2 * end),
         "fall": float(falls[end]),
         "random_least": float(rivals.min()),
         "random_most": float(rivals.max()),
-        "beaten": float((ahead > 1e-9).double().mean()),
+        "beaten": float((retain > 1e-9).double().mean()),
         "correlation": _correlation(said, falls),
         "reaction": float(falls.abs().max()),
         "rows": float(len(falls) + 2),

@@ -14,10 +14,10 @@ import numpy as np
 from ..core.errors import InputError, ModelError, OptionError, unknown
 from ..core.progress import progress as shown_progress
 from ..core.types import Floats
-from ..engine.cache import Seen
+from ..engine.cache import OutputCache
 from ..engine.engine import Engine
 from ..models.causal.prompts import Goal, Prompt
-from ..models.protocol import Look
+from ..models.protocol import EncodingOptions
 from ..tasks.protocol import Case
 from .effects import interaction_of, main_effect, shares
 from .template import Template
@@ -165,17 +165,17 @@ def _numbers(
     explainer: Explainer, prompts: Iterable[Any], target: Goal, against: Goal, unit: str, progress: bool | None
 ) -> list[float]:
     task, model = explainer.task, explainer.model
-    asked = [task.joined(prompt, [target], against) for prompt in prompts]
+    asked = [task.with_targets(prompt, [target], against) for prompt in prompts]
     if not all(isinstance(prompt, Prompt) for prompt in asked):
         raise ModelError(f"{model.name} is no language model: a probe asks for the probability of a continuation.")
-    encodings = [task.encode(model, prompt, Look(by="slot", absent="baseline")) for prompt in asked]
+    encodings = [task.encode(model, prompt, EncodingOptions(by="slot", absent="baseline")) for prompt in asked]
     targets = task.targets(Case(model, encodings[0]), [target], against, unit)
     whole = [np.ones((1, len(encoding.features)), dtype=bool) for encoding in encodings]
     import torch
 
     with shown_progress(len(encodings), progress) as tick:
         engine = Engine(model, explainer.batch_tokens, lambda rows: tick(rows, rows))
-        asks = [(e, Seen(), torch.as_tensor(every)) for e, every in zip(encodings, whole, strict=True)]
+        asks = [(e, OutputCache(), torch.as_tensor(every)) for e, every in zip(encodings, whole, strict=True)]
         outputs = engine.outputs(asks)
     cases = [Case(model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
     task.targets(cases[0], [target], against, unit)  # refuses numbers that are none

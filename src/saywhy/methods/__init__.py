@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from ..core.checks import one_of, plain
 from ..core.errors import OptionError, unknown
-from ..core.types import Asking
+from ..core.types import MethodGenerator
 from .attention import attention_rollout, gradient_rollout, label_attention, raw_attention
 from .coalitions import occlusion, random, shapley_sampling, shapley_values
 from .gradients import (
@@ -28,13 +29,13 @@ from .surrogates import kernel_shap, lime
 class Method:
     """One row: what a user and a contract test must know of a method."""
 
-    function: Callable[..., Asking]
+    function: Callable[..., MethodGenerator]
     family: str  # "coalition", "gradient", "attention" or "control"
     cost: str  # evaluations a text, in F (forwards) and B (backwards); n features
     source: str
     complete: bool = False  # do the scores add up to value - base?
     needs: str = ""  # what of the model, if not all have it: "label attention" or "attention heads"
-    opens: str = ""  # it asks for slopes at the input itself, once: "plain", or under these backward rules
+    reuses_forward: str = ""  # it asks for gradients at the input itself, once: "plain", or under these backward rules
     leaves_one_out: bool = False  # does it look at each feature alone absent?
 
     @property
@@ -64,14 +65,14 @@ _ROWS = (
     Method(shapley_sampling, "coalition", "16 n F", "Castro et al. 2009", complete=True),
     Method(shapley_values, "coalition", "2^n F", "Shapley 1953", complete=True),
     Method(lime, "coalition", "257 F", "Ribeiro et al. 2016"),
-    Method(input_x_gradient, "gradient", "1 (F + B)", "Shrikumar et al. 2016", opens="plain"),
-    Method(saliency, "gradient", "1 (F + B)", "Simonyan et al. 2014", opens="plain"),
+    Method(input_x_gradient, "gradient", "1 (F + B)", "Shrikumar et al. 2016", reuses_forward="plain"),
+    Method(saliency, "gradient", "1 (F + B)", "Simonyan et al. 2014", reuses_forward="plain"),
     Method(smoothgrad, "gradient", "16 (F + B)", "Smilkov et al. 2017"),
     Method(noisy_integrated_gradients, "gradient", "50 (F + B)", "Smilkov et al. 2017; Sundararajan et al. 2017"),
     Method(gradient_shap, "gradient", "16 (F + B)", "Lundberg & Lee 2017; Erion et al. 2021"),
-    Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025", opens="libra"),
-    Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024", opens="attn_lrp"),
-    Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022", opens="detach_attention"),
+    Method(libra, "gradient", "1 (F + B)", "Mehri et al. 2025", reuses_forward="libra"),
+    Method(attn_lrp, "gradient", "1 (F + B)", "Achtibat et al. 2024", reuses_forward="attn_lrp"),
+    Method(detach_attention, "gradient", "1 (F + B)", "Ali et al. 2022", reuses_forward="detach_attention"),
     Method(integrated_rules, "gradient", "2 (F + B)", "Mehri et al. 2025; Sundararajan et al. 2017"),
     Method(label_attention, "attention", "1 F", "Mullenbach et al. 2018", needs="label attention"),
     Method(raw_attention, "attention", "1 F", "Jain & Wallace 2019", needs="attention heads"),
@@ -82,20 +83,19 @@ _ROWS = (
 METHODS: Mapping[str, Method] = {row.name: row for row in _ROWS}
 
 
-def method_named(wanted: str | Callable[..., Asking]) -> Method:
+def method_named(wanted: str | Callable[..., MethodGenerator]) -> Method:
     """The row of a method given by name, or a row made for a caller's own generator function."""
     if callable(wanted):
         return Method(wanted, "custom", "?", "the caller's own")
-    if wanted not in METHODS:
-        raise unknown("method", wanted, METHODS)
-    return METHODS[wanted]
+    return METHODS[one_of("method", wanted, METHODS)]
 
 
-def checked_options(method: Method, options: Mapping[str, Any]) -> None:
-    """Refuses an option that the method does not have, and says whose it is."""
+def checked_options(method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as Python's own values. Refuses one that the method does not have, and says whose it is."""
+    known: dict[str, Any] = {}
     for name, value in options.items():
         if name in method.options:
-            _checked_value(method, name, value)
+            known[name] = _checked_value(method, name, plain(value))
             continue
         owners = [row.name for row in METHODS.values() if name in row.options]
         if owners:
@@ -103,7 +103,8 @@ def checked_options(method: Method, options: Mapping[str, Any]) -> None:
                 f"{name!r} is an option of {', '.join(owners)}, not of {method.name}, "
                 f"which takes {', '.join(method.options) or 'none'}."
             )
-        raise unknown(f"option for {method.name}", name, method.options)
+        raise unknown(f"option for {method.name}", name, method.options, near=0.7)
+    return known
 
 
 _KINDS: Mapping[str, tuple[Any, str]] = {
@@ -115,13 +116,13 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
 }
 
 
-def _checked_value(method: Method, name: str, value: Any) -> None:
-    """Refuses a value of another kind than the option is annotated with; where that is another kind, any is taken."""
+def _checked_value(method: Method, name: str, value: Any) -> Any:
+    """The value; refuses one of another kind than the option is annotated with; where that is another kind, any is taken."""
     hint = inspect.signature(method.function).parameters[name].annotation
     kinds = [kind.strip() for kind in (hint if isinstance(hint, str) else getattr(hint, "__name__", "")).split("|")]
     if any(kind not in _KINDS for kind in kinds):
-        return
+        return value
     if any(isinstance(value, _KINDS[kind][0]) and (kind == "bool" or not isinstance(value, bool)) for kind in kinds):
-        return
+        return value
     wanted = " or ".join(_KINDS[kind][1] for kind in kinds)
     raise OptionError(f"`{name}` of {method.name} is {wanted}, not {value!r:.60}.")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError, OptionError
-from ..core.types import Asking, Problem, Scores, Values
+from ..core.types import MethodGenerator, Problem, Scores, Values
 
 
-def occlusion(problem: Problem) -> Asking:
+def occlusion(problem: Problem) -> MethodGenerator:
     """How far each target falls when each feature alone is absent. n + 1 evaluations.
 
     Source: Zeiler & Fergus 2014; as leave-one-out in Li, Monroe & Jurafsky 2016.
@@ -21,7 +21,7 @@ def occlusion(problem: Problem) -> Asking:
     return Scores((values[0] - values[1:]).T, without=values[1:].T)
 
 
-def shapley_values(problem: Problem, *, max_features: int = 12) -> Asking:
+def shapley_values(problem: Problem, *, max_features: int = 12) -> MethodGenerator:
     """Exact Shapley values: the mean marginal over all n! orders, from 2^n evaluations.
 
     Refuses more than `max_features` features and says what they would cost. Source: Shapley 1953.
@@ -53,7 +53,7 @@ def shapley_of_table(values: Tensor, n: int) -> Tensor:
     return out
 
 
-def shapley_sampling(problem: Problem, *, permutations: int = 16, seed: int = 0) -> Asking:
+def shapley_sampling(problem: Problem, *, permutations: int = 16, seed: int = 0) -> MethodGenerator:
     """Shapley values from random orders, each with its reverse; standard errors over the pairs. permutations * n evaluations.
 
     The scores add up to value - base exactly, for any number of permutations. Source: Castro, Gómez & Tejada 2009; the
@@ -77,7 +77,7 @@ def shapley_sampling(problem: Problem, *, permutations: int = 16, seed: int = 0)
     return Scores(paired.mean(0).T, stderr=None if error is None else error.T)
 
 
-def random(problem: Problem, *, seed: int = 0) -> Asking:
+def random(problem: Problem, *, seed: int = 0) -> MethodGenerator:
     """Scores without any meaning, the control that every other method must beat. No evaluation."""
     draw = torch.Generator().manual_seed(seed)
     return Scores(torch.randn(len(problem.targets), problem.n, generator=draw, dtype=torch.float64))

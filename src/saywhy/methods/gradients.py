@@ -11,121 +11,125 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError, OptionError, unknown
-from ..core.types import Asking, Problem, Scores, Slopes, Smooth
+from ..core.types import EmbeddingPath, Gradients, MethodGenerator, Problem, Scores
 
 
-def smooth_face(problem: Problem) -> Smooth:
+def embedding_path(problem: Problem) -> EmbeddingPath:
     """The differentiable face of the problem, or a MethodError that says what to use instead."""
-    if problem.smooth is None:
+    if problem.path is None:
         raise MethodError(
             "This problem has no gradients (a black box, a model without embeddings, or absent='drop'). "
             "Use a coalition method: 'occlusion', 'kernel_shap', 'shapley_sampling', 'shapley_values' or 'lime'."
         )
-    return problem.smooth
+    return problem.path
 
 
-def saliency(problem: Problem) -> Asking:
+def saliency(problem: Problem) -> MethodGenerator:
     """The L2 norm of the gradient at each feature's embeddings: how sensitive, not which way. Always >= 0.
 
     1 forward, 1 backward a target. Source: Simonyan, Vedaldi & Zisserman 2014; the norm as in Atanasova et al. 2020.
     """
-    face = smooth_face(problem)
-    _, slopes = yield Slopes(face.point[None], along="norm")  # [K, 1, S]
-    return Scores(face.fold(slopes[:, 0]))
+    embedding = embedding_path(problem)
+    _, gradients = yield Gradients(embedding.input[None], direction="norm")  # [K, 1, S]
+    return Scores(embedding.fold(gradients[:, 0]))
 
 
-def input_x_gradient(problem: Problem) -> Asking:
-    """The gradient dotted with (point - origin): the change that a straight line through the point predicts.
+def input_x_gradient(problem: Problem) -> MethodGenerator:
+    """The gradient dotted with (input - baseline): the change that a straight line through the point predicts.
 
-    1 forward, 1 backward a target. Source: Shrikumar et al. 2016, with the difference from the origin in place of the input.
+    1 forward, 1 backward a target. Source: Shrikumar et al. 2016, with the difference from the baseline in place of the input.
     """
-    face = smooth_face(problem)
-    _, slopes = yield Slopes(face.point[None], along=face.point - face.origin)
-    return Scores(face.fold(slopes[:, 0]))
+    embedding = embedding_path(problem)
+    _, gradients = yield Gradients(embedding.input[None], direction=embedding.input - embedding.baseline)
+    return Scores(embedding.fold(gradients[:, 0]))
 
 
-def smoothgrad(problem: Problem, *, samples: int = 16, noise: float = 0.1, of: str = "mean", seed: int = 0) -> Asking:
+def smoothgrad(
+    problem: Problem, *, samples: int = 16, noise: float = 0.1, of: str = "mean", seed: int = 0
+) -> MethodGenerator:
     """Input x gradient averaged over noisy copies of the embeddings, with standard errors. `samples` forwards and backwards.
 
     `noise` is the standard deviation of the noise in units of the embeddings' own; each draw comes with its negative. `of`
     the scores under noise gives the "mean", the mean "square" (SmoothGrad-squared) or the "variance" (VarGrad).
     Source: Smilkov et al. 2017; the others from Hooker et al. 2019 and Adebayo et al. 2018.
     """
-    face = smooth_face(problem)
-    points = face.point + _paired(face, samples, noise, seed)
-    return (yield from _averaged(face, points, face.point - face.origin, of, pairs=True))
+    embedding = embedding_path(problem)
+    points = embedding.input + _paired(embedding, samples, noise, seed)
+    return (yield from _averaged(embedding, points, embedding.input - embedding.baseline, of, pairs=True))
 
 
 def noisy_integrated_gradients(
     problem: Problem, *, samples: int = 10, noise: float = 0.1, steps: int = 5, of: str = "mean", seed: int = 0
-) -> Asking:
+) -> MethodGenerator:
     """Integrated gradients averaged over noisy copies of the embeddings. samples * steps forwards and backwards.
 
-    Each copy is integrated along its own straight path from the origin, by the Gauss-Legendre rule with `steps` points.
+    Each copy is integrated along its own straight path from the baseline, by the Gauss-Legendre rule with `steps` points.
     `noise` and `of` as in smoothgrad. Source: Smilkov et al. 2017 around Sundararajan, Taly & Yan 2017.
     """
-    face = smooth_face(problem)
+    embedding = embedding_path(problem)
     if steps < 1:
         raise OptionError(f"`steps` must be at least 1, not {steps}.")
     places, weights = _rule(steps)
-    along = face.point + _paired(face, samples, noise, seed) - face.origin  # [samples, S, D]
-    points = face.origin + places.to(along)[None, :, None, None] * along[:, None]
-    return (yield from _averaged(face, points.flatten(0, 1), along.repeat_interleave(steps, 0), of, True, weights))
+    direction = embedding.input + _paired(embedding, samples, noise, seed) - embedding.baseline  # [samples, S, D]
+    points = embedding.baseline + places.to(direction)[None, :, None, None] * direction[:, None]
+    return (
+        yield from _averaged(embedding, points.flatten(0, 1), direction.repeat_interleave(steps, 0), of, True, weights)
+    )
 
 
-def gradient_shap(problem: Problem, *, samples: int = 16, noise: float = 0.0, seed: int = 0) -> Asking:
-    """Expected gradients: input x gradient averaged over random places on the path from the origin, with standard errors.
+def gradient_shap(problem: Problem, *, samples: int = 16, noise: float = 0.0, seed: int = 0) -> MethodGenerator:
+    """Expected gradients: input x gradient averaged over random places on the path from the baseline, with standard errors.
 
     One place is drawn in each of `samples` equal pieces of the path; `noise` as in smoothgrad. `samples` forwards and
     backwards. Source: Lundberg & Lee 2017 (GradientExplainer); Erion et al. 2021.
     """
-    face = smooth_face(problem)
+    embedding = embedding_path(problem)
     if samples < 2 or noise < 0:
         raise OptionError(f"gradient_shap needs samples >= 2 and noise >= 0, not {samples} and {noise}.")
     draw = torch.Generator().manual_seed(seed)
     place = (torch.arange(samples) + torch.rand(samples, generator=draw)) / samples
-    points = _on_path(face, place)
+    points = _on_path(embedding, place)
     if noise:
-        points = points + _noise(face, samples, noise, seed + 1)
-    return (yield from _averaged(face, points, face.point - face.origin))
+        points = points + _noise(embedding, samples, noise, seed + 1)
+    return (yield from _averaged(embedding, points, embedding.input - embedding.baseline))
 
 
-def _paired(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
+def _paired(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> Tensor:
     """[samples, S, D]: half of them drawn, then the negative of each."""
     if samples < 2 or samples % 2 or noise <= 0:
         raise OptionError(
             f"`samples` must be an even number (each draw comes with its negative) and `noise` > 0, not {samples} and {noise}."
         )
-    half = _noise(face, samples // 2, noise, seed)
+    half = _noise(embedding, samples // 2, noise, seed)
     return torch.cat([half, -half])
 
 
-def _noise(face: Smooth, samples: int, noise: float, seed: int) -> Tensor:
+def _noise(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> Tensor:
     """[samples, S, D]: Gaussian noise on the positions that belong to a feature."""
     draw = torch.Generator().manual_seed(seed)
-    owned = torch.as_tensor(face.owner >= 0)
-    scale = noise * face.point.detach()[owned.to(face.point.device)].std()
-    eps = torch.randn(samples, *face.point.shape, generator=draw) * owned[:, None]
-    return eps.to(face.point) * scale
+    owned = torch.as_tensor(embedding.owner >= 0)
+    scale = noise * embedding.input.detach()[owned.to(embedding.input.device)].std()
+    eps = torch.randn(samples, *embedding.input.shape, generator=draw) * owned[:, None]
+    return eps.to(embedding.input) * scale
 
 
 OF = ("mean", "square", "variance")
-NARROW = 2.0**-18  # of the way from the origin: what float32 embeddings hardly tell apart
+NARROW = 2.0**-18  # of the way from the baseline: what float32 embeddings hardly tell apart
 
 
 def _averaged(
-    face: Smooth,
+    embedding: EmbeddingPath,
     points: Tensor,
-    along: Tensor,
+    direction: Tensor,
     of: str = "mean",
     pairs: bool = False,
     weights: Tensor | None = None,
-) -> Asking:
+) -> MethodGenerator:
     """The mean over samples, or what else `of` says; with `weights` each sample is the weighted sum of so many points."""
     if of not in OF:
         raise unknown("value of `of`", of, OF)
-    _, slopes = yield Slopes(points, along=along)
-    each = face.fold(slopes)  # [K, B, n]
+    _, gradients = yield Gradients(points, direction=direction)
+    each = embedding.fold(gradients)  # [K, B, n]
     if weights is not None:
         each = torch.einsum(
             "kbwn,w->kbn", each.reshape(each.shape[0], -1, len(weights), each.shape[2]), weights.to(each)
@@ -141,35 +145,37 @@ def _averaged(
     return Scores(each.mean(1), stderr=error, notes=notes)
 
 
-def _on_path(face: Smooth, places: Tensor) -> Tensor:
-    """[B] places in 0..1 -> the points [B, S, D] there, 0 at the origin and 1 at the point."""
-    return face.origin + places.to(face.point.dtype).to(face.point.device)[:, None, None] * (face.point - face.origin)
+def _on_path(embedding: EmbeddingPath, places: Tensor) -> Tensor:
+    """[B] places in 0..1 -> the points [B, S, D] there, 0 at the baseline and 1 at the point."""
+    return embedding.baseline + places.to(embedding.input.dtype).to(embedding.input.device)[:, None, None] * (
+        embedding.input - embedding.baseline
+    )
 
 
 def integrated_gradients(
     problem: Problem, *, tolerance: float = 0.01, budget: int = 200, steps: int | None = None
-) -> Asking:
-    """The gradient integrated along the straight path from origin to point; the scores add up to value - base.
+) -> MethodGenerator:
+    """The gradient integrated along the straight path from baseline to input; the scores add up to value - base.
 
     Adaptive: each piece of the path knows its true integral from the values at its ends, so its error is known exactly, and
     only pieces that are off are cut, until the errors together are within `tolerance` x sum(|scores|) or `budget` points
     were asked; the note says so if it did not converge. Usually 9 to 25 forwards and backwards. `steps` gives the fixed
     Gauss-Legendre rule with that many points instead. Source: Sundararajan, Taly & Yan 2017.
     """
-    face = smooth_face(problem)
+    embedding = embedding_path(problem)
     if steps is not None:
-        return (yield from fixed_path(face, steps))
+        return (yield from fixed_path(embedding, steps))
     if not 0 < tolerance < 1 or budget < 9:
         raise OptionError(
             f"integrated_gradients needs 0 < tolerance < 1 and a budget of at least 9, not {tolerance} and {budget}."
         )
-    path = _Path(face, len(problem.targets))
+    path = _Path(embedding, len(problem.targets))
     yield from path.ask([0, 0.25, 0.5, 0.75, 1])
     pieces = [(0.0, 0.5), (0.5, 1.0)]
-    done = torch.zeros(len(problem.targets), face.n, dtype=torch.float64)
+    done = torch.zeros(len(problem.targets), embedding.n, dtype=torch.float64)
     while True:
         integrals, errors = path.simpson(pieces)  # [P, K, S], [P, K], of the targets still open
-        found = face.fold(integrals.sum(0))
+        found = embedding.fold(integrals.sum(0))
         allowed = tolerance * found.abs().sum(-1)  # [K]
         off = errors.sum(0) > allowed
         done[list(path.open)] = found
@@ -185,26 +191,28 @@ def integrated_gradients(
 
 
 class _Path:
-    """The straight path from origin (0) to point (1), and what is known at each place on it: values [K], slopes [K, S].
+    """The straight path from baseline (0) to input (1), and what is known at each place on it: values [K], gradients [K, S].
 
     Of the open targets: one that is exact enough is closed, and costs no further backward pass.
     """
 
-    def __init__(self, face: Smooth, targets: int):
-        self.face = face
+    def __init__(self, embedding: EmbeddingPath, targets: int):
+        self.embedding = embedding
         self.open = tuple(range(targets))
         self.places: dict[float, tuple[Tensor, Tensor]] = {}
 
     def close(self, off: Tensor) -> None:
         """Keep only the targets that are still off, bool [open targets]."""
-        self.open = tuple(k for k, still in zip(self.open, off.tolist(), strict=True) if still)
-        self.places = {p: (values[off], slopes[off]) for p, (values, slopes) in self.places.items()}
+        self.open = tuple(k for k, frozen in zip(self.open, off.tolist(), strict=True) if frozen)
+        self.places = {p: (values[off], gradients[off]) for p, (values, gradients) in self.places.items()}
 
-    def ask(self, places: Sequence[float]) -> Generator[Slopes, Any, None]:
+    def ask(self, places: Sequence[float]) -> Generator[Gradients, Any, None]:
         new = sorted({float(p) for p in places} - self.places.keys())
-        points = _on_path(self.face, torch.tensor(new, dtype=torch.float64))
-        values, slopes = yield Slopes(points, along=self.face.point - self.face.origin, only=self.open)
-        self.places.update((p, (values[b, list(self.open)], slopes[:, b])) for b, p in enumerate(new))
+        points = _on_path(self.embedding, torch.tensor(new, dtype=torch.float64))
+        values, gradients = yield Gradients(
+            points, direction=self.embedding.input - self.embedding.baseline, only=self.open
+        )
+        self.places.update((p, (values[b, list(self.open)], gradients[:, b])) for b, p in enumerate(new))
 
     def simpson(self, pieces: Sequence[tuple[float, float]]) -> tuple[Tensor, Tensor]:
         """Each piece's integral [P, K, S] by Simpson's rule, and how far its sum is off the rise of the target [P, K]."""
@@ -217,7 +225,7 @@ class _Path:
 
     def cut(
         self, pieces: Sequence[tuple[float, float]], errors: Tensor, allowed: Tensor, budget: int
-    ) -> Generator[Slopes, Any, list[tuple[float, float]]]:
+    ) -> Generator[Gradients, Any, list[tuple[float, float]]]:
         """Halve the worst pieces, as many as must go for the rest to be within half of what is allowed; none that is NARROW."""
         share = (errors / allowed.clamp(min=1e-300)).max(1).values  # [P]
         narrow = torch.tensor([b - a <= NARROW * b for a, b in pieces])
@@ -245,13 +253,15 @@ def _unconverged(
     return f"integrated gradients did not converge: the error is up to {worst:.1%} of sum |scores| after {points} points{why}"
 
 
-def fixed_path(face: Smooth, steps: int, rules: str | None = None) -> Asking:
+def fixed_path(embedding: EmbeddingPath, steps: int, rules: str | None = None) -> MethodGenerator:
     """The gradient, under backward rules where some are named, integrated by the Gauss-Legendre rule of so many steps."""
     if steps < 1:
         raise OptionError(f"`steps` must be at least 1, not {steps}.")
     places, weights = _rule(steps)
-    _, slopes = yield Slopes(_on_path(face, places), along=face.point - face.origin, rules=rules)
-    return Scores(face.fold(torch.einsum("b,kbs->ks", weights.to(slopes), slopes)))
+    _, gradients = yield Gradients(
+        _on_path(embedding, places), direction=embedding.input - embedding.baseline, rules=rules
+    )
+    return Scores(embedding.fold(torch.einsum("b,kbs->ks", weights.to(gradients), gradients)))
 
 
 def _rule(steps: int) -> tuple[Tensor, Tensor]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..core.errors import unknown
-from ..core.types import Asking, Problem, Scores, Slopes
-from .gradients import fixed_path, smooth_face
+from ..core.types import Gradients, MethodGenerator, Problem, Scores
+from .gradients import embedding_path, fixed_path
 
 RULED = ("libra", "attn_lrp", "detach_attention")  # the names of `backward.RULES`
 
 
-def libra(problem: Problem) -> Asking:
-    """The gradient under balanced backward rules, dotted with (point - origin).
+def libra(problem: Problem) -> MethodGenerator:
+    """The gradient under balanced backward rules, dotted with (input - baseline).
 
     Attention weights and the spread of norms are held still, activations become a factor, products share their gradient in
     halves: then gradient x input of the model adds up to its output but for biases. 1 forward, 1 backward a target.
@@ -19,8 +19,8 @@ def libra(problem: Problem) -> Asking:
     return (yield from _once(problem, "libra"))
 
 
-def attn_lrp(problem: Problem) -> Asking:
-    """The gradient under the rules of layer-wise relevance propagation for transformers, dotted with (point - origin).
+def attn_lrp(problem: Problem) -> MethodGenerator:
+    """The gradient under the rules of layer-wise relevance propagation for transformers, dotted with (input - baseline).
 
     Like `libra`, but attention weights take half of what attention hands on, and queries and keys share it through the
     ordinary gradient of softmax. 1 forward, 1 backward a target. The paper's authors claim a patent on the method: see to it
@@ -29,8 +29,8 @@ def attn_lrp(problem: Problem) -> Asking:
     return (yield from _once(problem, "attn_lrp"))
 
 
-def detach_attention(problem: Problem) -> Asking:
-    """The gradient through values only, attention weights and the spread of norms held still, dotted with (point - origin).
+def detach_attention(problem: Problem) -> MethodGenerator:
+    """The gradient through values only, attention weights and the spread of norms held still, dotted with (input - baseline).
 
     Activations and gates keep their ordinary gradient. 1 forward, 1 backward a target.
     Source: Ali et al. 2022, arXiv 2202.07304.
@@ -38,8 +38,8 @@ def detach_attention(problem: Problem) -> Asking:
     return (yield from _once(problem, "detach_attention"))
 
 
-def integrated_rules(problem: Problem, *, rules: str = "libra", steps: int = 2) -> Asking:
-    """The gradient under backward rules, integrated along the straight path from origin to point.
+def integrated_rules(problem: Problem, *, rules: str = "libra", steps: int = 2) -> MethodGenerator:
+    """The gradient under backward rules, integrated along the straight path from baseline to input.
 
     Integrated gradients whose gradient is that of `libra`, `detach_attention` or `attn_lrp` (whose authors claim a patent),
     at the `steps` places of the Gauss-Legendre rule. Two steps ordered the tokens of a fine-tuned MiniLM as well as fifty
@@ -48,10 +48,12 @@ def integrated_rules(problem: Problem, *, rules: str = "libra", steps: int = 2) 
     """
     if rules not in RULED:
         raise unknown("backward rules", rules, RULED)
-    return (yield from fixed_path(smooth_face(problem), steps, rules))
+    return (yield from fixed_path(embedding_path(problem), steps, rules))
 
 
-def _once(problem: Problem, rules: str) -> Asking:
-    face = smooth_face(problem)
-    _, slopes = yield Slopes(face.point[None], along=face.point - face.origin, rules=rules)  # [K, 1, S]
-    return Scores(face.fold(slopes[:, 0]))
+def _once(problem: Problem, rules: str) -> MethodGenerator:
+    embedding = embedding_path(problem)
+    _, gradients = yield Gradients(
+        embedding.input[None], direction=embedding.input - embedding.baseline, rules=rules
+    )  # [K, 1, S]
+    return Scores(embedding.fold(gradients[:, 0]))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import OptionError
-from ..core.types import Asking, Problem, Scores, Values
+from ..core.types import MethodGenerator, Problem, Scores, Values
 from .coalitions import every_coalition, shapley_of_table
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it
@@ -27,7 +27,7 @@ SPREADS = tuple((r3, r5) for r3 in (1e-5, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0) for r
 TYPICAL = (0.05, 0.2)  # of real classifiers: each odd order's share of variance next to that of the order before
 
 
-def kernel_shap(problem: Problem, *, budget: int | None = None, seed: int = 0) -> Asking:
+def kernel_shap(problem: Problem, *, budget: int | None = None, seed: int = 0) -> MethodGenerator:
     """Shapley values by regression over chosen coalitions, with standard errors. `budget` evaluations, by default 16 n + 64.
 
     Every coalition comes with its complement, none is asked twice, value - base is kept exactly, and with 2^n within the
@@ -174,7 +174,9 @@ def _subsets(n: int, size: int, count: int, wanted: int, draw: torch.Generator) 
     return torch.stack(list(seen.values()))
 
 
-def lime(problem: Problem, *, samples: int = 256, width: float = 0.25, ridge: float = 1e-3, seed: int = 0) -> Asking:
+def lime(
+    problem: Problem, *, samples: int = 256, width: float = 0.25, ridge: float = 1e-3, seed: int = 0
+) -> MethodGenerator:
     """Slopes of a local linear model, fitted to random subsets weighted by nearness. `samples` evaluations + 1.
 
     Subsets have a uniformly drawn number of absent features; the weight is exp(-(1 - cosine)^2 / width^2); the fit is ridge

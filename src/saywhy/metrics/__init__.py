@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .candidate import Claim, Judgement, Judging
+from .candidate import Candidate, Judgement, Judging
 from .fidelity import completeness_gap, infidelity, leave_one_out_correlation, scaled_infidelity
 from .human import intersection_over_union, precision_at_one, rationale_precision, token_f1
 from .removal import (
@@ -29,7 +29,7 @@ from .stability import (
     smooth_parameter_randomisation,
 )
 
-__all__ = ["METRICS", "Claim", "Judgement", "Judging", "Metric"]
+__all__ = ["METRICS", "Candidate", "Judgement", "Judging", "Metric"]
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,17 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ..core.types import Asking, Bools, Problem, Question
+from ..core.types import Bools, MethodGenerator, Problem, Question
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
+class Candidate:
     """The scores of one method for one input, and what else a judge may ask for. The first target is the one explained."""
 
     scores: Tensor  # [K, n]
-    again: Callable[[Problem, int], Asking] | None = None  # the method once more, on this problem with this seed
+    again: Callable[[Problem, int], MethodGenerator] | None = (
+        None  # the method once more, on this problem with this seed
+    )
     others: Sequence[Tensor] = ()  # [n] each: what the other methods say of the first target
     randomised: Tensor | None = (
         None  # [L, n]: the scores when ever more of the model's weights are random; the last, all

@@ -10,40 +10,42 @@ from torch import Tensor
 
 from ..core.errors import OptionError
 from ..core.types import Problem, Values
-from .candidate import Claim, Judgement, Judging
+from .candidate import Candidate, Judgement, Judging
 from .ranks import kendall
 
 LAWS = ("half", "sizes")
 
 
-def leave_one_out_correlation(problem: Problem, claim: Claim) -> Judging:
+def leave_one_out_correlation(problem: Problem, candidate: Candidate) -> Judging:
     """Kendall's tau-b between the scores and the fall of the target when each feature alone is gone. n + 1 evaluations.
 
     Source: Jain & Wallace 2019. Leave-one-out is not the truth: two words that say the same hide each other.
     """
     n = problem.n
     values = yield Values(torch.cat([torch.ones(1, n), 1 - torch.eye(n)]).bool())
-    return Judgement(kendall(claim.scores[0], values[0, 0] - values[1:, 0]))
+    return Judgement(kendall(candidate.scores[0], values[0, 0] - values[1:, 0]))
 
 
-def infidelity(problem: Problem, claim: Claim, *, samples: int = 64, law: str = "half", seed: int = 0) -> Judging:
+def infidelity(
+    problem: Problem, candidate: Candidate, *, samples: int = 64, law: str = "half", seed: int = 0
+) -> Judging:
     """The mean squared difference between what the scores say of a random set and the fall without it. `samples` evaluations.
 
     `law` draws the sets: "half" takes each feature with probability 1/2, "sizes" a size from 1 to n - 1 first, all alike. Each
     set comes with its complement. In the target's unit squared: compare only within one text. Source: Yeh et al. 2019.
     """
-    said, fell = yield from _sets(problem, claim, samples, law, seed)
+    said, fell = yield from _sets(problem, candidate, samples, law, seed)
     return Judgement(float(((said - fell) ** 2).mean()))
 
 
 def scaled_infidelity(
-    problem: Problem, claim: Claim, *, samples: int = 64, law: str = "half", seed: int = 0
+    problem: Problem, candidate: Candidate, *, samples: int = 64, law: str = "half", seed: int = 0
 ) -> Judging:
     """Infidelity at the scale that suits the scores best, as a share of the falls' mean square: 0 to 1. `samples` evaluations.
 
     For methods whose scores have no unit. Source: Yeh et al. 2019; the scale as in their section on optimal scaling.
     """
-    said, fell = yield from _sets(problem, claim, samples, law, seed)
+    said, fell = yield from _sets(problem, candidate, samples, law, seed)
     size, square = float((said * said).mean()), float((fell * fell).mean())
     if square == 0:
         return Judgement(None)
@@ -52,7 +54,7 @@ def scaled_infidelity(
 
 
 def _sets(
-    problem: Problem, claim: Claim, samples: int, law: str, seed: int
+    problem: Problem, candidate: Candidate, samples: int, law: str, seed: int
 ) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     """[samples] each: the sum of the scores of each set, and how far the target falls without it."""
     if samples < 2 or samples % 2:
@@ -61,7 +63,7 @@ def _sets(
         )
     gone = drawn(problem.n, samples, law, seed)
     values = yield Values(torch.cat([torch.ones(1, problem.n, dtype=torch.bool), ~gone]))
-    return gone.double() @ claim.scores[0], values[0, 0] - values[1:, 0]
+    return gone.double() @ candidate.scores[0], values[0, 0] - values[1:, 0]
 
 
 def drawn(n: int, samples: int, law: str, seed: int) -> Tensor:
@@ -78,10 +80,10 @@ def drawn(n: int, samples: int, law: str, seed: int) -> Tensor:
     return torch.cat([half, ~half])
 
 
-def completeness_gap(problem: Problem, claim: Claim) -> Judging:
+def completeness_gap(problem: Problem, candidate: Candidate) -> Judging:
     """What the scores leave of value - base, as a share of sum |scores|; 0 where they add up. 2 evaluations."""
     n = problem.n
     values = yield Values(torch.tensor([[True] * n, [False] * n]))
-    size = float(claim.scores[0].abs().sum())
-    gap = abs(float(values[0, 0] - values[1, 0] - claim.scores[0].sum()))
+    size = float(candidate.scores[0].abs().sum())
+    gap = abs(float(values[0, 0] - values[1, 0] - candidate.scores[0].sum()))
     return Judgement(gap / size if size else None)

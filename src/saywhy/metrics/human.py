@@ -6,21 +6,21 @@ import torch
 from torch import Tensor
 
 from ..core.types import Problem
-from .candidate import NOT_APPLICABLE, Claim, Judgement, Judging
+from .candidate import NOT_APPLICABLE, Candidate, Judgement, Judging
 from .ranks import average_precision
 
 
-def precision_at_one(problem: Problem, claim: Claim) -> Judging:
+def precision_at_one(problem: Problem, candidate: Candidate) -> Judging:
     """1 where the feature that scores highest is marked, else 0. No evaluation. Source: Bastings et al. 2022."""
-    if claim.human is None or not claim.human.any():
+    if candidate.human is None or not candidate.human.any():
         return NOT_APPLICABLE
-    return Judgement(float(claim.human[int(claim.order[0])]))
+    return Judgement(float(candidate.human[int(candidate.order[0])]))
     yield
 
 
-def token_f1(problem: Problem, claim: Claim) -> Judging:
+def token_f1(problem: Problem, candidate: Candidate) -> Judging:
     """F1 of the k highest scores above zero against k marked features. No evaluation. Source: DeYoung et al. 2020."""
-    found = _both(claim)
+    found = _both(candidate)
     if found is None:
         return NOT_APPLICABLE
     chosen, marked = found
@@ -28,12 +28,12 @@ def token_f1(problem: Problem, claim: Claim) -> Judging:
     yield
 
 
-def intersection_over_union(problem: Problem, claim: Claim) -> Judging:
+def intersection_over_union(problem: Problem, candidate: Candidate) -> Judging:
     """How many of the k highest scores above zero and of the k marked features are both. No evaluation.
 
     Source: DeYoung et al. 2020.
     """
-    found = _both(claim)
+    found = _both(candidate)
     if found is None:
         return NOT_APPLICABLE
     chosen, marked = found
@@ -41,18 +41,18 @@ def intersection_over_union(problem: Problem, claim: Claim) -> Judging:
     yield
 
 
-def rationale_precision(problem: Problem, claim: Claim) -> Judging:
+def rationale_precision(problem: Problem, candidate: Candidate) -> Judging:
     """The area under precision and recall (AUPRC) for the marked features. No evaluation. Source: DeYoung et al. 2020."""
-    found = _both(claim)
-    return NOT_APPLICABLE if found is None else Judgement(average_precision(claim.scores[0], found[1]))
+    found = _both(candidate)
+    return NOT_APPLICABLE if found is None else Judgement(average_precision(candidate.scores[0], found[1]))
     yield
 
 
-def _both(claim: Claim) -> tuple[Tensor, Tensor] | None:
+def _both(candidate: Candidate) -> tuple[Tensor, Tensor] | None:
     """bool [n] each: as many features as are marked, of those that score highest and above zero; and those marked."""
-    if claim.human is None or not claim.human.any():
+    if candidate.human is None or not candidate.human.any():
         return None
-    marked = torch.as_tensor(claim.human)
+    marked = torch.as_tensor(candidate.human)
     chosen = torch.zeros(len(marked), dtype=torch.bool)
-    chosen[claim.order[: int(marked.sum())]] = True
-    return chosen & (claim.scores[0] > 0), marked
+    chosen[candidate.order[: int(marked.sum())]] = True
+    return chosen & (candidate.scores[0] > 0), marked

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.types import Problem, Values
-from .candidate import Claim, Judgement, Judging
+from .candidate import Candidate, Judgement, Judging
 
 LEVELS = 10  # a longer input is removed in so many steps, not feature by feature
 SEARCH = 128  # how many evaluations the search for the best and the worst order may ask for
@@ -26,9 +26,9 @@ def chain(order: Tensor) -> Tensor:
     return order.argsort()[None, :] >= levels(len(order))[:, None]
 
 
-def _curves(claim: Claim) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
+def _curves(candidate: Candidate) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     """[L + 1] each: the first target while the features go, the highest score first; and the lowest first."""
-    order = claim.order
+    order = candidate.order
     rows = torch.cat([chain(order), chain(order.flip(0))])
     values = yield Values(rows)
     down, up = values[:, 0].chunk(2)
@@ -45,52 +45,52 @@ def _area(curve: Tensor) -> float:
     return float((curve[1:] + curve[:-1]).mean() / 2)
 
 
-def comprehensiveness(problem: Problem, claim: Claim) -> Judging:
+def comprehensiveness(problem: Problem, candidate: Candidate) -> Judging:
     """How far the target falls when the highest scores are removed, in the mean over all levels. 2 (L - 1) + 2 evaluations.
 
     Source: DeYoung et al. 2020 (AOPC), on the target's own unit and at every level, not at five.
     """
-    down, up = yield from _curves(claim)
+    down, up = yield from _curves(candidate)
     return Judgement(_fall(down), _fall(up), down.tolist())
 
 
-def sufficiency(problem: Problem, claim: Claim) -> Judging:
+def sufficiency(problem: Problem, candidate: Candidate) -> Judging:
     """How far the target falls when only the highest scores are kept, in the mean over all levels. 2 (L - 1) + 2 evaluations.
 
     Source: DeYoung et al. 2020. What is kept at a level is what is left when the lowest scores go first.
     """
-    down, up = yield from _curves(claim)
+    down, up = yield from _curves(candidate)
     kept, other = up.flip(0), down.flip(0)  # nothing, then more and more
     return Judgement(float(up[0] - kept[1:].mean()), float(up[0] - other[1:].mean()), kept.tolist())
 
 
-def deletion(problem: Problem, claim: Claim) -> Judging:
+def deletion(problem: Problem, candidate: Candidate) -> Judging:
     """The area under the target while the highest scores go first. 2 (L - 1) + 2 evaluations. Source: Petsiuk et al. 2018."""
-    down, up = yield from _curves(claim)
+    down, up = yield from _curves(candidate)
     return Judgement(_area(down), _area(up), down.tolist())
 
 
-def insertion(problem: Problem, claim: Claim) -> Judging:
+def insertion(problem: Problem, candidate: Candidate) -> Judging:
     """The area under the target while the highest scores come first. 2 (L - 1) + 2 evaluations. Source: Petsiuk et al. 2018."""
-    down, up = yield from _curves(claim)
+    down, up = yield from _curves(candidate)
     return Judgement(_area(up), _area(down), up.flip(0).tolist())
 
 
-def removal_area(problem: Problem, claim: Claim) -> Judging:
+def removal_area(problem: Problem, candidate: Candidate) -> Judging:
     """The area between removing the lowest and the highest scores first; 0 for a random order. 2 (L - 1) + 2 evaluations.
 
     Source: Blücher et al. 2024, as in Achtibat et al. 2024.
     """
-    down, up = yield from _curves(claim)
+    down, up = yield from _curves(candidate)
     return Judgement(_area(up) - _area(down), _area(down) - _area(up), down.tolist())
 
 
-def monotonicity(problem: Problem, claim: Claim) -> Judging:
+def monotonicity(problem: Problem, candidate: Candidate) -> Judging:
     """The share of steps in which the target moves with the sign of what comes, the smallest |score| first. L + 1 evaluations.
 
     1.0 is what Arya et al. 2019 call monotonic, where all scores are positive; theirs is a yes or no.
     """
-    scores = claim.scores[0]
+    scores = candidate.scores[0]
     order = torch.argsort(scores.abs(), descending=True, stable=True)  # removed in this order, so added in the other
     values = yield Values(chain(order))
     at = levels(problem.n)
@@ -100,25 +100,25 @@ def monotonicity(problem: Problem, claim: Claim) -> Judging:
     return Judgement(float(agree.double().mean()))
 
 
-def normalised_comprehensiveness(problem: Problem, claim: Claim, *, budget: int = SEARCH) -> Judging:
+def normalised_comprehensiveness(problem: Problem, candidate: Candidate, *, budget: int = SEARCH) -> Judging:
     """Comprehensiveness between the worst (0) and the best (1) order that is known. 2 (L - 1) + 2 and `budget` evaluations.
 
     The orders known are those of every method compared, each reversed too, and what a beam search finds within the
     budget. Source: Edin et al. 2024 (NAOPC).
     """
-    down, up = yield from _curves(claim)
-    least, most = yield from extremes(problem, claim, budget)
+    down, up = yield from _curves(candidate)
+    least, most = yield from extremes(problem, candidate, budget)
     return Judgement(_between(_fall(down), least, most), _between(_fall(up), least, most), down.tolist())
 
 
-def normalised_sufficiency(problem: Problem, claim: Claim, *, budget: int = SEARCH) -> Judging:
+def normalised_sufficiency(problem: Problem, candidate: Candidate, *, budget: int = SEARCH) -> Judging:
     """Sufficiency between the best (0) and the worst (1) order that is known. 2 (L - 1) + 2 and `budget` evaluations.
 
     To keep what scores highest is to remove what scores lowest first, so the orders are those of
     `normalised_comprehensiveness`. Source: Edin et al. 2024.
     """
-    down, up = yield from _curves(claim)
-    least, most = yield from extremes(problem, claim, budget)
+    down, up = yield from _curves(candidate)
+    least, most = yield from extremes(problem, candidate, budget)
     value, reverse = (_between(_fall(curve), least, most) for curve in (up, down))
     return Judgement(value, reverse, up.flip(0).tolist())
 
@@ -127,21 +127,21 @@ def _between(fall: float, least: float, most: float) -> float | None:
     return (fall - least) / (most - least) if most > least else None
 
 
-def extremes(problem: Problem, claim: Claim, budget: int) -> Generator[Any, Any, tuple[float, float]]:
+def extremes(problem: Problem, candidate: Candidate, budget: int) -> Generator[Any, Any, tuple[float, float]]:
     """The least and the greatest fall (AOPC) of any order that is known."""
-    known = yield from _known(problem, claim, budget)
+    known = yield from _known(problem, candidate, budget)
     return min(fall for fall, _ in known), max(fall for fall, _ in known)
 
 
-def best_known(problem: Problem, claim: Claim, budget: int = SEARCH) -> Generator[Any, Any, Tensor]:
+def best_known(problem: Problem, candidate: Candidate, budget: int = SEARCH) -> Generator[Any, Any, Tensor]:
     """[n]: the order that makes the target fall most, of all that are known."""
-    known = yield from _known(problem, claim, budget)
+    known = yield from _known(problem, candidate, budget)
     return max(known, key=lambda pair: pair[0])[1]
 
 
-def _known(problem: Problem, claim: Claim, budget: int) -> Generator[Any, Any, list[tuple[float, Tensor]]]:
+def _known(problem: Problem, candidate: Candidate, budget: int) -> Generator[Any, Any, list[tuple[float, Tensor]]]:
     """(fall, order) of each method's order and of both that a search finds, and of each reversed."""
-    found = [claim.order, *(torch.argsort(o, descending=True, stable=True) for o in claim.others)]
+    found = [candidate.order, *(torch.argsort(o, descending=True, stable=True) for o in candidate.others)]
     for sign in (1, -1):
         found.append((yield from searched(problem, budget, sign)))
     orders = [order for each in found for order in (each, each.flip(0))]

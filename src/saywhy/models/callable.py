@@ -11,13 +11,13 @@ import numpy as np
 from ..core.errors import MethodError, ModelError, OptionError
 from ..core.features import own, words
 from ..core.types import Bools, Encoding, Held
-from .protocol import Look
+from .protocol import EncodingOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class BlackBox:
+class CallableModel:
     """A callable as a model: its rows are strings, and it has no gradients."""
 
     head = "labels"
@@ -41,18 +41,18 @@ class BlackBox:
         self.absences: tuple[str, ...] = ("drop",) if mask_token is None else ("mask", "drop")
         self.most_rows: int | None = None
 
-    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
         if len(texts) != 1 or held is not None:
             raise OptionError("A callable takes one text at a time, not a pair.")
         [(part, text)] = texts.items()
-        if look.by == "token":
+        if encoding_options.by == "token":
             raise OptionError("A callable has no tokens: use by='word', by='sentence' or spans [(start, end), …].")
-        features, _ = own(text, words(text), look.by, part)
+        features, _ = own(text, words(text), encoding_options.by, part)
         spans = [f.span for f in features if f.span is not None]
-        filler = self.mask_token if look.absent == "mask" else None
+        replacement_id = self.mask_token if encoding_options.absent == "mask" else None
 
         def at(coalitions: Bools) -> list[str]:
-            return [_present(text, spans, keep, filler) for keep in coalitions]
+            return [_present(text, spans, keep, replacement_id) for keep in coalitions]
 
         return Encoding(texts, tuple(features), at, labels=self.labels)
 
@@ -88,17 +88,17 @@ class BlackBox:
         raise MethodError("A callable has no embeddings.")
 
     @contextmanager
-    def still(self) -> Iterator[None]:
+    def frozen(self) -> Iterator[None]:
         yield
 
 
-def _present(text: str, spans: Sequence[tuple[int, int]], keep: Bools, filler: str | None) -> str:
+def _present(text: str, spans: Sequence[tuple[int, int]], keep: Bools, replacement_id: str | None) -> str:
     """The text without its absent spans: each goes with the white space before it, or makes place for the filler."""
     out, at = [], 0
     for (start, end), stays in zip(spans, keep, strict=True):
         between = text[at:start]
-        if stays or filler is not None:
-            out += [between, text[start:end] if stays else str(filler)]
+        if stays or replacement_id is not None:
+            out += [between, text[start:end] if stays else str(replacement_id)]
         else:
             out.append(between.rstrip() if between.strip() or out else between)
         at = end

@@ -9,7 +9,7 @@ from torch import nn
 
 
 @contextmanager
-def held_still(model: nn.Module) -> Iterator[None]:
+def frozen(model: nn.Module) -> Iterator[None]:
     """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""
     training = [module for module in model.modules() if module.training]
     asking = [p for p in model.parameters() if p.requires_grad]

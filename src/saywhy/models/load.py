@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError, OptionError
-from .callable import BlackBox
+from .callable import CallableModel
 from .protocol import Model
 from .registry import loader_of
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class ModelSource:
     """What the caller gave, taken apart: the model (or its name, not loaded yet), its tokenizer, and what both tell."""
 
     model: Any
@@ -29,7 +29,7 @@ class Given:
     load: Callable[[Path, str], Any] | None = None  # what loads a folder that is no Hugging Face one
 
 
-def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = False) -> Given:
+def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = False) -> ModelSource:
     """What was given, looked at but not loaded. Raises OptionError for what cannot be explained, ModelError for a bad name."""
     if isinstance(model, tuple) and len(model) == 2 and tokenizer is None:
         model, tokenizer = model
@@ -42,14 +42,14 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
                 f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
             )
         if (loader := loader_of(Path(name))) is not None:
-            return Given(Path(name), tokenizer, load=loader)
-        return Given(name, tokenizer, None, _architecture(name, trust_remote_code))
+            return ModelSource(Path(name), tokenizer, load=loader)
+        return ModelSource(name, tokenizer, None, _architecture(name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = model.model
         reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
-        return Given(inner, tokenizer or reader, str(model.task), type(inner).__name__)
+        return ModelSource(inner, tokenizer or reader, str(model.task), type(inner).__name__)
     if hasattr(model, "adapter"):  # a classifier of saywhy's own
-        return Given(model, tokenizer)
+        return ModelSource(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
     if not hasattr(model, "parameters") and not callable(model):
@@ -57,7 +57,7 @@ def taken_apart(model: Any, tokenizer: Any = None, trust_remote_code: bool = Fal
             f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
             "function from a list of strings to an array [B, K] with labels=[...]."
         )
-    return Given(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
+    return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
 
 
 def head_of(architecture: str | None) -> str | None:
@@ -73,7 +73,7 @@ def head_of(architecture: str | None) -> str | None:
 
 
 def adapt(
-    given: Given,
+    given: ModelSource,
     head: str = "labels",
     *,
     labels: Sequence[str] | None = None,
@@ -100,7 +100,7 @@ def adapt(
     if not hasattr(model, "parameters"):
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
-        return BlackBox(model, labels, mask_token)
+        return CallableModel(model, labels, mask_token)
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     return _wrapped(model, tokenizer, labels, head, pooling or "mean")
@@ -157,7 +157,7 @@ def _mode(path: Path) -> str:
     return chosen[0]
 
 
-def _sentence_transformer(model: Any, tokenizer: Any) -> Given:
+def _sentence_transformer(model: Any, tokenizer: Any) -> ModelSource:
     """The transformer within a SentenceTransformer, and how it pools."""
     kinds = [type(module).__name__ for module in model]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:
@@ -167,7 +167,7 @@ def _sentence_transformer(model: Any, tokenizer: Any) -> Given:
     inner = getattr(model[0], "auto_model", None) or model[0].model
     mode = model[1].get_pooling_mode_str() if hasattr(model[1], "get_pooling_mode_str") else model[1].pooling_mode
     pooling = {"cls": "first", "lasttoken": "last"}.get(str(mode), str(mode))
-    return Given(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
+    return ModelSource(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
 
 
 @contextmanager

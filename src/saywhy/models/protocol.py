@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ABSENCES = ("mask", "pad", "unk", "zero", "drop", "hide")
-NOT_FOLLOWED = ("drop", "hide")  # absences that embeddings cannot tell of, so gradients cannot follow
+NON_DIFFERENTIABLE = ("drop", "hide")  # absences that embeddings cannot tell of, so gradients cannot follow
 OVERLONG = ("refuse", "truncate", "window")
 EMBEDDINGS = ("word", "position", "token_type")
 
 
 @dataclass(frozen=True)
-class Look:
+class EncodingOptions:
     """How to look at an input: what the features are, how one is taken away, and what to do with a text that is too long."""
 
     by: Granularity = "word"
@@ -44,7 +44,7 @@ class Model(Protocol):
     most_rows: int | None  # the most rows of a batch, where the model sets a limit
     batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
 
-    def encode(self, parts: Mapping[str, Any], look: Look, held: Held | None = None) -> Encoding:
+    def encode(self, parts: Mapping[str, Any], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The input, part by part, as rows and features. Raises InputError before any forward."""
 
     def size(self, row: Any) -> int:
@@ -62,5 +62,5 @@ class Model(Protocol):
     def embed(self, row: Any) -> Tensor:
         """[S, D] float32: the embeddings of a row, as the model looks them up."""
 
-    def still(self) -> AbstractContextManager[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""

@@ -53,7 +53,7 @@ RULES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Planted:
+class SyntheticModel:
     """A trained model, and sentences for which its rule holds."""
 
     rule: Rule
@@ -64,7 +64,7 @@ class Planted:
     truth: tuple[tuple[bool, ...], ...]  # a text's words: is it of the rule?
 
 
-def planted(name: str, texts: int = 100, seed: int = 0) -> Planted:
+def synthetic_model(name: str, texts: int = 100, seed: int = 0) -> SyntheticModel:
     """The model of one rule, trained here in some seconds. Raises ModelError where it did not learn the rule."""
     if name not in RULES:
         raise unknown("rule", name, RULES)
@@ -85,7 +85,7 @@ def planted(name: str, texts: int = 100, seed: int = 0) -> Planted:
         )
     chosen = [w for w in (_sentence(rule, draw) for _ in range(20 * texts)) if rule.holds(w)][:texts]
     truth = tuple(tuple(word in rule.words for word in words) for words in chosen)
-    return Planted(rule, model, tokenizer, accuracy, tuple(" ".join(w) for w in chosen), truth)
+    return SyntheticModel(rule, model, tokenizer, accuracy, tuple(" ".join(w) for w in chosen), truth)
 
 
 def precision(
@@ -109,7 +109,7 @@ def precision(
             raise unknown("rule", name, RULES)
     found = {}
     for name in names:
-        made = planted(name, texts, seed)
+        made = synthetic_model(name, texts, seed)
         if say is not None:
             say(f"{name}: {made.rule.about}; {made.accuracy:.1%} of 1,000 new sentences right")
         explainer = Explainer((made.model, made.tokenizer))

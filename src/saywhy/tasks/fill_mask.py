@@ -16,7 +16,7 @@ from .protocol import Case, Task
 from .units import checked_unit
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 _UNITS = ("logit", "log-prob", "prob", "log-odds")
@@ -33,22 +33,22 @@ class FillMask(Task):
     top: int = 5
     name = "fill-mask"
     head = "blanks"
-    steady = True
+    position_indexed = True
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         text, tokenizer = checked(given), _tokenizer(model)
-        if look.overlong == "window":
+        if encoding_options.overlong == "window":
             raise OptionError(
                 "A gap is filled from one window; use overlong='truncate', or shorten the text around it."
             )
-        encoding = model.encode({"text": text}, look, Held(token=tokenizer.mask_token_id))
+        encoding = model.encode({"text": text}, encoding_options, Held(token=tokenizer.mask_token_id))
         if tokenizer.mask_token not in [t.label for t in encoding.tokens]:
             raise InputError(
                 f"There is no gap in {text!r:.80}: write {tokenizer.mask_token!r} where the word is to go."
             )
         return encoding
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         return [(gap, int(i)) for gap, row in enumerate(case.output) for i in row.topk(min(self.top, len(row))).indices]
 
     def targets(
@@ -102,12 +102,12 @@ class FillMask(Task):
         columns = [number(t.unit, t.index) - (number(t.unit, t.against) if t.against else 0.0) for t in targets]
         return torch.stack(columns, dim=1)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
         best = case.output.argmax(-1)
         words = " … ".join(self._word(case, int(i)) for i in best)
         return words, float(case.output.softmax(-1)[0, best[0]]) if len(best) == 1 else None
 
-    def sure(self, case: Case, target: Target) -> tuple[float, int, bool]:
+    def confidence(self, case: Case, target: Target) -> tuple[float, int, bool]:
         """The probability of the word in its gap, of the whole vocabulary."""
         gap, token = target.index
         probs = case.output[gap].softmax(-1)

@@ -14,7 +14,7 @@ from .protocol import Case, Task
 from .text_classification import TextClassification
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 _LABELS = TextClassification()  # a label is a label, whatever was classified
@@ -31,12 +31,12 @@ class ImageClassification(Task):
 
     name = "image-classification"
     head = "image"
-    grain = "patch"
+    default_granularity = "patch"
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple | dict):
             raise InputError(f"One image at a time, or a list of them; not {type(given).__name__}.")
-        return model.encode({"image": given}, look)
+        return model.encode({"image": given}, encoding_options)
 
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
@@ -46,10 +46,10 @@ class ImageClassification(Task):
     def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
         return _LABELS.score(case, outputs, targets)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
-        return _LABELS.says(case)
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
+        return _LABELS.predict_label(case)
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         """All labels; of more than 20 the ten likeliest."""
         if len(case.model.labels) <= _MANY:
             return range(len(case.model.labels))

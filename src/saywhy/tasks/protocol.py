@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.types import Encoding, Target
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
 
 WantedTarget: TypeAlias = "int | str | tuple[Any, ...] | None"
 
@@ -46,21 +46,21 @@ class Task(Protocol):
 
     name: str
     head: str  # the row of models.heads.HEADS that it reads
-    grain: str = "word"  # the features where `by` does not say
-    steady: bool = False  # are outputs read at positions, which `absent="drop"` would move?
-    small: bool = (
+    default_granularity: str = "word"  # the features where `by` does not say
+    position_indexed: bool = False  # are outputs read at positions, which `absent="drop"` would move?
+    prefetch_rows: bool = (
         False  # are whole outputs so small that a method's rows may be asked for before its targets are known?
     )
 
-    def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
+    def with_targets(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
         """What was given, with what of the question is part of the input. Before any input is read."""
         return given
 
-    def finished(self, model: Model, given: Any) -> Any:
+    def complete_input(self, model: Model, given: Any) -> Any:
         """The input with what the model itself adds to it first. After all inputs were checked, before the first forward."""
         return given
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         """What was given, as rows and features. Raises InputError before any forward."""
 
     def targets(
@@ -79,19 +79,19 @@ class Task(Protocol):
         """[B, D, K]: the numbers of `score` draw by draw, where they are means over `case.encoding.drawn` draws."""
         return self.score(case, outputs, targets)[:, None]
 
-    def says(self, case: Case) -> tuple[str | None, float | None]:
+    def predict_label(self, case: Case) -> tuple[str | None, float | None]:
         """The label (or answer) that the model gives to this input, and its probability (or score); None if not asked."""
 
-    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+    def confidence(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
         """(probability, of how many, was it picked as the likeliest?) of what the model says; None where it does not choose."""
-        many, probability = len(case.encoding.labels), self.says(case)[1]
+        many, probability = len(case.encoding.labels), self.predict_label(case)[1]
         return None if probability is None or many < 2 or case.model.kind != "softmax" else (probability, many, True)
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         """What `each_target` explains when nothing is named: every label."""
         return range(len(case.encoding.labels))
 
-    def narrowed(self, case: Case, targets: Sequence[Target]) -> Encoding:
+    def restrict_encoding(self, case: Case, targets: Sequence[Target]) -> Encoding:
         """The encoding with only those rows that these targets need."""
         return case.encoding
 

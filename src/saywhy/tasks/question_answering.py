@@ -16,7 +16,7 @@ from .protocol import Case, Task
 from .units import checked_unit
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 _UNITS = ("logit", "log-prob", "prob")
@@ -37,18 +37,18 @@ class QuestionAnswering(Task):
     max_answer_tokens: int = 15
     name = "question-answering"
     head = "span"
-    steady = True
+    position_indexed = True
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple) and len(given) == 2:
             given = {"question": given[0], "context": given[1]}
         if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
             raise InputError(f'Give (question, context) or {{"question": …, "context": …}}, not {given!r:.80}')
         parts = {part: checked(given[part], part) for part in ("question", "context")}
         left = getattr(getattr(model, "tokenizer", None), "padding_side", "right") == "left"
-        return model.encode(dict(reversed(parts.items())) if left else parts, look)
+        return model.encode(dict(reversed(parts.items())) if left else parts, encoding_options)
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         return ("start", "end")
 
     def targets(
@@ -138,11 +138,11 @@ class QuestionAnswering(Task):
             columns.append(number - _number(case, outputs, t.unit, t.against) if t.against else number)
         return torch.stack(columns, dim=1)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
         (start, end), prob = self.answer(case)
         return self._text(case, (start, 0, end, 1)), prob
 
-    def sure(self, case: Case, target: Target) -> tuple[float, int, bool]:
+    def confidence(self, case: Case, target: Target) -> tuple[float, int, bool]:
         """The probability of the answer, of as many pairs of a first and a last token as there are for each that reads so."""
         (start, end), probability = self.answer(case)
         words = [t.word if t.part == "context" else None for t in case.encoding.tokens]

@@ -18,7 +18,7 @@ from .text_classification import parts
 from .units import checked_unit
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 _UNITS = ("cosine", "dot")
@@ -36,13 +36,13 @@ class SentenceSimilarity(Task):
     name = "sentence-similarity"
     head = "vector"
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         texts = parts(given) if isinstance(given, tuple | Mapping) else {}
         if len(texts) != 2:
             raise InputError(f"Similarity needs two texts, as a tuple or a mapping of two parts; not {given!r:.80}")
-        if look.overlong == "window":
+        if encoding_options.overlong == "window":
             raise OptionError("A vector stands for one window; use overlong='truncate' for texts that are too long.")
-        one, two = (model.encode({part: text}, look) for part, text in texts.items())
+        one, two = (model.encode({part: text}, encoding_options) for part, text in texts.items())
         n = len(one.features)
 
         def at(coalitions: Bools) -> list[tuple[Any, ...]]:
@@ -54,7 +54,7 @@ class SentenceSimilarity(Task):
         notes = tuple(dict.fromkeys(one.notes + two.notes))
         return replace(one, texts=texts, features=one.features + two.features, at=at, owner=owner, notes=notes)
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         return (None,)
 
     def targets(
@@ -72,7 +72,7 @@ class SentenceSimilarity(Task):
         ]  # outputs [B, 2, D]
         return torch.stack(columns, dim=1)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
         return "similarity", float(cosine_similarity(case.output[0], case.output[1], dim=0))
 
 

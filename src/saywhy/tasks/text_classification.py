@@ -16,7 +16,7 @@ from .protocol import Case, Task
 from .units import UNITS, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 
@@ -31,8 +31,8 @@ class TextClassification(Task):
     name = "text-classification"
     head = "labels"
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
-        return model.encode(parts(given, getattr(model, "columns", ())), look)
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+        return model.encode(parts(given, getattr(model, "columns", ())), encoding_options)
 
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
@@ -61,7 +61,7 @@ class TextClassification(Task):
         numbers = torch.stack(columns, dim=-1)  # [B, K], of windows [B, W, K]
         return numbers if numbers.dim() == 2 else numbers.mean(1)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
         unit = "score" if case.model.kind in ("regression", "score") else "prob"
         i = int(_whole(case.output).argmax())
         return case.model.labels[i], float(_whole(in_unit(case.output, unit, case.model.kind))[i])

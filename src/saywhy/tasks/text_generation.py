@@ -17,7 +17,7 @@ from .protocol import Case, Task
 from .units import checked_unit
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 _UNITS = ("log-prob", "prob")
@@ -37,9 +37,9 @@ class TextGeneration(Task):
     max_new_tokens: int = 25
     name = "text-generation"
     head = "next"
-    small = True
+    prefetch_rows = True
 
-    def joined(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
+    def with_targets(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
         goals: list[Goal] = []
         if isinstance(given, Mapping) and set(given) == {"prompt", "continuation"}:
             given, first = given["prompt"], _goal(given["continuation"])
@@ -56,19 +56,19 @@ class TextGeneration(Task):
                 goals.append(goal)
         return Prompt(given, tuple(goals))
 
-    def finished(self, model: Model, given: Any) -> Any:
-        given = given if isinstance(given, Prompt) else self.joined(given, None, None)
+    def complete_input(self, model: Model, given: Any) -> Any:
+        given = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         if None not in given.goals:
             return given
         ids = _language(model).generated(given, self.max_new_tokens)
         return replace(given, goals=tuple(ids if goal is None else goal for goal in given.goals), written=True)
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
-        prompt = given if isinstance(given, Prompt) else self.joined(given, None, None)
-        encoding: Encoding = _language(model).prompted(prompt, look)
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+        prompt = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
+        encoding: Encoding = _language(model).prompted(prompt, encoding_options)
         return encoding
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         return range(len(_tokens(case, 0)))
 
     def targets(
@@ -136,13 +136,13 @@ class TextGeneration(Task):
         columns = [number(t.unit, t.index) - (number(t.unit, t.against) if t.against else 0.0) for t in targets]
         return torch.stack(columns, dim=-1)
 
-    def says(self, case: Case) -> tuple[str | None, float | None]:
+    def predict_label(self, case: Case) -> tuple[str | None, float | None]:
         if not any(token.part == "written:0" for token in case.encoding.tokens):
             return None, None
         whole = Target("", (0,), "prob")
         return case.encoding.labels[0], float(self.score(case, case.output[None], (whole,))[0, 0])
 
-    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+    def confidence(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
         """The mean probability (geometric) of the target's tokens, of the whole vocabulary; a remote model's is not known."""
         vocabulary = getattr(case.model, "vocabulary", 0)
         told = float(self.score(case, case.output[None], (Target("", target.index, "log-prob"),))[0, 0])

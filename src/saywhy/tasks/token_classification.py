@@ -22,7 +22,7 @@ from .protocol import Case, Task
 from .units import UNITS, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 
@@ -42,18 +42,18 @@ class TokenClassification(Task):
     group: str = "none"
     name = "token-classification"
     head = "tokens"
-    steady = True
+    position_indexed = True
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS:
             raise unknown("value of `group`", self.group, GROUPS)
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         if set(model.labels) <= set(self.ignored_labels):
             raise OptionError(
                 f"Every label of the model is ignored ({list(model.labels)!r}): nothing is left to explain."
             )
-        return model.encode({"text": checked(given)}, look)
+        return model.encode({"text": checked(given)}, encoding_options)
 
     def entities(self, case: Case) -> list[Entity]:
         """What the model finds in the text, without what is ignored."""
@@ -61,7 +61,7 @@ class TokenClassification(Task):
         out = {i for i, _ in enumerate(case.encoding.tokens)} - set(self.ignored_indexes)
         return [e for e in found if e.label not in self.ignored_labels and any(i in out for i, _ in e.read)]
 
-    def every(self, case: Case) -> Sequence[WantedTarget]:
+    def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         return self.entities(case)
 
     def targets(
@@ -155,11 +155,11 @@ class TokenClassification(Task):
         columns = [mean(t.unit, t.index) - (mean(t.unit, t.against) if t.against else 0.0) for t in targets]
         return torch.stack(columns, dim=1)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
         found = [f"{_text(case, e)} ({e.label})" for e in self.entities(case)]
         return (", ".join(found) or "nothing but ignored labels"), None
 
-    def sure(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
+    def confidence(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
         """The probability of the target's label at its tokens, where the model gives them that label."""
         probs, pairs = _whole(case).softmax(-1), list(zip(target.index[::2], target.index[1::2], strict=True))
         if not pairs or any(int(probs[i].argmax()) != label for i, label in pairs):

@@ -17,7 +17,7 @@ from .protocol import Case, Task
 from .units import checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
-    from ..models.protocol import Look, Model
+    from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
 _UNITS = ("logit", "log-prob", "prob", "log-odds")
@@ -50,11 +50,14 @@ class ZeroShotClassification(Task):
                 f"The hypothesis template needs one {{}} where the label goes, and no other field: {self.template!r}"
             )
 
-    def encode(self, model: Model, given: Any, look: Look) -> Encoding:
+    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
         entailment(model.labels)
         text, labels = self._taken(given)
         held = Held() if self.include_hypothesis else Held(parts=("hypothesis",))
-        each = [model.encode({"text": text, "hypothesis": self.template.format(label)}, look, held) for label in labels]
+        each = [
+            model.encode({"text": text, "hypothesis": self.template.format(label)}, encoding_options, held)
+            for label in labels
+        ]
         return _side_by_side(each, labels, range(len(labels)))
 
     def _taken(self, given: Any) -> tuple[str, tuple[str, ...]]:
@@ -80,7 +83,7 @@ class ZeroShotClassification(Task):
             return ()
         labels = case.encoding.labels
         other = None if against is None else label_index(labels, against)
-        best = 0 if not case.answered else labels.index(self.says(case)[0])
+        best = 0 if not case.answered else labels.index(self.predict_label(case)[0])
         chosen = [best if want is None else label_index(labels, want) for want in wanted]
         if other is not None and case.answered and other in chosen:
             raise OptionError(f"The target and `against` are both {labels[other]!r}: name two different labels.")
@@ -88,7 +91,7 @@ class ZeroShotClassification(Task):
         held = None if other is None else (other,)
         return tuple(Target(name, (i,), unit, held) for name, i in zip(names, chosen, strict=True))
 
-    def narrowed(self, case: Case, targets: Sequence[Target]) -> Encoding:
+    def restrict_encoding(self, case: Case, targets: Sequence[Target]) -> Encoding:
         """A logit, and any number of a label that stands for itself, needs its own hypothesis alone."""
         labels = case.encoding.labels
         needed = sorted({i for t in targets for i in (*t.index, *(t.against or ()))})
@@ -115,7 +118,7 @@ class ZeroShotClassification(Task):
         columns = [units[t.unit][t.index[0]] - (units[t.unit][t.against[0]] if t.against else 0.0) for t in targets]
         return torch.stack(columns, dim=1)
 
-    def says(self, case: Case) -> tuple[str, float | None]:
+    def predict_label(self, case: Case) -> tuple[str, float | None]:
         found = self._numbers(case, case.output[None], case.encoding.about, "prob")
         i = max(found, key=lambda i: float(found[i]))
         return case.encoding.labels[i], float(found[i])

@@ -16,7 +16,7 @@ from ...core.errors import InputError, MethodError, ModelError, OptionError
 from ...core.types import Bools, Encoding, Held, Token
 from ...explain.explainer import Explainer
 from ...models.causal.prompts import Prompt, rendered, spoken
-from ...models.protocol import Look
+from ...models.protocol import EncodingOptions
 from .attribution import LLMAttribution
 from .inputs import TextTemplateInput
 from .result import LLMAttributionResult
@@ -64,10 +64,10 @@ class Remote:
         """Itself."""
         return self
 
-    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
         raise OptionError("A remote model explains templates: give a TextTemplateInput.")
 
-    def prompted(self, prompt: Prompt, look: Look) -> Encoding:
+    def prompted(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
         """The rows of a template with one continuation."""
         if not prompt.slotted:
             raise OptionError("A remote model explains templates: give a TextTemplateInput.")
@@ -129,7 +129,7 @@ class Remote:
         raise MethodError("A remote model has no embeddings.")
 
     @contextmanager
-    def still(self) -> Iterator[None]:
+    def frozen(self) -> Iterator[None]:
         yield
 
 

@@ -14,8 +14,8 @@ from ...classifier.adapter import ClassifierModel, Row
 from ...classifier.prediction import chunks, maps
 from ...classifier.tokenizers import NGrams
 from ...core.errors import ModelError
-from ...core.types import Encoding, Feature, Problem, Smooth, Target
-from ...engine.cache import Posed, Seen
+from ...core.types import EmbeddingPath, Encoding, Feature, Problem, Target
+from ...engine.cache import BoundProblem, OutputCache
 from ...engine.engine import Engine
 from ...methods.gradients import integrated_gradients
 
@@ -51,24 +51,26 @@ def integrated(
     ]
     for a in range(0, len(rows), WINDOW):
         window = rows[a : a + WINDOW]
-        posed = [_posed(model, row, fill, tops[a + i].tolist()) for i, row in enumerate(window)]
-        found = engine.run([(p, integrated_gradients(p.problem)) for p in posed])
+        bound = [_posed(model, row, fill, tops[a + i].tolist()) for i, row in enumerate(window)]
+        found = engine.run([(p, integrated_gradients(p.problem)) for p in bound])
         for i, (row, scores) in enumerate(zip(window, found, strict=True)):
             out[a + i, :, : len(row.ids)] = scores.values.float()
     return out
 
 
-def _posed(model: ClassifierModel, row: Row, fill: int, classes: Sequence[int]) -> Posed:
+def _posed(model: ClassifierModel, row: Row, fill: int, classes: Sequence[int]) -> BoundProblem:
     """A problem with a feature for each position, against the baseline."""
     length = len(row.ids)
     owner = np.concatenate([np.arange(length), np.full(len(row.codes), -1)])
     features = tuple(Feature(str(i)) for i in range(length))
-    with model.still(), torch.no_grad():
+    with model.frozen(), torch.no_grad():
         point, origin = model.embed(row), model.embed(Row(np.full(length, fill), row.codes))
-    smooth = Smooth(point, origin, owner, length)
+    smooth = EmbeddingPath(point, origin, owner, length)
     targets = tuple(Target(model.labels[c], (c,)) for c in classes)
     encoding = Encoding({"text": ""}, features, lambda kept: [row] * len(kept), owner)
-    return Posed(Problem(features, targets, smooth), encoding, lambda outputs: _picked(outputs, classes), Seen())
+    return BoundProblem(
+        Problem(features, targets, smooth), encoding, lambda outputs: _picked(outputs, classes), OutputCache()
+    )
 
 
 def _picked(outputs: Any, classes: Sequence[int]) -> Tensor:

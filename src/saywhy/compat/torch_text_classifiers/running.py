@@ -160,8 +160,8 @@ def answered(
             )
         levels = coded.predict_levels(texts, columns, top_k=top_k)
         codes = np.stack([found.labels for found in levels.values()], axis=-1).astype(np.int64)
-        sure = torch.from_numpy(np.stack([found.probabilities for found in levels.values()], axis=-1))
-        return {"prediction": _named(ttc, codes), "confidence": sure}
+        confidence = torch.from_numpy(np.stack([found.probabilities for found in levels.values()], axis=-1))
+        return {"prediction": _named(ttc, codes), "confidence": confidence}
     logits = torch.cat([*answers(coded, texts, columns), torch.zeros(0, len(coded.levels[0]))])
     if not 1 <= top_k <= logits.shape[1]:
         raise OptionError(f"top_k must be from 1 to {logits.shape[1]}, the number of classes; not {top_k}.")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ...core.explanation import Explanation
-from ...core.types import Encoding, Feature, Problem, Smooth, Target
-from ...engine.cache import Posed, Seen
+from ...core.types import EmbeddingPath, Encoding, Feature, Problem, Target
+from ...engine.cache import BoundProblem, OutputCache
 from ...engine.engine import Engine
 from ...methods import METHODS
 from ...models.text.embedding import embedded
@@ -80,10 +80,10 @@ class LIGAttributions(Attributions):
         n = input_ids.shape[1]
         features = tuple(Feature(token) for token in tokens)
         encoding = Encoding({}, features, lambda coalitions: [None] * len(coalitions), np.arange(n))
-        problem = Problem(features, (Target("", (0,)),), Smooth(point, origin, np.arange(n), n))
-        posed = Posed(problem, encoding, lambda outputs: outputs, Seen())
+        problem = Problem(features, (Target("", (0,)),), EmbeddingPath(point, origin, np.arange(n), n))
+        bound = BoundProblem(problem, encoding, lambda outputs: outputs, OutputCache())
         asking = METHODS["integrated_gradients"].function(problem, steps=n_steps)
-        [scores] = Engine(forward).run([(posed, asking)])
+        [scores] = Engine(forward).run([(bound, asking)])
         with torch.no_grad():
             ends = [float(forward.forward([None], [at])[0, 0]) for at in (point, origin)]
         self._fill(scores.values[0], ends[0] - ends[1])
@@ -156,5 +156,5 @@ class _Forward:
     def key(self, row: Any) -> int:
         return 0
 
-    def still(self) -> AbstractContextManager[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         return nullcontext()

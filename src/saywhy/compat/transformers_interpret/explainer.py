@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...core.explanation import Explanation, Explanations
 from ...explain.explainer import Explainer
-from ...models.protocol import Look
+from ...models.protocol import EncodingOptions
 from ...tasks.protocol import Task
 from .attributions import LIGAttributions
 from .errors import AttributionTypeNotSupportedError
@@ -104,7 +104,7 @@ class TextExplainer(BaseExplainer):
         embedding_type: int = 0,
         n_steps: int | None = None,
         internal_batch_size: int | None = None,
-        every: bool = False,
+        default_targets: bool = False,
         **asked: Any,
     ) -> list[Explanations]:
         """The explanations of each input, through saywhy, with transformers-interpret's baseline and its options."""
@@ -125,13 +125,15 @@ class TextExplainer(BaseExplainer):
             **asked,
         }
         try:
-            call = self.why.each_target if every else self.why
+            call = self.why.each_target if default_targets else self.why
             found = call(given, overlong="truncate", **settings)
         finally:
             model.most_rows = usual
-        for note in {note for each in found for note in (each[0] if every else each).notes if "truncated" in note}:
+        for note in {
+            note for each in found for note in (each[0] if default_targets else each).notes if "truncated" in note
+        }:
             warnings.warn(note, UserWarning, stacklevel=4)
-        return list(found) if every else [Explanations((e,)) for e in found]
+        return list(found) if default_targets else [Explanations((e,)) for e in found]
 
     def _embedding(self, kind: int) -> str:
         if kind != 1 or "position" in self.why.model.embeddings:
@@ -151,8 +153,8 @@ class TextExplainer(BaseExplainer):
         return LIGAttributions.of(explanation, self.decode(self._ids(encoding)), scores)
 
     def _encoding(self, given: Any) -> Any:
-        look = Look(by="token", absent=self.why.model.absences[0], overlong="truncate")
-        return self.why.task.encode(self.why.model, given, look)
+        encoding_options = EncodingOptions(by="token", absent=self.why.model.absences[0], overlong="truncate")
+        return self.why.task.encode(self.why.model, given, encoding_options)
 
     def _ids(self, encoding: Any) -> Any:
         [row] = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))
@@ -176,7 +178,7 @@ class TextExplainer(BaseExplainer):
 
     def _forward(self, *inputs: Any, **named: Any) -> Tensor:
         """The model's own answer to these tensors, without gradients."""
-        with self.why.model.still(), torch.no_grad():
+        with self.why.model.frozen(), torch.no_grad():
             logits: Tensor = self.model(*inputs, **named).logits.float()
         return logits
 

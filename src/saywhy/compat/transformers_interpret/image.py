@@ -83,7 +83,7 @@ class ImageClassificationExplainer:
         self.internal_batch_size = internal_batch_size or self.internal_batch_size
         self.inputs = self.feature_extractor(images=read_image(image), return_tensors="pt")
         pixels: Tensor = self.inputs["pixel_values"]
-        with self.why.model.still(), torch.no_grad():
+        with self.why.model.frozen(), torch.no_grad():
             self.predicted_index = int(self.model(pixel_values=pixels.to(self.device)).logits.argmax())
         self.selected_index = self._selected(index, class_name)
         self.why.batch_tokens = self.internal_batch_size and self.internal_batch_size * pixels.numel()

@@ -46,7 +46,7 @@ class QuestionAnsweringExplainer(TextExplainer):
             "n_steps": n_steps,
             "embedding_type": embedding_type,
         }
-        [found] = self._explained([given], unit="logit", every=True, **settings)
+        [found] = self._explained([given], unit="logit", default_targets=True, **settings)
         self._keep_inputs(*given)
         self._start, self._end = found[0].target.index[0], found[1].target.index[0]
         self._answer = found[0].prediction or ""

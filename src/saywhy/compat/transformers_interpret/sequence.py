@@ -235,7 +235,7 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
             embedding_type=embedding_type,
             n_steps=n_steps,
             internal_batch_size=internal_batch_size,
-            every=True,
+            default_targets=True,
         )
         out = []
         for one, explanations in zip(inputs, found, strict=True):

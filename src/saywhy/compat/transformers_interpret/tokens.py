@@ -61,7 +61,7 @@ class TokenClassificationExplainer(TextExplainer):
         if set(self.id2label.values()) <= set(self.ignored_labels):
             return
         self.why.task = TokenClassification(tuple(self.ignored_labels), tuple(self.ignored_indexes))
-        [found] = self._explained([text], unit="prob", every=True, **settings)
+        [found] = self._explained([text], unit="prob", default_targets=True, **settings)
         for e in found:
             self.attributions[e.target.index[0]] = self._laid_out(text, e)
         self._selected_indexes = list(self.attributions)

@@ -12,7 +12,7 @@ import regex
 from ...core.errors import InputError, OptionError
 from ...core.features import Granularity, segments
 from ...core.types import Bools, Encoding, Held, Ints, Token
-from ..protocol import Look
+from ..protocol import EncodingOptions
 from ..text.tokens import Tokens, tokenised
 from .prompts import Goal, Prompt, Rendered, Scored, doubled, rendered, spoken
 
@@ -26,30 +26,30 @@ _LETTER = regex.compile(
 NOTHING: Ints = np.zeros(0, dtype=np.int64)
 
 
-def encoding_of(model: LanguageModel, prompt: Prompt, look: Look) -> Encoding:
+def encoding_of(model: LanguageModel, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
     """The rows of a prompt or a template, each followed by every continuation in turn.
 
     Raises InputError for a prompt without features, an empty continuation, and one that does not fit behind the prompt.
     """
-    if look.overlong != "refuse":
+    if encoding_options.overlong != "refuse":
         raise OptionError("A prompt is read whole: shorten it; `overlong` is for texts that are classified.")
     goals = [goal_of(model, goal) for goal in prompt.goals]
-    return _slots(model, prompt, goals) if prompt.slotted else _text(model, prompt, goals, look)
+    return _slots(model, prompt, goals) if prompt.slotted else _text(model, prompt, goals, encoding_options)
 
 
-def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], look: Look) -> Encoding:
+def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], encoding_options: EncodingOptions) -> Encoding:
     told = rendered(prompt.given, model.tokenizer)
-    look = replace(look, by=_segments(told, look.by))
+    encoding_options = replace(encoding_options, by=_segments(told, encoding_options.by))
     unknown = model.tokenizer.unk_token_id
     special = tuple(i for i in getattr(model.tokenizer, "all_special_ids", ()) if i != unknown)
     held = Held(special=special, within=told.within)
-    t = tokenised(model.tokenizer, {"prompt": told.text}, None, look, held, told.bare)
+    t = tokenised(model.tokenizer, {"prompt": told.text}, None, encoding_options, held, told.bare)
     width = max((len(goal) for goal in goals), default=0)
     whole = [Scored(_room(model, t.row.ids, goal), goal, width) for goal in goals or [NOTHING]]
 
     def at(coalitions: Bools) -> list[Any]:
         gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-        made = [tuple(_without(model, row, each, look.absent) for row in whole) for each in gone]
+        made = [tuple(_without(model, row, each, encoding_options.absent) for row in whole) for each in gone]
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
     owner = np.concatenate([_owner(model, t.owner, goal) for goal in goals or [NOTHING]])
@@ -94,7 +94,7 @@ def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:
             row(told, goal)
     made = _encoding(model, prompt, goals, full[0], at, None)
     owner = None
-    if prompt.smooth and goals:
+    if prompt.differentiable and goals:
         owner = np.concatenate([_owner(model, template.owner, goal) for goal in goals])
     return replace(
         made,
@@ -148,7 +148,7 @@ def ids_of(model: LanguageModel, told: Rendered) -> Ints:
         return np.array(told.ids, dtype=np.int64)
     bare = told.bare or doubled(told.text, model.tokenizer)
     found = model.tokenizer(told.text, add_special_tokens=not bare, verbose=False)["input_ids"]
-    return np.array(found or [model.empty], dtype=np.int64)
+    return np.array(found or [model.blank_id], dtype=np.int64)
 
 
 def goal_of(model: LanguageModel, wanted: Goal) -> Ints:
@@ -169,7 +169,7 @@ def goal_of(model: LanguageModel, wanted: Goal) -> Ints:
 def _room(model: LanguageModel, ids: Ints, goal: Ints) -> Ints:
     """The prompt's ids, if it fits into the model together with the continuation."""
     after = max(0, len(goal) - 1)
-    longest = max(len(ids), len(model.lead) + after) if model.decodes else len(ids) + after
+    longest = max(len(ids), len(model.decoder_prefix) + after) if model.decodes else len(ids) + after
     if model.limit is not None and longest > model.limit:
         raise InputError(
             f"The prompt has {len(ids)} tokens and the target {len(goal)}; the model can read {model.limit}. Shorten one."
@@ -200,8 +200,8 @@ def _without(model: LanguageModel, row: Scored, gone: Bools, absent: str) -> Sco
     if not gone.any():
         return row
     if absent == "drop":
-        return replace(row, ids=row.ids[~gone] if not gone.all() else np.array([model.empty]))
-    filler = model.filler(absent)
-    if filler is not None and (filler != model.tokenizer.pad_token_id or not model.tables):
-        return replace(row, ids=np.where(gone, filler, row.ids))
-    return replace(row, absent=gone, filler=filler)
+        return replace(row, ids=row.ids[~gone] if not gone.all() else np.array([model.blank_id]))
+    replacement_id = model.replacement_id(absent)
+    if replacement_id is not None and (replacement_id != model.tokenizer.pad_token_id or not model.tables):
+        return replace(row, ids=np.where(gone, replacement_id, row.ids))
+    return replace(row, absent=gone, replacement_id=replacement_id)

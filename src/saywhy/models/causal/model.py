@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ...core.errors import InputError, ModelError
 from ...core.types import Encoding, Held, Ints
 from ..heads import HEADS, Wanted, vocabulary_at
-from ..inference_mode import held_still
-from ..protocol import ABSENCES, Look
+from ..inference_mode import frozen
+from ..protocol import ABSENCES, EncodingOptions
 from ..text.config import forwards_only, length_limit
 from ..text.embedding import embedded, find_embeddings, word_vectors
 from ..text.rows import padded, together
@@ -49,20 +49,20 @@ class LanguageModel:
         self.config: Any = getattr(model, "config", None)
         self.decodes = bool(getattr(self.config, "is_encoder_decoder", False))
         self.takes = dict(inspect.signature(model.forward).parameters)  # a dict, so that the adapter can be copied
-        self.lead = self._lead()
+        self.decoder_prefix = self._decoder_prefix()
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
         self.exact = next((p.dtype for p in model.parameters()), torch.float32) == torch.float32
         self.shares = None if reusable(model, self.decodes, self.takes) else False
         self.uniform = False
         self.tables: tuple[nn.Module, ...] = ()
-        with self.still(), torch.no_grad():
+        with self.frozen(), torch.no_grad():
             self._found_out()
         if self.uniform:
             self.shares = False
         self.differentiable = bool(self.tables) and not forwards_only(model)
         self.embeddings: tuple[str, ...] = ("word",) if self.tables else ()
-        has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
+        has = {name: self.replacement_id(name) is not None for name in ("mask", "pad", "unk")}
         has |= {"zero": self.differentiable, "drop": True}
         self.absences = tuple(name for name in ABSENCES if has.get(name))
 
@@ -71,26 +71,26 @@ class LanguageModel:
         first = next(self.model.parameters(), None)
         return torch.device(getattr(self.model, "device", "cpu")) if first is None else first.device
 
-    def still(self) -> AbstractContextManager[None]:
-        return held_still(self.model)
+    def frozen(self) -> AbstractContextManager[None]:
+        return frozen(self.model)
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
-        return self.prompted(Prompt("\n".join(texts.values())), look)
+    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
+        return self.prompted(Prompt("\n".join(texts.values())), encoding_options)
 
-    def prompted(self, prompt: Prompt, look: Look) -> Encoding:
+    def prompted(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
         """The rows of a prompt or a template with its continuations. Raises InputError before any forward."""
-        return encoding_of(self, prompt, look)
+        return encoding_of(self, prompt, encoding_options)
 
-    def filler(self, absent: str) -> int | None:
+    def replacement_id(self, absent: str) -> int | None:
         """The id that stands for an absent token; None for the zero vector and for dropping."""
         t = self.tokenizer
         token = {"mask": t.mask_token_id, "pad": t.pad_token_id, "unk": t.unk_token_id}.get(absent)
         return None if token is None else int(token)
 
     @property
-    def empty(self) -> int:
+    def blank_id(self) -> int:
         """The id that stands alone where every token was dropped."""
         t = self.tokenizer
         has = (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id)
@@ -103,7 +103,7 @@ class LanguageModel:
 
     def key(self, row: Scored) -> Hashable:
         absent = None if row.absent is None else row.absent.tobytes()
-        return row.ids.tobytes(), row.goal.tobytes(), row.width, absent, row.filler
+        return row.ids.tobytes(), row.goal.tobytes(), row.width, absent, row.replacement_id
 
     def bundles(self, rows: Sequence[Scored], budget: int) -> list[list[int]] | None:
         """Batches of rows whose prompts begin alike, which `forward` computes once; None where little is shared."""
@@ -132,7 +132,7 @@ class LanguageModel:
         self, ids: Tensor, rows: Sequence[Scored] | None, vectors: Tensor | None, start: int, more: Mapping[str, Any]
     ) -> list[Tensor]:
         """The answers of rows whose positions from `start` on are `ids` [B, S]; with no rows, nothing is read off."""
-        starts = [len(self.lead) - 1 if self.decodes else len(row.ids) - 1 - start for row in rows or ()]
+        starts = [len(self.decoder_prefix) - 1 if self.decodes else len(row.ids) - 1 - start for row in rows or ()]
         read = [begin + np.arange(len(row.goal)) for begin, row in zip(starts, rows or (), strict=True)]
         places = padded(read or [np.zeros(1, dtype=np.int64)] * len(ids), 0, False)
         with self._face(ids, vectors), vocabulary_at(self.model, places.to(self.device)) as cut:
@@ -160,7 +160,7 @@ class LanguageModel:
         if self._accepts("attention_mask"):
             batch["attention_mask"] = padded([np.ones(len(ids), np.int64) for ids in before], 0, False)
         if self.decodes:
-            after = [np.concatenate([self.lead, row.goal[:-1]]) for row in rows]
+            after = [np.concatenate([self.decoder_prefix, row.goal[:-1]]) for row in rows]
             batch["decoder_input_ids"] = padded(after, pad, False)
         made: dict[str, Any] = {name: values.to(self.device) for name, values in batch.items()}
         return made | ({"use_cache": False} if "use_cache" in self.takes else {})
@@ -184,7 +184,9 @@ class LanguageModel:
         for b, row in enumerate(rows):
             if row.absent is not None:
                 gone = torch.as_tensor(np.flatnonzero(row.absent), device=ids.device)
-                fill = 0.0 if row.filler is None else looked(torch.full_like(ids[:1], row.filler))[0, gone]
+                fill = (
+                    0.0 if row.replacement_id is None else looked(torch.full_like(ids[:1], row.replacement_id))[0, gone]
+                )
                 vectors[b, gone] = fill
         return vectors
 
@@ -212,7 +214,7 @@ class LanguageModel:
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
         told_so = greedy if settings is None or not settings.get("do_sample") else {}
-        with self.still(), torch.no_grad():
+        with self.frozen(), torch.no_grad():
             out = write(
                 input_ids=row,
                 attention_mask=torch.ones_like(row),
@@ -223,7 +225,7 @@ class LanguageModel:
         told_by = getattr(self.model, "generation_config", None)
         known = (getattr(told_by, "eos_token_id", None), self.tokenizer.eos_token_id)
         ends = np.atleast_1d(next((end for end in known if end is not None), -1)).tolist()
-        new = out[0, len(self.lead) if self.decodes else len(ids) :].tolist()
+        new = out[0, len(self.decoder_prefix) if self.decodes else len(ids) :].tolist()
         new = new[: next((i for i, token in enumerate(new) if token in ends), len(new))]
         if not new:
             raise InputError(
@@ -233,7 +235,7 @@ class LanguageModel:
 
     # ---- what is found out once, at construction --------------------------------------------------------------------
 
-    def _lead(self) -> Ints:
+    def _decoder_prefix(self) -> Ints:
         """What a decoder is given before the continuation: its start token, and the one it is forced to begin with."""
         if not self.decodes:
             return np.zeros(0, dtype=np.int64)

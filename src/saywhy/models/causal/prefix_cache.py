@@ -105,7 +105,7 @@ def code_of(row: Scored) -> Ints:
     """[S + T - 1]: what stands at each position that is computed; absent positions are told apart by their filler."""
     ids = row.ids
     if row.absent is not None:
-        ids = np.where(row.absent, -1 if row.filler is None else -2 - row.filler, ids)
+        ids = np.where(row.absent, -1 if row.replacement_id is None else -2 - row.replacement_id, ids)
     return np.concatenate([ids, row.goal[:-1]])
 
 

@@ -67,7 +67,7 @@ class Prompt:
         return hasattr(self.given, "filled")
 
     @property
-    def smooth(self) -> bool:
+    def differentiable(self) -> bool:
         """Can gradients follow its features?"""
         return not self.slotted or hasattr(self.given, "owner")
 
@@ -79,8 +79,8 @@ class Scored:
     ids: Ints  # [S] the prompt
     goal: Ints  # [T] the continuation
     width: int  # how many numbers the row's output has; those after T are zero
-    absent: Bools | None = None  # [S] positions whose embedding is replaced by `filler`'s
-    filler: int | None = None  # None is the zero vector
+    absent: Bools | None = None  # [S] positions whose embedding is replaced by `replacement_id`'s
+    replacement_id: int | None = None  # None is the zero vector
 
 
 def rendered(given: Any, tokenizer: PreTrainedTokenizerBase) -> Rendered:

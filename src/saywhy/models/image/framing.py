@@ -75,8 +75,8 @@ def _measured(processor: Any, size: tuple[int, int], probe: tuple[int, int]) -> 
     ends = []
     for axis, ramp in ((2, across), (1, down)):
         found = processed(processor, Image.fromarray(np.ascontiguousarray(ramp)).convert("RGB"))
-        along = size[2 - axis]
-        ends.append(_reach(found - black, white - black, axis, along, probe[2 - axis]))
+        direction = size[2 - axis]
+        ends.append(_reach(found - black, white - black, axis, direction, probe[2 - axis]))
     if ends[0] is None or ends[1] is None:
         return Framing(None, black, white)
     return Framing((ends[0][0], ends[1][0], ends[0][1], ends[1][1]), black, white)
@@ -95,12 +95,12 @@ def _reach(ramp: Tensor, whole: Tensor, axis: int, length: int, probe: int) -> t
     share, most = ramp.sum(others).double().numpy(), whole.sum(others).double().numpy()
     lit = most > 0.5 * most.max()  # the rest is padding
     brightness = np.divide(share, most, out=np.zeros_like(share), where=lit)
-    sure = lit & (brightness > 0.1) & (brightness < 0.9)  # the ends are flattened by resizing
-    if sure.sum() < 3:
+    reliable = lit & (brightness > 0.1) & (brightness < 0.9)  # the ends are flattened by resizing
+    if reliable.sum() < 3:
         return None
     centres = np.arange(len(share)) + 0.5
-    slope, start = np.polyfit(centres[sure], brightness[sure], 1)
-    if np.abs(brightness[sure] - (start + slope * centres[sure])).max() > 0.02 or slope == 0:
+    slope, start = np.polyfit(centres[reliable], brightness[reliable], 1)
+    if np.abs(brightness[reliable] - (start + slope * centres[reliable])).max() > 0.02 or slope == 0:
         return None
     edges = ((start + slope * np.array([0, len(share)])) * (probe - 1) + 0.5) * length / probe
     ends = np.array([0.0, length])

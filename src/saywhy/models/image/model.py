@@ -17,8 +17,8 @@ from torch import Tensor
 from ...core.errors import ModelError, OptionError
 from ...core.types import Bools, Box, Encoding, Held, Picture
 from ..heads import HEADS, Wanted
-from ..inference_mode import held_still
-from ..protocol import Look
+from ..inference_mode import frozen
+from ..protocol import EncodingOptions
 from ..text.config import forwards_only, label_names, output_kind
 from .framing import Framing, blurred, framed, processed
 from .grid import cut, features, owners
@@ -37,7 +37,7 @@ class View:
     """One image as the model is to see it: its pixels, the features that are gone, and what is in their place."""
 
     pixels: Tensor  # [C, H, W], as processed
-    filler: Tensor  # [C, H, W]
+    replacement_id: Tensor  # [C, H, W]
     owner: Tensor  # [S] the feature of each pixel, or of each pixel of each channel
     name: Hashable
     gone: Bools  # [n]
@@ -52,7 +52,7 @@ class View:
             return self.pixels
         gone = torch.as_tensor(self.gone, device=self.owner.device)[self.owner]
         wide = gone.reshape(-1, *self.pixels.shape[1:])
-        return torch.where(wide, self.filler, self.pixels)
+        return torch.where(wide, self.replacement_id, self.pixels)
 
 
 class ImageModel:
@@ -87,14 +87,14 @@ class ImageModel:
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, parts: Mapping[str, Any], look: Look, held: Held | None = None) -> Encoding:
-        """The one image in `parts` as rows and features; a feature is a cell of the grid that `look.by` asks for."""
+    def encode(self, parts: Mapping[str, Any], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
+        """The one image in `parts` as rows and features; a feature is a cell of the grid that `encoding_options.by` asks for."""
         [given] = parts.values()
         image = read_image(given)
         pixels = processed(self.processor, image)
         framing = self._framing(image.size, tuple(pixels.shape))
-        channels = len(pixels) if look.by == "channel" else 1
-        edges = cut(look.by, tuple(pixels.shape), self._patch())
+        channels = len(pixels) if encoding_options.by == "channel" else 1
+        edges = cut(encoding_options.by, tuple(pixels.shape), self._patch())
         whole: Box = (0.0, 0.0, float(pixels.shape[2]), float(pixels.shape[1]))
         size = image.size if framing.view is not None else (pixels.shape[2], pixels.shape[1])
         found = features(edges, framing.view or whole, size, channels)
@@ -102,9 +102,9 @@ class ImageModel:
         digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
         row = View(
             pixels.to(self.device),
-            self._filler(look.absent, pixels, framing).to(self.device),
+            self._filler(encoding_options.absent, pixels, framing).to(self.device),
             torch.as_tensor(owner, device=self.device),
-            (digest, look.absent, look.by == "channel"),
+            (digest, encoding_options.absent, encoding_options.by == "channel"),
             np.zeros(len(found), dtype=bool),
         )
 
@@ -165,8 +165,8 @@ class ImageModel:
         shown = row.shown()
         return shown.reshape(-1, 1) if row.by_channel else shown.flatten(1).T.contiguous()
 
-    def still(self) -> AbstractContextManager[None]:
-        return held_still(self.model)
+    def frozen(self) -> AbstractContextManager[None]:
+        return frozen(self.model)
 
 
 _UNFRAMED = "how the image processor frames this image could not be found out, so boxes are in the model's input"

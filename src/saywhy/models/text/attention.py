@@ -13,7 +13,7 @@ from ...core.errors import MethodError
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class AttentionOutputs:
     """A model's outputs, and what they were made from, all within one graph."""
 
     outputs: Tensor | Sequence[Tensor]  # as `forward` gives them
@@ -22,7 +22,7 @@ class Sight:
     at: Sequence[slice]  # where the positions of each row are
 
 
-def why_blind(model: nn.Module, differentiable: bool) -> str | None:
+def unavailable_reason(model: nn.Module, differentiable: bool) -> str | None:
     """Why a model cannot say what its heads look at, as far as its configuration tells; None where it may."""
     config = getattr(model, "config", None)
     name = type(model).__name__
@@ -49,7 +49,7 @@ def eager(model: nn.Module) -> Iterator[None]:
             setattr(config, field, way)
 
 
-def sight(out: Any, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str) -> Sight:
+def extract_attention(out: Any, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str) -> AttentionOutputs:
     """What a model's answer says of its attention. MethodError where that is nothing, or not of the input's own positions."""
     weights, states = getattr(out, "attentions", None), getattr(out, "hidden_states", None)
     if not weights or not states or any(w is None for w in weights):
@@ -68,4 +68,4 @@ def sight(out: Any, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], nam
             f"{name} hands out numbers for its attention that are no weights from 0 to 1: use 'kernel_shap', 'occlusion' or a "
             "gradient method."
         )
-    return Sight(outputs, tuple(weights), states[-1], at)
+    return AttentionOutputs(outputs, tuple(weights), states[-1], at)

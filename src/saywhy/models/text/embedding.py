@@ -27,7 +27,7 @@ def find_embeddings(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> di
     """
     words: list[nn.Module] = []
     blocks: list[nn.Module] = []
-    others: dict[str, list[nn.Module]] = {face: [] for face in _NAMES}
+    others: dict[str, list[nn.Module]] = {embedding: [] for embedding in _NAMES}
 
     def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
@@ -35,9 +35,9 @@ def find_embeddings(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> di
         if isinstance(module, nn.Embedding) and not placed and _way(given, ids) and _by_token(given, output):
             words.extend([module] if module not in words else [])
             return
-        for face, endings in _NAMES.items():
+        for embedding, endings in _NAMES.items():
             if called[module].endswith(endings) and _by_position(output, ids):
-                others[face].append(module)
+                others[embedding].append(module)
         if not blocks and _way((*args[:1], kwargs.get("input_ids")), ids) == "rows" and _vectors(output, ids):
             blocks.append(module)
 
@@ -46,7 +46,7 @@ def find_embeddings(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> di
         for module in called:
             hooks.callback(module.register_forward_hook(watch, with_kwargs=True).remove)
         run()
-    named = {face: (found[0],) for face, found in others.items() if len(found) == 1}
+    named = {embedding: (found[0],) for embedding, found in others.items() if len(found) == 1}
     return {"word": tuple(words or blocks)} | named
 
 
@@ -89,7 +89,7 @@ def _by_position(output: Any, ids: Tensor) -> bool:
 
 
 @contextmanager
-def embedded(face: str, tables: Sequence[nn.Module], ids: Tensor, vectors: Tensor | None) -> Iterator[None]:
+def embedded(embedding: str, tables: Sequence[nn.Module], ids: Tensor, vectors: Tensor | None) -> Iterator[None]:
     """While inside, looking up `ids` in `tables` answers `vectors` [B, S, D] instead; the hooks are always removed.
 
     D is the width of all `distinct` tables together, in their order. Only the first look-up of each kind in each table: one
@@ -104,7 +104,7 @@ def embedded(face: str, tables: Sequence[nn.Module], ids: Tensor, vectors: Tenso
 
     def swap(table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
-        way = _way(given, ids) if face == "word" else "rows"
+        way = _way(given, ids) if embedding == "word" else "rows"
         if way is None or (way, id(table)) in used:
             return None
         used.add((way, id(table)))

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ...core.errors import ModelError
 from ...core.types import Bools, Encoding, Held
 from ..heads import HEADS, Wanted
-from ..inference_mode import held_still
-from ..protocol import ABSENCES, Look
-from .attention import Sight, eager, sight, why_blind
+from ..inference_mode import frozen
+from ..protocol import ABSENCES, EncodingOptions
+from .attention import AttentionOutputs, eager, extract_attention, unavailable_reason
 from .config import forwards_only, label_names, length_limit, output_kind, padding_id
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
 from .rows import Row, padded, together
@@ -57,7 +57,7 @@ class TextModel:
         self.most_rows = 1 if self.pad is None else None
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
-        with self.still(), torch.no_grad():
+        with self.frozen(), torch.no_grad():
             self.tables = self._probe_embeddings()
             self.embeddings = tuple(self.tables)
             self.differentiable = bool(self.tables) and not forwards_only(model)
@@ -70,24 +70,26 @@ class TextModel:
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], look: Look, held: Held | None = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
-        t = tokenised(self.tokenizer, texts, self.limit, look, held or Held())
-        rows = self._windows(t, look.embedding)
+        t = tokenised(self.tokenizer, texts, self.limit, encoding_options, held or Held())
+        rows = self._windows(t, encoding_options.embedding)
 
         def at(coalitions: Bools) -> list[Any]:
             gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-            made = [[self._without(row, each[places], look.absent) for row, places in rows] for each in gone]
+            made = [
+                [self._without(row, each[places], encoding_options.absent) for row, places in rows] for each in gone
+            ]
             return [tuple(row) if t.windows else row[0] for row in made]
 
         owner = np.concatenate([t.owner[places] for _, places in rows])
         notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,))
         return Encoding(texts, t.features, at, owner, notes, self.labels if self.head == "labels" else (), t.tokens)
 
-    def _windows(self, t: Tokens, face: str) -> list[tuple[Row, Any]]:
+    def _windows(self, t: Tokens, embedding: str) -> list[tuple[Row, Any]]:
         """Each window's row and the positions it holds; a text that fits is one window that holds all of them."""
         blanks = t.row.ids == self.tokenizer.mask_token_id if self.head == "blanks" else None
-        whole = replace(t.row, face=face, read=None if blanks is None else np.flatnonzero(blanks))
+        whole = replace(t.row, embedding=embedding, read=None if blanks is None else np.flatnonzero(blanks))
         if not t.windows:
             return [(whole, slice(None))]
         placed = self.head in ("tokens", "span")
@@ -98,24 +100,26 @@ class TextModel:
     def _without(self, row: Row, gone: Bools, absent: str) -> Row:
         if absent == "drop":
             if gone.all():  # no special tokens around the text: the shortest input there is
-                return replace(row.only(slice(0, 1)), ids=np.array([self.empty]))
+                return replace(row.only(slice(0, 1)), ids=np.array([self.blank_id]))
             return row.only(~gone)
         if not gone.any():
             return row
         if absent == "hide":
             return replace(row, hidden=gone)
-        filler = self.filler(absent)
-        if row.face == "word" and filler is not None and (filler != self.pad or not self.tables):
-            return replace(row, ids=np.where(gone, filler, row.ids))
-        return replace(row, absent=gone, filler=filler)  # the ids stay: models read positions and ends off padding ids
+        replacement_id = self.replacement_id(absent)
+        if row.embedding == "word" and replacement_id is not None and (replacement_id != self.pad or not self.tables):
+            return replace(row, ids=np.where(gone, replacement_id, row.ids))
+        return replace(
+            row, absent=gone, replacement_id=replacement_id
+        )  # the ids stay: models read positions and ends off padding ids
 
-    def filler(self, absent: str) -> int | None:
+    def replacement_id(self, absent: str) -> int | None:
         """The id that stands for an absent token; None for the zero vector and for dropping."""
         token = {"mask": self.tokenizer.mask_token_id, "pad": self.pad, "unk": self.tokenizer.unk_token_id}.get(absent)
         return None if token is None else int(token)
 
     @property
-    def empty(self) -> int:
+    def blank_id(self) -> int:
         """The id that stands alone where every token was dropped and the tokenizer adds none of its own."""
         t = self.tokenizer
         return int(
@@ -123,7 +127,7 @@ class TextModel:
         )
 
     def _absences(self) -> tuple[str, ...]:
-        has = {name: self.filler(name) is not None for name in ("mask", "pad", "unk")}
+        has = {name: self.replacement_id(name) is not None for name in ("mask", "pad", "unk")}
         bare = len(self.tokenizer("")["input_ids"]) == 0  # with nothing left to look at, attention has no answer
         masked = "attention_mask" in self.tokenizer.model_input_names and not bare
         has |= {"zero": self.differentiable, "drop": True, "hide": masked and self._hides()}
@@ -137,22 +141,24 @@ class TextModel:
     def key(self, row: Row) -> Hashable:
         extras = tuple(values.tobytes() for values in row.extras.values())
         marks = tuple(None if m is None else m.tobytes() for m in (row.absent, row.hidden, row.read, row.places))
-        return row.ids.tobytes(), extras, marks, row.filler, row.face
+        return row.ids.tobytes(), extras, marks, row.replacement_id, row.embedding
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor | list[Tensor]:
         out, at = self._called(rows, points)
         return HEADS[self.head].read(out, rows, at, self.wanted)
 
-    def heads(self, rows: Sequence[Row], points: Sequence[Tensor]) -> Sight:
+    def heads(self, rows: Sequence[Row], points: Sequence[Tensor]) -> AttentionOutputs:
         """The outputs at these embeddings, and what every head looked at. MethodError where the model does not say."""
         with eager(self.model):
             out, at = self._called(rows, points, output_attentions=True, output_hidden_states=True)
-            return sight(out, at, HEADS[self.head].read(out, rows, at, self.wanted), type(self.model).__name__)
+            return extract_attention(
+                out, at, HEADS[self.head].read(out, rows, at, self.wanted), type(self.model).__name__
+            )
 
     @property
-    def blind(self) -> str | None:
+    def attention_unavailable(self) -> str | None:
         """Why this model cannot say what its heads look at, as far as is known before it is called."""
-        return why_blind(self.model, self.differentiable)
+        return unavailable_reason(self.model, self.differentiable)
 
     def _called(
         self, rows: Sequence[Row], points: Sequence[Tensor] | None, **more: bool
@@ -164,8 +170,8 @@ class TextModel:
             vectors = together(points, self._left)
         elif any(row.absent is not None for row in rows):
             vectors = self._filled(batch["input_ids"], rows)
-        face = rows[0].face
-        with embedded(face, self.tables.get(face, ()), batch["input_ids"], vectors):
+        embedding = rows[0].embedding
+        with embedded(embedding, self.tables.get(embedding, ()), batch["input_ids"], vectors):
             out = self.model(**batch, **more)
         longest = batch["input_ids"].shape[1]
         return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
@@ -190,28 +196,33 @@ class TextModel:
 
     def _filled(self, ids: Tensor, rows: Sequence[Row]) -> Tensor:
         """[B, S, D]: the embeddings of the ids [B, S] that are looked at, with the absent positions' replaced."""
-        face = rows[0].face
-        if face not in self.tables:
-            raise ModelError(f"{type(self.model).__name__} has no {face} embeddings to look into.")
-        tables = self.tables[face]
+        embedding = rows[0].embedding
+        if embedding not in self.tables:
+            raise ModelError(f"{type(self.model).__name__} has no {embedding} embeddings to look into.")
+        tables = self.tables[embedding]
 
         def answer(ids: Tensor) -> Tensor:
-            if face == "word":
+            if embedding == "word":
                 return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), "input_ids": ids}))
             return looked_up(tables[0], ids, lambda: self.model(**self._collated(rows)))
 
         vectors = answer(ids)
-        for filler in {row.filler for row in rows if row.absent is not None}:
+        for replacement_id in {row.replacement_id for row in rows if row.absent is not None}:
             chosen = [
-                r.absent if r.absent is not None and r.filler == filler else np.zeros(len(r.ids), bool) for r in rows
+                r.absent if r.absent is not None and r.replacement_id == replacement_id else np.zeros(len(r.ids), bool)
+                for r in rows
             ]
             absent = padded(chosen, False, self._left).to(ids.device)
-            fill = torch.zeros_like(vectors) if filler is None else answer(torch.where(absent, filler, ids))
+            fill = (
+                torch.zeros_like(vectors)
+                if replacement_id is None
+                else answer(torch.where(absent, replacement_id, ids))
+            )
             vectors = torch.where(absent[..., None], fill, vectors)
         return vectors
 
-    def still(self) -> AbstractContextManager[None]:
-        return held_still(self.model)
+    def frozen(self) -> AbstractContextManager[None]:
+        return frozen(self.model)
 
     # ---- what is found out once, at construction --------------------------------------------------------------------
 

@@ -17,14 +17,14 @@ OVERLAP = 4  # neighbouring windows share one part in so many of what they hold
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One input: ids, what else goes with each position, and the positions whose embedding is replaced by `filler`'s."""
+    """One input: ids, what else goes with each position, and the positions whose embedding is replaced by `replacement_id`'s."""
 
     ids: Ints  # [S]
     extras: Mapping[str, Ints] = field(default_factory=dict)  # each [S]
     absent: Bools | None = None  # [S]
     hidden: Bools | None = None  # [S] positions that the attention mask hides
-    filler: int | None = None  # the id whose embedding fills the absent positions; None is the zero vector
-    face: str = "word"  # which embeddings are looked at: "word", "position" or "token_type"
+    replacement_id: int | None = None  # the id whose embedding fills the absent positions; None is the zero vector
+    embedding: str = "word"  # which embeddings are looked at: "word", "position" or "token_type"
     read: Ints | None = None  # the positions whose outputs are wanted; None is all of them
     places: Ints | None = None  # [S] where each position stands in the whole input, of which this row is a window
     whole: int = 0  # how many positions that whole input has

@@ -11,7 +11,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.features import Span, aligned, own
 from ...core.types import Feature, Held, Ints, Token
-from ..protocol import Look
+from ..protocol import EncodingOptions
 from .rows import Row, windows
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def tokenised(
     tokenizer: PreTrainedTokenizerBase,
     texts: Mapping[str, str],
     limit: int | None,
-    look: Look,
+    encoding_options: EncodingOptions,
     held: Held,
     bare: bool = False,
 ) -> Tokens:
@@ -42,15 +42,17 @@ def tokenised(
 
     `bare`: the texts bring their own special tokens, and none are added.
 
-    Raises InputError for a text without tokens, and for one that is too long unless `look.overlong` says what to do.
+    Raises InputError for a text without tokens, and for one that is too long unless `encoding_options.overlong` says what to do.
     """
-    encoded = _encoded(tokenizer, tuple(texts.values()), limit if look.overlong == "truncate" else None, bare)
+    encoded = _encoded(
+        tokenizer, tuple(texts.values()), limit if encoding_options.overlong == "truncate" else None, bare
+    )
     given = np.array(encoded["input_ids"], dtype=np.int64)
     cut: tuple[Ints, ...] = ()
     if limit is not None and len(given) > limit:
-        cut = tuple(windows(encoded["parts"], limit)) if look.overlong == "window" else ()
+        cut = tuple(windows(encoded["parts"], limit)) if encoding_options.overlong == "window" else ()
         if not cut:
-            raise _too_long(len(given), limit, look.overlong)
+            raise _too_long(len(given), limit, encoding_options.overlong)
     extras = {
         name: np.array(encoded[name], dtype=np.int64)
         for name in tokenizer.model_input_names
@@ -68,7 +70,7 @@ def tokenised(
                 tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
         if part not in held.parts:
             kept = [None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)]
-            found, holders = own(text, kept, look.by, part)
+            found, holders = own(text, kept, encoding_options.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found
     if not features:

@@ -88,7 +88,7 @@ class TextClassificationModel(nn.Module):
         return logits
 
     @property
-    def attends(self) -> bool:
+    def has_label_attention(self) -> bool:
         return self.sentence_embedder.label_attention is not None
 
     def attended(self, ids: Tensor, mask: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,84 @@
+"""What the author of a method, a metric, a task or a model adapter needs; all else inside may be renamed at any time.
+
+A **method** is a generator function that is handed a `Problem`, yields questions (`Values`, `Gradients`, `AttentionMaps`,
+`LabelAttentions`) and returns `Scores`. A **metric** is one that is handed a `Problem` and a `Candidate`, and returns a
+`Judgement`. A **task** turns an input into an `Encoding` and outputs into the numbers of `Target`s. A **model** answers rows.
+"""
+
+from __future__ import annotations
+
+from .core.errors import (
+    FileError,
+    InputError,
+    MethodError,
+    MissingError,
+    ModelError,
+    OptionError,
+    SaywhyError,
+    unknown,
+)
+from .core.features import sentences, words
+from .core.types import (
+    AttentionMaps,
+    AttentionWeights,
+    Cost,
+    EmbeddingPath,
+    Encoding,
+    Feature,
+    Gradients,
+    Held,
+    LabelAttentions,
+    MethodGenerator,
+    Problem,
+    Question,
+    Scores,
+    Target,
+    Token,
+    Values,
+)
+from .methods import METHODS, Method
+from .metrics import METRICS, Metric
+from .metrics.candidate import Candidate, Judgement
+from .models.protocol import EncodingOptions, Model
+from .tasks import TASKS
+from .tasks.protocol import Case, Task
+
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "TASKS",
+    "AttentionMaps",
+    "AttentionWeights",
+    "Candidate",
+    "Case",
+    "Cost",
+    "EmbeddingPath",
+    "Encoding",
+    "EncodingOptions",
+    "Feature",
+    "FileError",
+    "Gradients",
+    "Held",
+    "InputError",
+    "Judgement",
+    "LabelAttentions",
+    "Method",
+    "MethodError",
+    "MethodGenerator",
+    "Metric",
+    "MissingError",
+    "Model",
+    "ModelError",
+    "OptionError",
+    "Problem",
+    "Question",
+    "SaywhyError",
+    "Scores",
+    "Target",
+    "Task",
+    "Token",
+    "Values",
+    "sentences",
+    "unknown",
+    "words",
+]
