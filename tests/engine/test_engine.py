@@ -11,7 +11,7 @@ from conftest import TEXTS
 from saywhy.core.errors import MethodError, ModelError
 from saywhy.core.types import Encoding, Feature, Problem, Scores, Target, Values
 from saywhy.engine.batching import pack, pieces
-from saywhy.engine.cache import BoundProblem, OutputCache
+from saywhy.engine.batching import BoundProblem, OutputCache
 from saywhy.engine.engine import Engine
 from saywhy.methods import METHODS
 from saywhy.models.callable import CallableModel
@@ -262,7 +262,7 @@ def test_a_method_of_one_pass_asks_for_one_forward(make, method, monkeypatch):
     kept = explainer(texts, method=method, trust="none", progress=False)
     assert len(sent) <= sum(e.cost.rows for e in kept) <= 2 * len(texts)  # inputs of one length share a row
     assert all(e.cost.backward_rows == 1 for e in kept)
-    monkeypatch.setattr("saywhy.engine.engine.Engine.retain", lambda *given: None)
+    monkeypatch.setattr("saywhy.engine.gradients.GradientAnswers.retain", lambda *given: None)
     asked = explainer(texts, method=method, trust="none", progress=False)
     for a, b in zip(kept, asked, strict=True):
         assert (a.target, a.prediction) == (b.target, b.prediction)
@@ -295,4 +295,4 @@ def test_rows_with_parts_go_in_portions_too(bert):
     long = explainer.task.encode(explainer.model, "a long and dull story " * 12, request.encoding)
     short = explainer.task.encode(explainer.model, "good", request.encoding)
     assert isinstance(long.at(np.ones((1, len(long.features)), bool))[0], tuple)
-    assert [len(portion) for portion in line.engine.portions([long] * 70 + [short])] == [1, 64, 6]
+    assert [len(portion) for portion in line.engine.gradients.portions([long] * 70 + [short])] == [1, 64, 6]

@@ -11,7 +11,7 @@ import torch
 import saywhy
 from conftest import headed, tiny
 from saywhy.core.errors import InputError, OptionError
-from saywhy.models.text.rows import windows
+from saywhy.models.text.tokens import windows
 
 LONG = " ".join(f"{word} movie , not {word} at all ." for word in ("good", "dull", "lovely", "terrible") * 6)
 

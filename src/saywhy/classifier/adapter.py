@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ..core.errors import InputError, MethodError, ModelError, OptionError
 from ..core.features import Span, own
 from ..core.types import Bools, Encoding, Feature, Ints
-from ..models.inference_mode import frozen
-from ..models.protocol import EncodingOptions
-from ..models.text.rows import together
+from ..models.lock import frozen
+from ..models.protocol import EncodingOptions, Model
+from ..models.text.model import together
 from .batches import padded
 from .encoders import Values
 from .network import Variables, attended, has_attention, side_by_side
@@ -35,7 +35,7 @@ class Row:
     codes: Ints  # [V]
 
 
-class ClassifierModel:
+class ClassifierModel(Model[Row]):
     """Positions are the tokens, then the categorical variables. The classifier stays as it was."""
 
     head = "labels"
@@ -104,11 +104,11 @@ class ClassifierModel:
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
-    def size(self, row: Row) -> int:
-        return len(row.ids) + len(row.codes)
+    def sizes(self, rows: Sequence[Row]) -> list[int]:
+        return [len(row.ids) + len(row.codes) for row in rows]
 
-    def key(self, row: Row) -> Hashable:
-        return row.ids.tobytes(), row.codes.tobytes()
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        return [(row.ids.tobytes(), row.codes.tobytes()) for row in rows]
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor:
         ids, mask, codes = self._collated(rows)
@@ -120,7 +120,7 @@ class ClassifierModel:
             )
         return logits.float()
 
-    def attention(self, rows: Sequence[Row]) -> list[Tensor]:
+    def label_attention(self, rows: Sequence[Row]) -> list[Tensor]:
         """For each row its label attention [H, labels, S]; a categorical variable gets none. MethodError where there is none."""
         ids, mask, codes = self._collated(rows)
         try:

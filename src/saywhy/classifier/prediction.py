@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..core.errors import InputError, ModelError, OptionError
 from ..engine.batching import pack
-from ..models.inference_mode import frozen
+from ..models.lock import frozen
 from .batches import padded
 from .encoders import coded
 from .network import Part, attended, side_by_side

@@ -67,15 +67,17 @@ def compare(
     if announce is not None:
         announce(estimate_cost(explainer.model, explainer.task, plan, len(found)))
     with shown_progress(len(plan.inputs), progress) as tick, nullcontext() if parts is None else parts.open() as file:
-        walk = Walk(explainer.model, explainer.task, plan, explainer.batch_tokens, lambda n: tick(0, n))
-        tick(len(found), 0)
+        walk = Walk(explainer.model, explainer.task, plan, explainer.batch_tokens, tick)
+        if tick is not None:
+            tick(len(found), 0)
         for start in range(len(found), len(plan.inputs), WINDOW):
             window = plan.inputs[start : start + WINDOW]
             for each in walk.window(window, start):
                 found.append(each)
                 if file is not None:
                     add(file, each)
-            tick(len(window), 0)
+            if tick is not None:
+                tick(len(window), 0)
     return _comparison(plan, found)
 
 

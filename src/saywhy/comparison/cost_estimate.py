@@ -22,7 +22,7 @@ from ..core.types import (
     Target,
     Values,
 )
-from ..engine.batching import parts
+from ..engine.batching import parts, whole_row
 from ..metrics import Candidate
 from ..metrics.removal import best_known
 from ..models.protocol import Model
@@ -47,7 +47,7 @@ class CostEstimate(NamedTuple):
         return f"{self.texts:,} texts, about {self.rows:,} model inputs: some {lasting} here"
 
 
-def estimate_cost(model: Model, task: Task, plan: Plan, done: int) -> CostEstimate:
+def estimate_cost(model: Model[Any], task: Task, plan: Plan, done: int) -> CostEstimate:
     """What the texts that are not done yet will cost. A few forwards, to see how fast the model is."""
     left = len(plan.inputs) - done
     at = sorted({int(i) for i in np.linspace(done, len(plan.inputs) - 1, min(SAMPLE, left))}) if left else []
@@ -59,10 +59,12 @@ def estimate_cost(model: Model, task: Task, plan: Plan, done: int) -> CostEstima
     return CostEstimate(left, round(mean * left), mean * left * _price(model, encodings))
 
 
-def _price(model: Model, encodings: list[Encoding]) -> float:
+def _price(model: Model[Any], encodings: list[Encoding]) -> float:
     """Seconds for one row, in a batch as large as the model takes."""
-    row = max((parts(e.at(np.ones((1, len(e.features)), dtype=bool))[0])[0] for e in encodings), key=model.size)
-    many = max(1, min(model.most_rows or 32, model.batch_tokens // max(1, model.size(row)), 32))
+    rows = [parts(whole_row(encoding))[0] for encoding in encodings]
+    sizes = model.sizes(rows)
+    row, size = max(zip(rows, sizes, strict=True), key=lambda pair: pair[1])
+    many = max(1, min(model.most_rows or 32, model.batch_tokens // max(1, size), 32))
     with model.frozen(), torch.no_grad():
         model.forward([row])
         started = time.perf_counter()

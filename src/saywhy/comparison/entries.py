@@ -52,7 +52,7 @@ class Entry:
 
 
 def entries(
-    wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]], model: Model, followed: bool = True
+    wanted: Sequence[Compared] | None, given: Mapping[str, Sequence[Any]], model: Model[Any], followed: bool = True
 ) -> list[Entry]:
     """The rows of a comparison, the random control last. Refuses unknown methods and options, and two rows of one name."""
     found = [_entry(each) for each in (suited(model, followed) if wanted is None else wanted)]
@@ -66,9 +66,9 @@ def entries(
     return found
 
 
-def suited(model: Model, followed: bool = True) -> list[str]:
+def suited(model: Model[Any], followed: bool = True) -> list[str]:
     """The methods that are compared where none are named: what can be asked. `followed`: do gradients follow the inputs?"""
-    sighted = getattr(model, "attention_unavailable", "no attention heads") is None
+    sighted = model.attention_unavailable is None
     return [
         *(
             name

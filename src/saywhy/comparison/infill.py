@@ -12,7 +12,7 @@ import torch
 
 from ..core.errors import OptionError
 from ..core.types import Bools, Encoding
-from ..models.inference_mode import frozen
+from ..models.lock import frozen
 from ..models.protocol import Model
 
 AT_ONCE = 32  # rows that the masked language model fills in together
@@ -25,9 +25,9 @@ class Infill:
     seed that is the row's own: the same row is filled in alike, alone or among others. One evaluation of that model a row.
     """
 
-    def __init__(self, masked: Any, model: Model):
-        tokenizer: Any = getattr(model, "tokenizer", None)
-        explained: Any = getattr(model, "model", None)
+    def __init__(self, masked: Any, model: Model[Any]):
+        tokenizer: Any = model.text_tokenizer
+        explained: Any = model.module
         if tokenizer is None or tokenizer.mask_token_id is None or "mask" not in model.absences:
             raise OptionError(f"{model.name} has no mask token, so nothing can be filled in: leave `infill` out.")
         self.masked = _loaded(masked)

@@ -15,17 +15,18 @@ from ..models.protocol import Model
 STAGES = 4  # the layers are made random in so many equal steps
 
 
-def randomised(model: Model, seed: int = 0) -> Iterator[Model]:
+def randomised(model: Model[Any], seed: int = 0) -> Iterator[Model[Any]]:
     """A copy of the model after each of the STAGES, the top quarter of its layers first, all of them last.
 
     Each weight tensor is shuffled within itself, so that its spread stays. It needs the memory of one more model.
     Raises OptionError for a model without torch weights.
     """
-    module = getattr(model, "model", None)
+    module = model.module
     if not isinstance(module, nn.Module):
         raise OptionError(f"{model.name} has no weights to make random: leave the randomisation metrics out.")
-    own: Any = copy.deepcopy(model)  # the whole adapter: it knows the model's embeddings by their modules
-    layers = [m for m in own.model.modules() if next(m.parameters(recurse=False), None) is not None]
+    own = copy.deepcopy(model)  # the whole adapter: it knows the model's embeddings by their modules
+    inner = own.module or module
+    layers = [m for m in inner.modules() if next(m.parameters(recurse=False), None) is not None]
     draw = torch.Generator().manual_seed(seed)
     done: set[int] = set()
     for stage in range(STAGES):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.types import Cost, MethodGenerator, Problem, Scores, Target
-from ..engine.cache import BoundProblem, OutputCache
+from ..engine.batching import BoundProblem, OutputCache
 from ..engine.engine import Engine
 from ..explain.pipeline import Pipeline, over_draws
 from ..metrics import Candidate, Judgement, Metric
@@ -45,7 +45,7 @@ class Found:
 class Walk:
     """A model and a task at one comparison's work."""
 
-    def __init__(self, model: Model, task: Task, plan: Plan, batch_tokens: int | None, tick: Any):
+    def __init__(self, model: Model[Any], task: Task, plan: Plan, batch_tokens: int | None, tick: Any):
         self.model, self.task, self.plan = model, task, plan
         self.engine = Engine(model, batch_tokens, tick)
         self.pipeline = Pipeline(model, task, plan.request, self.engine)

@@ -11,14 +11,14 @@ PATIENCE = 2.0  # seconds before a progress line is worth drawing
 
 
 @contextmanager
-def progress(total: int | None, shown: bool | None) -> Iterator[Callable[[int, int], None]]:
-    """Gives `tick(texts, rows)`: how many more texts and model inputs are done.
+def progress(total: int | None, shown: bool | None) -> Iterator[Callable[[int, int], None] | None]:
+    """Gives `tick(texts, rows)`, to be told how many more texts and model inputs are done; None where nobody looks.
 
     Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
     """
     wanted = sys.stderr.isatty() if shown is None else shown
     if not wanted:
-        yield lambda texts, rows: None
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -81,7 +81,8 @@ def spread(plan: Plan, spec: Mapping[str, Any], tick: Tick, hand_out: HandOut) -
         for one in hand_out(job, waiting) if waiting else ():
             if one.error:
                 raise InputError(one.error)
-            tick(one.texts, one.inputs)
+            if tick is not None:
+                tick(one.texts, one.inputs)
         return finished(plan, time.monotonic() - began)
 
 
@@ -98,7 +99,8 @@ def _laid_out(plan: Plan, tick: Tick) -> Iterator[int]:
     columns = pa.schema([("broken", pa.string()), ("parts", pa.string()), ("start", pa.int64()), *kept])
     for piece in pieces(plan):
         if piece.done:
-            tick(len(piece.rows), 0)
+            if tick is not None:
+                tick(len(piece.rows), 0)
             continue
         lines = [
             {

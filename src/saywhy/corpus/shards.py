@@ -61,7 +61,7 @@ def records(
     keys: Sequence[bytes],
     start: int,
     known: Known | None = None,
-    tick: Callable[[int, int], None] = lambda texts, rows: None,
+    tick: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """One record a row, in the order of the rows, which begin at row `start` of the input.
 
@@ -82,7 +82,8 @@ def records(
         if work.strict:
             raise InputError(f"Row {start + i}: {reason}. Without `strict` it would be recorded, and the run go on.")
         found[key] = refused(given_by(row, work.text), reason)
-    tick(len(rows) - len(todo), 0)
+    if tick is not None:
+        tick(len(rows) - len(todo), 0)
     for key, result in _explained(work, todo, tick):
         if isinstance(result, str) and work.strict:
             raise InputError(f"Row {first[key]}: {result} Without `strict` it would be recorded, and the run go on.")
@@ -101,7 +102,7 @@ def _row(work: Work, row: Row, result: Mapping[str, Any], number: int, origin: i
 
 
 def _explained(
-    work: Work, todo: Mapping[bytes, Any], tick: Callable[[int, int], None]
+    work: Work, todo: Mapping[bytes, Any], tick: Callable[[int, int], None] | None
 ) -> list[tuple[bytes, Explanation | str]]:
     """Each text's explanation, or why there is none. A share of the texts, picked by their own digest, is checked as well."""
     chosen: dict[str, list[bytes]] = {"none": [], work.request.trust: []}
@@ -119,7 +120,8 @@ def _explained(
             window = keys[start : start + step]
             found = mine.attempt([todo[key] for key in window])
             out += [(key, str(e) if isinstance(e, SaywhyError) else e) for key, e in zip(window, found, strict=True)]
-            tick(len(window), sum(0 if isinstance(e, SaywhyError) else e.cost.rows for e in found))
+            if tick is not None:
+                tick(len(window), sum(0 if isinstance(e, SaywhyError) else e.cost.rows for e in found))
     return out
 
 

@@ -18,7 +18,7 @@ from .shards import Known, records
 if TYPE_CHECKING:
     import pyarrow
 
-Tick = Callable[[int, int], None]
+Tick = Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,8 @@ def walk(plan: Plan, tick: Tick) -> Corpus:
         noted(plan.folder, plan.manifest)
         for piece in pieces(plan):
             if piece.done:
-                tick(len(piece.rows), 0)
+                if tick is not None:
+                    tick(len(piece.rows), 0)
             else:
                 found = records(plan.work, piece.rows, piece.keys, piece.start, known, tick)
                 store(path_of(plan.folder, piece.index), found, plan.schema, piece.digest)

@@ -12,23 +12,23 @@ from ..core.errors import MethodError
 from ..core.types import AttentionMaps, AttentionWeights, LabelAttentions
 
 if TYPE_CHECKING:
-    from .cache import BoundProblem
+    from ..models.protocol import Model
+    from ..models.text.attention import AttentionOutputs
+    from .batching import BoundProblem
 
 _APART = (
     "{name} hands out attention weights and states in a form that its output does not follow from. Use 'kernel_shap', "
     "'occlusion' or a gradient method."
 )
-EncodingOptions = Callable[[Any, Sequence[Any], Sequence[Any]], "tuple[list[Any], int]"]
+Answer = Callable[[Any, Sequence[Any], Sequence[Any]], "tuple[list[Any], int]"]
 
 
-def labels(
-    model: Any, asked: Sequence[tuple[BoundProblem, LabelAttentions]], rows: Sequence[Any]
+def label_attention(
+    model: Model[Any], asked: Sequence[tuple[BoundProblem, LabelAttentions]], rows: Sequence[Any]
 ) -> tuple[list[Tensor], int]:
     """For each float64 [H, K, n] on the CPU, from one forward; and 0 backward passes."""
-    if getattr(model, "attention", None) is None:
-        raise MethodError(f"{model.name} has no label attention.")
     with torch.no_grad():
-        found = model.attention(rows)
+        found = model.label_attention(rows)
     answers = []
     for (bound, _), weights in zip(asked, found, strict=True):  # [H, labels, S]
         mine = weights[:, [target.index[0] for target in bound.problem.targets]].cpu().double()
@@ -38,15 +38,13 @@ def labels(
     return answers, 0
 
 
-def heads(
-    model: Any, asked: Sequence[tuple[BoundProblem, AttentionMaps]], rows: Sequence[Any]
+def attention_maps(
+    model: Model[Any], asked: Sequence[tuple[BoundProblem, AttentionMaps]], rows: Sequence[Any]
 ) -> tuple[list[AttentionWeights], int]:
     """For each its AttentionWeights, from one forward and a backward pass a target; and how many of these there were.
 
     Without gradients a backward pass runs through the model's head only.
     """
-    if getattr(model, "heads", None) is None:
-        raise MethodError(f"{model.name} does not say what its attention heads look at.")
     if any(isinstance(row, tuple) for row in rows):
         raise MethodError(
             "This input goes through the model in several rows (windows, several labels or two texts), and attention methods "
@@ -55,10 +53,10 @@ def heads(
     with torch.inference_mode(False), torch.enable_grad():
         with torch.no_grad():
             points = [model.embed(row) for row in rows]
-        cache = model.heads(rows, [point.detach().clone().requires_grad_() for point in points])
-        numbers = [_numbers(bound, cache.outputs[b]) for b, (bound, _) in enumerate(asked)]
+        seen = model.attention_maps(rows, [point.detach().clone().requires_grad_() for point in points])
+        numbers = [_numbers(bound, seen.outputs[b]) for b, (bound, _) in enumerate(asked)]
         sloped = any(q.gradients for _, q in asked)
-        wanted = [cache.states, *(cache.weights if sloped else ())]
+        wanted = [seen.states, *(seen.weights if sloped else ())]
         passes = max(len(each) for each in numbers)
         by_target = []
         for k in range(passes):
@@ -69,7 +67,7 @@ def heads(
     if any(g is None for each in by_target for g in each):
         raise MethodError(_APART.format(name=model.name))
     return [
-        _gaze(bound, cache, by_target, b, q.gradients, len(numbers[b])) for b, (bound, q) in enumerate(asked)
+        _weights(bound, seen, by_target, b, q.gradients, len(numbers[b])) for b, (bound, q) in enumerate(asked)
     ], passes
 
 
@@ -79,10 +77,10 @@ def _numbers(bound: BoundProblem, output: Tensor) -> Tensor:
     return bound.score((output if keep is None else keep(output))[None])[0]
 
 
-def _gaze(
-    bound: BoundProblem, cache: Any, by_target: Sequence[Any], b: int, sloped: bool, targets: int
+def _weights(
+    bound: BoundProblem, seen: AttentionOutputs, by_target: Sequence[Any], b: int, sloped: bool, targets: int
 ) -> AttentionWeights:
-    at = cache.at[b]
+    at = seen.at[b]
 
     def own(layers: Sequence[Tensor]) -> Tensor:
         return torch.stack([layer[b, :, at, at] for layer in layers]).detach().cpu().double()
@@ -93,7 +91,7 @@ def _gaze(
     owner = bound.encoding.owner
     if owner is None:
         raise MethodError("This input has no positions that belong to features: use a coalition method.")
-    return AttentionWeights(own(cache.weights), readout, owner, gradients)
+    return AttentionWeights(own(seen.weights), readout, owner, gradients)
 
 
-ATTENTION_ANSWERS: Mapping[type, EncodingOptions] = {LabelAttentions: labels, AttentionMaps: heads}
+ATTENTION_ANSWERS: Mapping[type, Answer] = {LabelAttentions: label_attention, AttentionMaps: attention_maps}

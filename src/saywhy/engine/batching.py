@@ -1,30 +1,79 @@
-"""How rows of many inputs are put together, sent to a model in batches that fit its memory, and who pays for them."""
+"""A problem bound to a model, what the model has answered about it, and how rows are sent in batches that fit its memory."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.errors import ModelError
-from ..core.types import Cost
-from .cache import OutputCache
+from ..core.types import Cost, Encoding, Problem
 
 if TYPE_CHECKING:
     from ..models.protocol import Model
+
+
+CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
+WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
+
+
+@dataclass(eq=False)
+class OutputCache:
+    """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
+
+    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
+    cost: Cost = field(default_factory=Cost)
+    keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
+
+    def hold(self, keep: Callable[[Tensor], Tensor]) -> None:
+        """From now on keep only this of every output, also of those already here."""
+        self.keep = keep
+        self.outputs = {name: keep(output) for name, output in self.outputs.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class BoundProblem:
+    """A problem together with what answers it: the encoding, and how an output becomes the targets' numbers."""
+
+    problem: Problem
+    encoding: Encoding
+    score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
+    cache: OutputCache
+
+    @property
+    def whole(self) -> Any:
+        """The row with everything present."""
+        return whole_row(self.encoding)
+
+
+def whole_row(encoding: Encoding) -> Any:
+    """The row with everything present."""
+    return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
+
+
+def refuse_non_finite(bound: BoundProblem, numbers: Tensor) -> None:
+    """Raises ModelError for numbers [N, K] that are not all finite, with the target and the text."""
+    bad = ~torch.isfinite(numbers)
+    label = bound.problem.targets[int(bad.any(0).nonzero()[0])].label
+    text = next(iter(bound.encoding.texts.values()), "an image")
+    raise ModelError(
+        f"The model answered {float(numbers[bad][0])} for {label!r} on {int(bad.any(1).sum())} of {len(numbers)} inputs "
+        f"made from {text!r:.60}. Check the weights, or load the model in float32: half precision overflows."
+    )
 
 
 @dataclass(eq=False)
 class Batches:
     """A model and the batch size that has proved to fit."""
 
-    model: Model
+    model: Model[Any]
     budget: int  # rows x longest
-    tick: Callable[[int], None]  # how many more rows are done
+    tick: Callable[[int, int], None] | None  # how many more (inputs, rows) are done
 
     def send(
         self,
@@ -46,7 +95,8 @@ class Batches:
     def once(self, batch: Sequence[int], sizes: Sequence[int], call: Callable[[Sequence[int]], None]) -> bool:
         """Send one batch; False where memory runs out, and from then on batches are half as large."""
         if self.fits(batch, sizes, call):
-            self.tick(len(batch))
+            if self.tick is not None:
+                self.tick(0, len(batch))
             return True
         self.budget = max(1, len(batch) * max(sizes[b] for b in batch) // 2)
         return False
@@ -77,8 +127,11 @@ def attribute_cost(
             first = id(cache) not in took_part
             took_part.add(id(cache))
             share = seconds * size / total / len(payers)
-            passes = (rows * int(first), backward if first else 0)
-            cache.cost = cache.cost.plus(Cost(rows, int(backward > 0), *passes, share))
+            c = cache.cost
+            forwards, backwards = c.forwards + rows * int(first), c.backwards + (backward if first else 0)
+            cache.cost = Cost(
+                c.rows + rows, c.backward_rows + int(backward > 0), forwards, backwards, c.seconds + share
+            )
 
 
 def to_cpu_rows(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
@@ -93,10 +146,6 @@ def to_cpu_rows(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
 def _out_of_memory(error: BaseException) -> bool:
     told = any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
     return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
-
-
-CHUNK = 4_096  # how many rows are in memory at once, whatever was asked
-WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
 
 
 def parts(row: Any) -> tuple[Any, ...]:
@@ -118,8 +167,9 @@ def pack(sizes: Sequence[int], budget: int, most: int | None = None, uniform: bo
     return batches
 
 
-def pieces(counts: Sequence[int]) -> Iterator[list[tuple[int, int, int]]]:
-    """(which, start, end) slices that together hold at most CHUNK rows."""
+def pieces(counts: Sequence[int]) -> list[list[tuple[int, int, int]]]:
+    """Lists of (which, start, end) slices that together hold at most CHUNK rows."""
+    out: list[list[tuple[int, int, int]]] = []
     piece: list[tuple[int, int, int]] = []
     room = CHUNK
     for j, count in enumerate(counts):
@@ -130,10 +180,9 @@ def pieces(counts: Sequence[int]) -> Iterator[list[tuple[int, int, int]]]:
             room -= end - start
             start = end
             if room == 0:
-                yield piece
+                out.append(piece)
                 piece, room = [], CHUNK
-    if piece:
-        yield piece
+    return [*out, piece] if piece else out
 
 
 def grouped(chosen: Sequence[tuple[int, int]]) -> list[tuple[int, slice, list[int]]]:

@@ -12,7 +12,7 @@ from ..core.errors import InputError, OptionError
 from ..core.explanation import Explanation, Explanations
 from ..core.progress import progress as shown_progress
 from ..core.types import Encoding
-from ..engine.cache import OutputCache
+from ..engine.batching import OutputCache
 from ..engine.engine import Engine
 from ..models import demo
 from ..models.load import adapt, head_of, inspect_source
@@ -74,7 +74,7 @@ class Explainer:
         self.task: Task = task_for(task, given.task, head_of(given.architecture), given.architecture)
         if labels is not None and isinstance(self.task, ZeroShotClassification):
             self.task, labels = replace(self.task, labels=tuple(labels)), None
-        self.model: Model = adapt(
+        self.model: Model[Any] = adapt(
             given,
             self.task.head,
             labels=labels,
@@ -272,8 +272,8 @@ class Explainer:
         """The encodings of the inputs. Refuses what cannot be explained, before any model call."""
         return check(self.model, self.task, inputs, request, many)
 
-    def pipeline(self, request: Request, tick: Callable[[int], None] | None = None) -> Pipeline:
-        """What inputs go through, window after window, under this request; `tick` is told how many rows are done."""
+    def pipeline(self, request: Request, tick: Callable[[int, int], None] | None = None) -> Pipeline:
+        """What inputs go through under this request, window after window; `tick`: how many more (inputs, rows) are done."""
         return Pipeline(self.model, self.task, request, Engine(self.model, self.batch_tokens, tick))
 
     def _explained(
@@ -287,11 +287,12 @@ class Explainer:
     ) -> Iterator[list[Explanation]]:
         source, encoded = iter(inputs), iter(encodings)
         with shown_progress(total, shown) as tick:
-            pipeline = self.pipeline(request, lambda rows: tick(0, rows))
+            pipeline = self.pipeline(request, tick)
             size = WINDOW if total is None else pipeline.window  # of a stream the first answers do not wait for many
             while window := list(islice(source, size)):
                 yield from pipeline.explain(window, targets, list(islice(encoded, size)))
-                tick(len(window), 0)
+                if tick is not None:
+                    tick(len(window), 0)
                 size = min(2 * size, pipeline.window)
 
 

@@ -11,9 +11,8 @@ import torch
 from ..core.errors import SaywhyError
 from ..core.explanation import Explanation, Trust
 from ..core.types import Cost, EmbeddingPath, Encoding, Problem, Scores, Target, Values
-from ..engine.batching import CHUNK, parts
+from ..engine.batching import CHUNK, BoundProblem, OutputCache, parts
 from ..engine.batching import WINDOW as WINDOW
-from ..engine.cache import BoundProblem, OutputCache
 from ..engine.engine import Engine
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
@@ -28,7 +27,7 @@ MOST_BASELINES = 1_000  # outputs with everything absent that are remembered
 class Pipeline:
     """A model and a task at one call's work."""
 
-    model: Model
+    model: Model[Any]
     task: Task
     request: Request
     engine: Engine
@@ -85,7 +84,7 @@ class Pipeline:
     def _explain(self, encodings: Sequence[Encoding], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         found: list[list[Explanation]] = [[] for _ in encodings]
         opened = self.request.method.reuses_forward and self._followed(encodings)
-        for portion in self.engine.portions(encodings) if opened else [range(len(encodings))]:
+        for portion in self.engine.gradients.portions(encodings) if opened else [range(len(encodings))]:
             for i, each in zip(portion, self._portion([encodings[i] for i in portion], wanted), strict=True):
                 found[i] = each
         return found
@@ -114,7 +113,7 @@ class Pipeline:
         whole = type(self.task).keep is Task.keep  # outputs are kept as they are, so inputs may share them
         baseline_outputs = self.engine.baseline_outputs
         alone = [p.encoding.at(ends(p.problem.n)[1:].numpy())[0] if whole else () for p in asked]
-        names = [None if isinstance(row, tuple) else self.model.key(row) for row in alone]
+        names = [None if isinstance(row, tuple) else self.model.keys([row])[0] for row in alone]
         for p, name in zip(asked, names, strict=True):
             if name in baseline_outputs:
                 p.cache.outputs.setdefault(name, baseline_outputs[name])
@@ -152,9 +151,8 @@ class Pipeline:
         cache = [OutputCache() for _ in encodings]
         reuses_forward = self.request.method.reuses_forward
         if reuses_forward and self._followed(encodings):
-            self.engine.retain(
-                list(zip(encodings, cache, strict=True)), None if reuses_forward == "plain" else reuses_forward
-            )
+            rules = None if reuses_forward == "plain" else reuses_forward
+            self.engine.gradients.retain(list(zip(encodings, cache, strict=True)), rules)
         first = [self._first(encoding) for encoding in encodings]
         outputs = self.engine.outputs(list(zip(encodings, cache, first, strict=True)))
         return [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)], cache
@@ -184,7 +182,7 @@ class Pipeline:
         """The problem of one input with these targets. What is seen from now on is cut down to what they need."""
         encoding = self.task.restrict_encoding(case, targets)
         narrow = replace(case, encoding=encoding)
-        if targets and cache.keep is None:
+        if targets and cache.keep is None and type(self.task).keep is not Task.keep:
             cache.hold(lambda output: self.task.keep(case, output, targets))
         problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._smooth(encoding))
         if encoding.drawn:

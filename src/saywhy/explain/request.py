@@ -39,7 +39,7 @@ class Request:
 
 
 def request_for(
-    model: Model,
+    model: Model[Any],
     task: Task,
     inputs: Sequence[Any] = (),
     /,
@@ -128,20 +128,19 @@ def granularity(by: Any) -> Granularity:
     raise OptionError(f"`by` is a word such as 'word' or 'sentence', or spans [(start, end), …], not {by!r:.60}.")
 
 
-def _needs(model: Model, method: Method) -> None:
+def _needs(model: Model[Any], method: Method) -> None:
     """Refuses a method that asks where a model looks, for a model that cannot say."""
-    if method.needs == "label attention" and not getattr(model, "has_label_attention", False):
+    if method.needs == "label attention" and not model.has_label_attention:
         raise MethodError(f"{method.name} needs a model with label attention, and {model.name} has none.")
     if method.needs != "attention heads":
         return
-    why: str | None = getattr(
-        model, "attention_unavailable", f"{model.name} does not say what its attention heads look at"
-    )
-    if why is not None:
-        raise MethodError(f"{method.name} needs attention weights, and {why}. Use 'kernel_shap' or 'occlusion'.")
+    if model.attention_unavailable is not None:
+        raise MethodError(
+            f"{method.name} needs attention weights, and {model.attention_unavailable}. Use 'kernel_shap' or 'occlusion'."
+        )
 
 
-def _with_absence(model: Model, task: Task, encoding: EncodingOptions, method: Method) -> EncodingOptions:
+def _with_absence(model: Model[Any], task: Task, encoding: EncodingOptions, method: Method) -> EncodingOptions:
     """What takes a missing feature's place, checked; the model's own choice where nothing was asked for."""
     allowed = [a for a in model.absences if a != "drop" or not task.position_indexed]
     if encoding.embedding != "word":
@@ -163,7 +162,7 @@ def _with_absence(model: Model, task: Task, encoding: EncodingOptions, method: M
     return replace(encoding, absent=encoding.absent or next(usable, allowed[0]))
 
 
-def check(model: Model, task: Task, inputs: Sequence[Any], request: Request, many: bool) -> list[Encoding]:
+def check(model: Model[Any], task: Task, inputs: Sequence[Any], request: Request, many: bool) -> list[Encoding]:
     """The encodings of all inputs; what cannot be explained is refused before any model call, by its place in the list."""
     encodings = []
     for i, given in enumerate(inputs):

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.errors import InputError, ModelError, OptionError, unknown
 from ..core.progress import progress as shown_progress
 from ..core.types import Floats
-from ..engine.cache import OutputCache
+from ..engine.batching import OutputCache
 from ..engine.engine import Engine
 from ..models.causal.prompts import Goal, Prompt
 from ..models.protocol import EncodingOptions
@@ -174,7 +174,7 @@ def _numbers(
     import torch
 
     with shown_progress(len(encodings), progress) as tick:
-        engine = Engine(model, explainer.batch_tokens, lambda rows: tick(rows, rows))
+        engine = Engine(model, explainer.batch_tokens, None if tick is None else lambda _, rows: tick(rows, rows))
         asks = [(e, OutputCache(), torch.as_tensor(every)) for e, every in zip(encodings, whole, strict=True)]
         outputs = engine.outputs(asks)
     cases = [Case(model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]

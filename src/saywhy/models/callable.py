@@ -11,13 +11,13 @@ import numpy as np
 from ..core.errors import MethodError, ModelError, OptionError
 from ..core.features import own, words
 from ..core.types import Bools, Encoding, Held
-from .protocol import EncodingOptions
+from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class CallableModel:
+class CallableModel(Model[str]):
     """A callable as a model: its rows are strings, and it has no gradients."""
 
     head = "labels"
@@ -56,11 +56,11 @@ class CallableModel:
 
         return Encoding(texts, tuple(features), at, labels=self.labels)
 
-    def size(self, row: str) -> int:
-        return 1 + len(row) // 4
+    def sizes(self, rows: Sequence[str]) -> list[int]:
+        return [1 + len(row) // 4 for row in rows]
 
-    def key(self, row: str) -> Hashable:
-        return row
+    def keys(self, rows: Sequence[str]) -> list[Hashable]:
+        return list(rows)
 
     def forward(self, rows: Sequence[str], points: Sequence[Tensor] | None = None) -> Tensor:
         import torch

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ModelError
-from .text.rows import Row
+from .text.tokens import Row
 
 
 @dataclass(frozen=True)

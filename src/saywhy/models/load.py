@@ -80,7 +80,7 @@ def adapt(
     device: str | None = None,
     mask_token: str | None = None,
     trust_remote_code: bool = False,
-) -> Model:
+) -> Model[Any]:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
     pooling = given.pooling
@@ -93,7 +93,7 @@ def adapt(
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
     if hasattr(model, "adapter"):
-        made: Model = model.adapter()
+        made: Model[Any] = model.adapter()
         if head != made.head or not (tokenizer is labels is mask_token is None):
             raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
         return made
@@ -106,7 +106,7 @@ def adapt(
     return _wrapped(model, tokenizer, labels, head, pooling or "mean")
 
 
-def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model:
+def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
     """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
     if reader is None:
         name = "image_processor" if head == "image" else "tokenizer"

@@ -1,28 +1,34 @@
-"""Adapters: from whatever the caller has to one seam, rows in and outputs out."""
+"""What a model adapter is: rows in and outputs out; and, if it has gradients, embeddings in. Every member is declared here."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..core.errors import MethodError, ModelError
 from ..core.features import Granularity
 from ..core.types import Encoding, Held
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from .causal.prompts import Prompt
+    from .text.attention import AttentionOutputs
 
 ABSENCES = ("mask", "pad", "unk", "zero", "drop", "hide")
 NON_DIFFERENTIABLE = ("drop", "hide")  # absences that embeddings cannot tell of, so gradients cannot follow
 OVERLONG = ("refuse", "truncate", "window")
 EMBEDDINGS = ("word", "position", "token_type")
 
+R = TypeVar("R", contravariant=True)  # a row: one input as this model reads it
+
 
 @dataclass(frozen=True)
 class EncodingOptions:
-    """How to look at an input: what the features are, how one is taken away, and what to do with a text that is too long."""
+    """How an input becomes features: what they are, what stands in for an absent one, and what is done with a long text."""
 
     by: Granularity = "word"
     absent: str = "drop"
@@ -30,37 +36,83 @@ class EncodingOptions:
     embedding: str = "word"
 
 
-class Model(Protocol):
-    """Rows in, outputs out; and, if it has gradients, embeddings in."""
+class Model(Protocol[R]):
+    """An adapter of one model. Adapters name this protocol as their base, and so have its defaults.
+
+    Members without a value here are every adapter's own; those with one are capabilities that not every model has.
+    """
 
     name: str
     head: str  # what its outputs are: a row of models.heads.HEADS; "labels" for a callable
     labels: tuple[str, ...]
     kind: str  # what the outputs are: "softmax", "sigmoid" or "regression" logits, or plain "score"s
     absences: tuple[str, ...]  # the ways a feature can be taken away here, the default first
-    embeddings: tuple[str, ...]  # the embeddings that gradients can follow: some of EMBEDDINGS
-    differentiable: bool
-    uniform: bool  # must rows of a batch be of equal length?
-    most_rows: int | None  # the most rows of a batch, where the model sets a limit
     batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
 
-    def encode(self, parts: Mapping[str, Any], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
+    differentiable: bool = False
+    embeddings: tuple[str, ...] = ()  # the embeddings that gradients can follow: some of EMBEDDINGS
+    uniform: bool = False  # must rows of a batch be of equal length?
+    most_rows: int | None = None  # the most rows of a batch, where the model sets a limit
+    columns: tuple[str, ...] = ()  # parts of the input that hold a value in place of a text
+    has_label_attention: bool = False
+    attention_unavailable: str | None = (
+        "it does not say what its attention heads look at"  # None: `attention_maps` answers
+    )
+    vocabulary: int = 0  # for a language model: of how many tokens each is one
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The torch module that answers, where there is one."""
+        return None
+
+    @property
+    def text_tokenizer(self) -> Any:
+        """The tokenizer, where there is one."""
+        return None
+
+    def encode(self, parts: Mapping[str, Any], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The input, part by part, as rows and features. Raises InputError before any forward."""
+        raise NotImplementedError
 
-    def size(self, row: Any) -> int:
-        """How long a row is, in positions."""
+    def encode_prompt(self, prompt: Prompt, options: EncodingOptions) -> Encoding:
+        """For a language model: the rows of a prompt or a template with its continuations."""
+        raise ModelError(f"{self.name} is no language model, and reads no prompts.")
 
-    def key(self, row: Any) -> Hashable:
+    def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str | tuple[int, ...]:
+        """For a language model: the continuation that it writes itself, as ids or as text, of at most so many tokens."""
+        raise ModelError(f"{self.name} is no language model, and writes nothing.")
+
+    def sizes(self, rows: Sequence[R]) -> list[int]:
+        """How long each row is, in positions."""
+        raise NotImplementedError
+
+    def keys(self, rows: Sequence[R]) -> list[Hashable]:
         """The same key for the same row, and only then."""
+        raise NotImplementedError
 
-    def forward(self, rows: Sequence[Any], points: Sequence[Tensor] | None = None) -> Tensor | Sequence[Tensor]:
+    def bundles(self, rows: Sequence[R], budget: int) -> list[list[int]] | None:
+        """The batches in which these rows had best be sent; None where it does not matter."""
+        return None
+
+    def forward(self, rows: Sequence[R], points: Sequence[Tensor] | None = None) -> Tensor | Sequence[Tensor]:
         """An output for each row, float32: [B, ...], or a tensor a row where their shapes differ.
 
         With `points`, each [S, D], those take the place of the rows' embeddings.
         """
+        raise NotImplementedError
 
-    def embed(self, row: Any) -> Tensor:
+    def embed(self, row: R) -> Tensor:
         """[S, D] float32: the embeddings of a row, as the model looks them up."""
+        raise MethodError(f"{self.name} has no embeddings.")
+
+    def label_attention(self, rows: Sequence[R]) -> Sequence[Tensor]:
+        """For each row its label attention [H, labels, S]."""
+        raise MethodError(f"{self.name} has no label attention.")
+
+    def attention_maps(self, rows: Sequence[R], points: Sequence[Tensor]) -> AttentionOutputs:
+        """The outputs at these embeddings, and the attention weights of every head."""
+        raise MethodError(f"{self.name} does not say what its attention heads look at.")
 
     def frozen(self) -> AbstractContextManager[None]:
-        """While inside, the model is in eval mode and its weights ask for no gradients; after, all is as it was."""
+        """While inside, the model is this thread's, in eval mode, its weights without gradients; after, all is as it was."""
+        raise NotImplementedError

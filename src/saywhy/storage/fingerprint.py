@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from ..models.protocol import Model
 
-def model_fingerprint(model: Any) -> str | None:
+
+def model_fingerprint(model: Model[Any]) -> str | None:
     """The digest of an adapter's model and vocabulary; None for one without weights, such as a function."""
-    inner: Any = getattr(model, "model", None)
-    return weights_fingerprint(inner, getattr(model, "tokenizer", None)) if hasattr(inner, "state_dict") else None
+    return None if model.module is None else weights_fingerprint(model.module, model.text_tokenizer)
 
 
 def weights_fingerprint(inner: Any, tokenizer: Any = None) -> str:

@@ -12,8 +12,7 @@ from torch import Tensor
 from ..core.errors import InputError, OptionError
 from ..core.features import checked
 from ..core.types import Encoding, Held, Target
-from .protocol import Case, Task
-from .units import checked_unit
+from .protocol import Case, Task, checked_unit
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -35,7 +34,7 @@ class FillMask(Task):
     head = "blanks"
     position_indexed = True
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         text, tokenizer = checked(given), _tokenizer(model)
         if encoding_options.overlong == "window":
             raise OptionError(
@@ -114,8 +113,8 @@ class FillMask(Task):
         return float(probs[token]), len(probs), int(probs.argmax()) == token
 
 
-def _tokenizer(model: Model) -> Any:
-    tokenizer = getattr(model, "tokenizer", None)
+def _tokenizer(model: Model[Any]) -> Any:
+    tokenizer = model.text_tokenizer
     if tokenizer is None or tokenizer.mask_token_id is None:
         raise OptionError("Filling gaps needs a masked language model whose tokenizer has a mask token.")
     return tokenizer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from ..core.errors import OptionError, unknown
 from ..core.types import Encoding, Target
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ UNANSWERED = torch.empty(0)
 class Case:
     """One input at hand: the model, how the input is encoded, and what the model says with everything present."""
 
-    model: Model
+    model: Model[Any]
     encoding: Encoding = NOTHING  # before any input was read
     output: Tensor = UNANSWERED  # before the first forward
 
@@ -56,11 +57,11 @@ class Task(Protocol):
         """What was given, with what of the question is part of the input. Before any input is read."""
         return given
 
-    def complete_input(self, model: Model, given: Any) -> Any:
+    def complete_input(self, model: Model[Any], given: Any) -> Any:
         """The input with what the model itself adds to it first. After all inputs were checked, before the first forward."""
         return given
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         """What was given, as rows and features. Raises InputError before any forward."""
 
     def targets(
@@ -98,3 +99,58 @@ class Task(Protocol):
     def keep(self, case: Case, output: Tensor, targets: Sequence[Target]) -> Tensor:
         """What of one row's output these targets need."""
         return output
+
+
+# ---- what most tasks share: logits in other units, and labels by name ------------------------------------------------
+
+UNITS = {
+    "softmax": ("logit", "log-prob", "prob", "log-odds"),
+    "sigmoid": ("logit", "log-prob", "prob", "log-odds"),
+    "regression": ("score",),
+    "score": ("score",),
+}
+
+
+def checked_unit(unit: str | None, allowed: Sequence[str], what: str) -> str:
+    """The unit asked for, or the first of those allowed; refuses others."""
+    if unit is None:
+        return allowed[0]
+    if unit not in allowed:
+        raise unknown(f"unit for {what}", unit, allowed)
+    return unit
+
+
+def in_unit(logits: Tensor, unit: str, kind: str) -> Tensor:
+    """[..., C] logits in another unit."""
+    if unit in ("logit", "score"):
+        return logits
+    if kind == "sigmoid":
+        return logits if unit == "log-odds" else logits.sigmoid() if unit == "prob" else -(-logits).exp().log1p()
+    logp = logits.log_softmax(-1)
+    if unit == "log-prob":
+        return logp
+    if unit == "prob":
+        return logp.exp()
+    # for each label the log-sum of the others: of those before it and those after it, so that memory is linear in the labels
+    edge = torch.full_like(logits[..., :1], float("-inf"))
+    before = torch.cat([edge, logits.logcumsumexp(-1)[..., :-1]], dim=-1)
+    after = torch.cat([logits.flip(-1).logcumsumexp(-1).flip(-1)[..., 1:], edge], dim=-1)
+    return logits - torch.logaddexp(before, after)
+
+
+def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
+    """The index of a label given by name or by index; an unknown one is refused with the nearest name."""
+    if isinstance(wanted, str):
+        exact = [i for i, label in enumerate(labels) if label == wanted]
+        folded = [i for i, label in enumerate(labels) if label.casefold() == wanted.casefold()]
+        found = exact or folded
+        if len(found) != 1:
+            raise unknown("label", wanted, labels)
+        return found[0]
+    if isinstance(wanted, bool) or not isinstance(wanted, int):
+        raise OptionError(f"A target is a label's name or its index, not {wanted!r}.")
+    if not 0 <= wanted < len(labels):
+        raise OptionError(
+            f"The label index {wanted} is out of range: the model has {len(labels)} labels, 0 to {len(labels) - 1}."
+        )
+    return wanted

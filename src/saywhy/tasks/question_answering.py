@@ -12,8 +12,7 @@ from torch import Tensor
 from ..core.errors import InputError, OptionError, unknown
 from ..core.features import checked
 from ..core.types import Encoding, Target
-from .protocol import Case, Task
-from .units import checked_unit
+from .protocol import Case, Task, checked_unit
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -39,13 +38,13 @@ class QuestionAnswering(Task):
     head = "span"
     position_indexed = True
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple) and len(given) == 2:
             given = {"question": given[0], "context": given[1]}
         if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
             raise InputError(f'Give (question, context) or {{"question": …, "context": …}}, not {given!r:.80}')
         parts = {part: checked(given[part], part) for part in ("question", "context")}
-        left = getattr(getattr(model, "tokenizer", None), "padding_side", "right") == "left"
+        left = getattr(model.text_tokenizer, "padding_side", "right") == "left"
         return model.encode(dict(reversed(parts.items())) if left else parts, encoding_options)
 
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:
@@ -158,7 +157,7 @@ def _context(case: Case) -> Tensor:
 
 def _logp(case: Case, outputs: Tensor) -> Tensor:
     """[..., S, 2] logits -> log-probabilities over the context's tokens and a classifier token, as the pipeline counts."""
-    first = getattr(getattr(case.model, "tokenizer", None), "cls_token", None)
+    first = getattr(case.model.text_tokenizer, "cls_token", None)
     counted = _context(case) | torch.tensor([t.span is None and t.label == first for t in case.encoding.tokens])
     masked = outputs.masked_fill(~counted.to(outputs.device)[:, None], float("-inf"))
     return masked.log_softmax(-2)

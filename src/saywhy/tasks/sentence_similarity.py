@@ -13,9 +13,8 @@ from torch.nn.functional import cosine_similarity
 
 from ..core.errors import InputError, OptionError
 from ..core.types import Bools, Encoding, Target
-from .protocol import Case, Task
+from .protocol import Case, Task, checked_unit
 from .text_classification import parts
-from .units import checked_unit
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -36,7 +35,7 @@ class SentenceSimilarity(Task):
     name = "sentence-similarity"
     head = "vector"
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         texts = parts(given) if isinstance(given, tuple | Mapping) else {}
         if len(texts) != 2:
             raise InputError(f"Similarity needs two texts, as a tuple or a mapping of two parts; not {given!r:.80}")

@@ -12,8 +12,7 @@ from torch import Tensor
 from ..core.errors import InputError, OptionError
 from ..core.features import checked
 from ..core.types import Encoding, Target
-from .protocol import Case, Task
-from .units import UNITS, checked_unit, in_unit, label_index
+from .protocol import UNITS, Case, Task, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -31,8 +30,8 @@ class TextClassification(Task):
     name = "text-classification"
     head = "labels"
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
-        return model.encode(parts(given, getattr(model, "columns", ())), encoding_options)
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+        return model.encode(parts(given, model.columns), encoding_options)
 
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None

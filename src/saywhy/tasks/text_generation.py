@@ -13,8 +13,7 @@ from torch import Tensor
 from ..core.errors import InputError, ModelError, OptionError
 from ..core.types import Encoding, Target, Token
 from ..models.causal.prompts import Goal, Prompt
-from .protocol import Case, Task
-from .units import checked_unit
+from .protocol import Case, Task, checked_unit
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -56,16 +55,16 @@ class TextGeneration(Task):
                 goals.append(goal)
         return Prompt(given, tuple(goals))
 
-    def complete_input(self, model: Model, given: Any) -> Any:
+    def complete_input(self, model: Model[Any], given: Any) -> Any:
         given = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         if None not in given.goals:
             return given
-        ids = _language(model).generated(given, self.max_new_tokens)
+        ids = model.generate(given, self.max_new_tokens)
         return replace(given, goals=tuple(ids if goal is None else goal for goal in given.goals), written=True)
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         prompt = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
-        encoding: Encoding = _language(model).prompted(prompt, encoding_options)
+        encoding: Encoding = model.encode_prompt(prompt, encoding_options)
         return encoding
 
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:
@@ -108,7 +107,7 @@ class TextGeneration(Task):
             return 0, goal
         if isinstance(goal, str):
             return (case.encoding.labels.index(goal),)
-        decoded = str(getattr(case.model, "tokenizer", None).decode(list(goal)))  # type: ignore[union-attr]
+        decoded = str(case.model.text_tokenizer.decode(list(goal)))
         return (case.encoding.labels.index(decoded),)
 
     def _label(self, case: Case, index: tuple[int, ...]) -> str:
@@ -144,7 +143,7 @@ class TextGeneration(Task):
 
     def confidence(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
         """The mean probability (geometric) of the target's tokens, of the whole vocabulary; a remote model's is not known."""
-        vocabulary = getattr(case.model, "vocabulary", 0)
+        vocabulary = case.model.vocabulary
         told = float(self.score(case, case.output[None], (Target("", target.index, "log-prob"),))[0, 0])
         count = 1 if len(target.index) > 1 else len(_tokens(case, target.index[0]))
         return (math.exp(told / count), vocabulary, False) if count and vocabulary else None
@@ -166,11 +165,3 @@ def _goal(want: Any) -> Goal | int:
 def _tokens(case: Case, which: int) -> list[Token]:
     names = (f"continuation:{which}", f"written:{which}")
     return [token for token in case.encoding.tokens if token.part in names]
-
-
-def _language(model: Model) -> Any:
-    if not hasattr(model, "prompted"):
-        raise ModelError(
-            f"{model.name} is no language model: load one with AutoModelForCausalLM or AutoModelForSeq2SeqLM."
-        )
-    return model

@@ -18,8 +18,7 @@ from torch import Tensor
 from ..core.errors import InputError, OptionError, unknown
 from ..core.features import checked, words
 from ..core.types import Encoding, Target, Token
-from .protocol import Case, Task
-from .units import UNITS, checked_unit, in_unit, label_index
+from .protocol import UNITS, Case, Task, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -48,7 +47,7 @@ class TokenClassification(Task):
         if self.group not in GROUPS:
             raise unknown("value of `group`", self.group, GROUPS)
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         if set(model.labels) <= set(self.ignored_labels):
             raise OptionError(
                 f"Every label of the model is ignored ({list(model.labels)!r}): nothing is left to explain."

@@ -13,8 +13,7 @@ from torch import Tensor
 from ..core.errors import InputError, ModelError, OptionError
 from ..core.features import checked
 from ..core.types import Bools, Encoding, Held, Target
-from .protocol import Case, Task
-from .units import checked_unit, in_unit, label_index
+from .protocol import Case, Task, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -50,7 +49,7 @@ class ZeroShotClassification(Task):
                 f"The hypothesis template needs one {{}} where the label goes, and no other field: {self.template!r}"
             )
 
-    def encode(self, model: Model, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
         entailment(model.labels)
         text, labels = self._taken(given)
         held = Held() if self.include_hypothesis else Held(parts=("hypothesis",))

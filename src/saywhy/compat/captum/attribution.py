@@ -122,7 +122,7 @@ def _goal(explainer: Explainer, given: Any, target: Any, gen_args: Mapping[str, 
         model: Any = explainer.model
         settings = dict(gen_args or {})
         most = int(settings.pop("max_new_tokens", 25))
-        return model.generated(Prompt(given, (None,)), most, settings)
+        return model.generate(Prompt(given, (None,)), most, settings)
     if gen_args is not None:
         raise OptionError("`gen_args` say how the model writes a target; here a target was given.")
     if isinstance(target, str):

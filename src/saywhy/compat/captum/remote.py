@@ -16,7 +16,7 @@ from ...core.errors import InputError, MethodError, ModelError, OptionError
 from ...core.types import Bools, Encoding, Held, Token
 from ...explain.explainer import Explainer
 from ...models.causal.prompts import Prompt, rendered, spoken
-from ...models.protocol import EncodingOptions
+from ...models.protocol import EncodingOptions, Model
 from .attribution import LLMAttribution
 from .inputs import TextTemplateInput
 from .result import LLMAttributionResult
@@ -44,7 +44,7 @@ class Joined:
     target: str
 
 
-class Remote:
+class Remote(Model[Joined]):
     """A provider as a model: its rows are prompts with a target, its outputs log-probabilities [T]. No gradients."""
 
     head = "next"
@@ -67,7 +67,7 @@ class Remote:
     def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
         raise OptionError("A remote model explains templates: give a TextTemplateInput.")
 
-    def prompted(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
+    def encode_prompt(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
         """The rows of a template with one continuation."""
         if not prompt.slotted:
             raise OptionError("A remote model explains templates: give a TextTemplateInput.")
@@ -103,16 +103,16 @@ class Remote:
         """How many tokens a continuation has."""
         return len(self._ids(goal)) if isinstance(goal, str) else len(goal)
 
-    def generated(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str:
+    def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str:
         """What the remote model writes after the prompt."""
         full = prompt.given.filled(self.tokenizer, np.full(len(prompt.given.features), True))[0]
         return str(self.provider.generate(full.text, max_new_tokens=most, **{"do_sample": False, **(settings or {})}))
 
-    def size(self, row: Joined) -> int:
-        return 1 + len(row.prompt + row.target) // 4
+    def sizes(self, rows: Sequence[Joined]) -> list[int]:
+        return [1 + len(row.prompt + row.target) // 4 for row in rows]
 
-    def key(self, row: Joined) -> Hashable:
-        return row
+    def keys(self, rows: Sequence[Joined]) -> list[Hashable]:
+        return list(rows)
 
     def forward(self, rows: Sequence[Joined], points: Sequence[Tensor] | None = None) -> list[Tensor]:
         out = []

@@ -15,7 +15,7 @@ from ...classifier.prediction import chunks, maps
 from ...classifier.tokenizers import NGrams
 from ...core.errors import ModelError
 from ...core.types import EmbeddingPath, Encoding, Feature, Problem, Target
-from ...engine.cache import BoundProblem, OutputCache
+from ...engine.batching import BoundProblem, OutputCache
 from ...engine.engine import Engine
 from ...methods.gradients import integrated_gradients
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...core.explanation import Explanation
 from ...core.types import EmbeddingPath, Encoding, Feature, Problem, Target
-from ...engine.cache import BoundProblem, OutputCache
+from ...engine.batching import BoundProblem, OutputCache
 from ...engine.engine import Engine
 from ...methods import METHODS
 from ...models.text.embedding import embedded
@@ -150,11 +150,11 @@ class _Forward:
         numbers: Tensor = out.reshape(len(points), -1)[:, :1].float()
         return numbers
 
-    def size(self, row: Any) -> int:
-        return int(self.ids.shape[1])
+    def sizes(self, rows: Sequence[Any]) -> list[int]:
+        return [int(self.ids.shape[1])] * len(rows)
 
-    def key(self, row: Any) -> int:
-        return 0
+    def keys(self, rows: Sequence[Any]) -> list[Hashable]:
+        return [0] * len(rows)
 
     def frozen(self) -> AbstractContextManager[None]:
         return nullcontext()

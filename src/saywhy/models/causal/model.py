@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from ...core.errors import InputError, ModelError
 from ...core.types import Encoding, Held, Ints
 from ..heads import HEADS, Wanted, vocabulary_at
-from ..inference_mode import frozen
-from ..protocol import ABSENCES, EncodingOptions
+from ..lock import frozen
+from ..protocol import ABSENCES, EncodingOptions, Model
 from ..text.config import forwards_only, length_limit
 from ..text.embedding import embedded, find_embeddings, word_vectors
-from ..text.rows import padded, together
+from ..text.model import padded, together
 from .encode import encoding_of, goal_of, ids_of
 from .prefix_cache import bundles, code_of, reusable, shared_answers
 from .probe import apart, second_block, states_after
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-class LanguageModel:
+class LanguageModel(Model[Scored]):
     """Rows are prompts with a continuation; a row's output is the log-probability of each token of it, float32 [T].
 
     One forward with the continuation in place ("teacher forcing") gives them all, and only their positions go through the
@@ -47,6 +47,9 @@ class LanguageModel:
         self.model, self.tokenizer = model, tokenizer
         self.name = getattr(model, "name_or_path", "") or type(model).__name__
         self.config: Any = getattr(model, "config", None)
+        self.vocabulary = (
+            int(getattr(self.config.get_text_config(), "vocab_size", 0) or 0) if self.config is not None else 0
+        )
         self.decodes = bool(getattr(self.config, "is_encoder_decoder", False))
         self.takes = dict(inspect.signature(model.forward).parameters)  # a dict, so that the adapter can be copied
         self.decoder_prefix = self._decoder_prefix()
@@ -77,9 +80,9 @@ class LanguageModel:
     # ---- the input -------------------------------------------------------------------------------------------------
 
     def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
-        return self.prompted(Prompt("\n".join(texts.values())), encoding_options)
+        return self.encode_prompt(Prompt("\n".join(texts.values())), encoding_options)
 
-    def prompted(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
+    def encode_prompt(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
         """The rows of a prompt or a template with its continuations. Raises InputError before any forward."""
         return encoding_of(self, prompt, encoding_options)
 
@@ -98,21 +101,32 @@ class LanguageModel:
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
-    def size(self, row: Scored) -> int:
-        return len(row.ids) + (0 if self.decodes else max(0, len(row.goal) - 1))
+    @property
+    def module(self) -> nn.Module:
+        return self.model
 
-    def key(self, row: Scored) -> Hashable:
-        absent = None if row.absent is None else row.absent.tobytes()
-        return row.ids.tobytes(), row.goal.tobytes(), row.width, absent, row.replacement_id
+    @property
+    def text_tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.tokenizer
+
+    def sizes(self, rows: Sequence[Scored]) -> list[int]:
+        return [len(row.ids) + (0 if self.decodes else max(0, len(row.goal) - 1)) for row in rows]
+
+    def keys(self, rows: Sequence[Scored]) -> list[Hashable]:
+        return [
+            (
+                row.ids.tobytes(),
+                row.goal.tobytes(),
+                row.width,
+                None if row.absent is None else row.absent.tobytes(),
+                row.replacement_id,
+            )
+            for row in rows
+        ]
 
     def bundles(self, rows: Sequence[Scored], budget: int) -> list[list[int]] | None:
         """Batches of rows whose prompts begin alike, which `forward` computes once; None where little is shared."""
         return None if self.shares is False else bundles([code_of(row) for row in rows], budget)
-
-    @property
-    def vocabulary(self) -> int:
-        """Of how many tokens each is one."""
-        return int(getattr(self.model.config.get_text_config(), "vocab_size", 0) or 0)
 
     def forward(self, rows: Sequence[Scored], points: Sequence[Tensor] | None = None) -> list[Tensor]:
         shared = None if points is not None or self.shares is False else shared_answers(self, rows)
@@ -194,7 +208,7 @@ class LanguageModel:
         """How many tokens a continuation has."""
         return len(goal_of(self, goal))
 
-    def generated(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
+    def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
         """The ids that the model itself writes after a prompt, greedily, up to `most`; without what ends them.
 
         `settings` go to the model's generate.

@@ -115,7 +115,7 @@ def shared_answers(lm: LanguageModel, rows: Sequence[Scored]) -> list[Tensor] | 
         return None
     order, shared = ordered([code_of(row) for row in rows])
     window = getattr(lm.config, "sliding_window", None)
-    longest = max(lm.size(row) for row in rows)
+    longest = max(lm.sizes(rows))
     if isinstance(window, int) and window < longest:
         return None
     most = min(len(row.ids) for row in rows) - 1

@@ -17,8 +17,8 @@ from torch import Tensor
 from ...core.errors import ModelError, OptionError
 from ...core.types import Bools, Box, Encoding, Held, Picture
 from ..heads import HEADS, Wanted
-from ..inference_mode import frozen
-from ..protocol import EncodingOptions
+from ..lock import frozen
+from ..protocol import EncodingOptions, Model
 from ..text.config import forwards_only, label_names, output_kind
 from .framing import Framing, blurred, framed, processed
 from .grid import cut, features, owners
@@ -26,6 +26,7 @@ from .pixels import read_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import nn
     from transformers import PreTrainedModel
 
 ABSENCES = ("mean", "black", "white", "blur")
@@ -55,7 +56,7 @@ class View:
         return torch.where(wide, self.replacement_id, self.pixels)
 
 
-class ImageModel:
+class ImageModel(Model[View]):
     """Rows are images with some of their features gone. A position is a pixel, its width the channels.
 
     The model and the image processor are the caller's, and stay as they were.
@@ -133,11 +134,15 @@ class ImageModel:
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
-    def size(self, row: View) -> int:
-        return len(row.owner)
+    @property
+    def module(self) -> nn.Module:
+        return self.model
 
-    def key(self, row: View) -> Hashable:
-        return row.name, len(row.gone), np.packbits(row.gone).tobytes()
+    def sizes(self, rows: Sequence[View]) -> list[int]:
+        return [len(row.owner) for row in rows]
+
+    def keys(self, rows: Sequence[View]) -> list[Hashable]:
+        return [(row.name, len(row.gone), np.packbits(row.gone).tobytes()) for row in rows]
 
     def forward(self, rows: Sequence[View], points: Sequence[Tensor] | None = None) -> Tensor:
         if points is None:

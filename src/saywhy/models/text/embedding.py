@@ -89,15 +89,12 @@ def _by_position(output: Any, ids: Tensor) -> bool:
 
 
 @contextmanager
-def embedded(embedding: str, tables: Sequence[nn.Module], ids: Tensor, vectors: Tensor | None) -> Iterator[None]:
+def embedded(embedding: str, tables: Sequence[nn.Module], ids: Tensor, vectors: Tensor) -> Iterator[None]:
     """While inside, looking up `ids` in `tables` answers `vectors` [B, S, D] instead; the hooks are always removed.
 
     D is the width of all `distinct` tables together, in their order. Only the first look-up of each kind in each table: one
     that is shared (with token types, say) keeps its other uses. "first" is of words that a decoder may look up as well.
     """
-    if vectors is None:
-        yield
-        return
     used: set[tuple[str, int]] = set()
     owners = distinct(tables)
     starts = dict(zip(map(id, owners), np.cumsum([0, *map(_width, owners)]).tolist(), strict=False))

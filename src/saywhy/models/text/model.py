@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from ...core.errors import ModelError
 from ...core.types import Bools, Encoding, Held
 from ..heads import HEADS, Wanted
-from ..inference_mode import frozen
-from ..protocol import ABSENCES, EncodingOptions
+from ..lock import frozen
+from ..protocol import ABSENCES, EncodingOptions, Model
 from .attention import AttentionOutputs, eager, extract_attention, unavailable_reason
 from .config import forwards_only, label_names, length_limit, output_kind, padding_id
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
-from .rows import Row, padded, together
-from .tokens import Tokens, tokenised
+from .tokens import Row, Tokens, tokenised
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,7 +31,7 @@ _ONE_BY_ONE = (
 )
 
 
-class TextModel:
+class TextModel(Model[Row]):
     """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
 
     def __init__(
@@ -63,6 +62,7 @@ class TextModel:
             self.differentiable = bool(self.tables) and not forwards_only(model)
             self.absences = self._absences()
             self.uniform = self.pad is not None and self._padding_matters()
+        self.attention_unavailable = unavailable_reason(model, self.differentiable)
 
     @property
     def device(self) -> torch.device:
@@ -135,30 +135,40 @@ class TextModel:
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
-    def size(self, row: Row) -> int:
-        return len(row.ids)
+    @property
+    def module(self) -> nn.Module:
+        return self.model
 
-    def key(self, row: Row) -> Hashable:
-        extras = tuple(values.tobytes() for values in row.extras.values())
-        marks = tuple(None if m is None else m.tobytes() for m in (row.absent, row.hidden, row.read, row.places))
-        return row.ids.tobytes(), extras, marks, row.replacement_id, row.embedding
+    @property
+    def text_tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.tokenizer
+
+    def sizes(self, rows: Sequence[Row]) -> list[int]:
+        return [len(row.ids) for row in rows]
+
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        return [
+            (
+                row.ids.tobytes(),
+                tuple([values.tobytes() for values in row.extras.values()]),
+                tuple([None if m is None else m.tobytes() for m in (row.absent, row.hidden, row.read, row.places)]),
+                row.replacement_id,
+                row.embedding,
+            )
+            for row in rows
+        ]
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor | list[Tensor]:
         out, at = self._called(rows, points)
         return HEADS[self.head].read(out, rows, at, self.wanted)
 
-    def heads(self, rows: Sequence[Row], points: Sequence[Tensor]) -> AttentionOutputs:
+    def attention_maps(self, rows: Sequence[Row], points: Sequence[Tensor]) -> AttentionOutputs:
         """The outputs at these embeddings, and what every head looked at. MethodError where the model does not say."""
         with eager(self.model):
             out, at = self._called(rows, points, output_attentions=True, output_hidden_states=True)
             return extract_attention(
                 out, at, HEADS[self.head].read(out, rows, at, self.wanted), type(self.model).__name__
             )
-
-    @property
-    def attention_unavailable(self) -> str | None:
-        """Why this model cannot say what its heads look at, as far as is known before it is called."""
-        return unavailable_reason(self.model, self.differentiable)
 
     def _called(
         self, rows: Sequence[Row], points: Sequence[Tensor] | None, **more: bool
@@ -171,8 +181,11 @@ class TextModel:
         elif any(row.absent is not None for row in rows):
             vectors = self._filled(batch["input_ids"], rows)
         embedding = rows[0].embedding
-        with embedded(embedding, self.tables.get(embedding, ()), batch["input_ids"], vectors):
+        if vectors is None:
             out = self.model(**batch, **more)
+        else:
+            with embedded(embedding, self.tables.get(embedding, ()), batch["input_ids"], vectors):
+                out = self.model(**batch, **more)
         longest = batch["input_ids"].shape[1]
         return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
 
@@ -267,3 +280,27 @@ def _shown(row: Row) -> Any:
 def _decodes(model: PreTrainedModel) -> bool:
     whole = not type(model).__name__.endswith(("Encoder", "EncoderModel", "Stack"))
     return whole and bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+
+
+def padded(rows: Sequence[np.ndarray[Any, Any]], value: Any, left: bool) -> Tensor:
+    """[B, longest], filled up with `value`."""
+    longest = max(len(row) for row in rows)
+    out = np.full((len(rows), longest), value, dtype=rows[0].dtype)
+    for b, row in enumerate(rows):
+        out[b, longest - len(row) if left else 0 : longest if left else len(row)] = row
+    return torch.as_tensor(out)
+
+
+def together(points: Sequence[Tensor], left: bool = False) -> Tensor:
+    """[B, longest, D]: rows of vectors [S, D], filled up with zeros.
+
+    As torch's pad_sequence; but that writes row after row into one tensor, and its way back copies all of it for each row.
+    """
+    longest = max(len(point) for point in points)
+    gaps = [longest - len(point) for point in points]
+    return torch.stack(
+        [
+            nn.functional.pad(point, (0, 0, gap, 0) if left else (0, 0, 0, gap)) if gap else point
+            for point, gap in zip(points, gaps, strict=True)
+        ]
+    )

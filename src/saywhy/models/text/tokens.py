@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core.errors import InputError
 from ...core.features import Span, aligned, own
-from ...core.types import Feature, Held, Ints, Token
+from ...core.types import Bools, Feature, Held, Ints, Token
 from ..protocol import EncodingOptions
-from .rows import Row, windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+OVERLAP = 4  # neighbouring windows share one part in so many of what they hold
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One input: ids, what else goes with each position, and the positions whose embedding is replaced by `replacement_id`'s."""
+
+    ids: Ints  # [S]
+    extras: Mapping[str, Ints] = field(default_factory=dict)  # each [S]
+    absent: Bools | None = None  # [S]
+    hidden: Bools | None = None  # [S] positions that the attention mask hides
+    replacement_id: int | None = None  # the id whose embedding fills the absent positions; None is the zero vector
+    embedding: str = "word"  # which embeddings are looked at: "word", "position" or "token_type"
+    read: Ints | None = None  # the positions whose outputs are wanted; None is all of them
+    places: Ints | None = None  # [S] where each position stands in the whole input, of which this row is a window
+    whole: int = 0  # how many positions that whole input has
+
+    def only(self, kept: Any) -> Row:
+        """The row of these positions alone: a boolean mask, or indices in order."""
+        extras = {name: values[kept] for name, values in self.extras.items()}
+        return replace(self, ids=self.ids[kept], extras=extras)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +91,11 @@ def tokenised(
                 label, word = tokens[i].label, encoded["words"][i]
                 tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
         if part not in held.parts:
-            kept = [None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)]
+            kept = spans
+            if held.token is not None or held.special or held.within is not None:
+                kept = [
+                    None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)
+                ]
             found, holders = own(text, kept, encoding_options.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found
@@ -151,3 +177,26 @@ def _seen(tokens: Sequence[Token], cut: Sequence[Ints], texts: Mapping[str, str]
         f"window: {len(tokens)} tokens are more than the model reads, so it read {len(cut)} overlapping windows; "
         f"the numbers are means over them. Characters of the {moving} by window: {', '.join(reach)}",
     )
+
+
+def windows(parts: Sequence[int | None], limit: int) -> list[Ints]:
+    """The positions of each window: all but the longest part whole, and of that a stretch; neighbours overlap by a quarter.
+
+    `parts` says for each position which part of the input it is of, None for a special token; no window is longer than
+    `limit`. The last window ends where the input does.
+    """
+    of = np.array([-1 if part is None else part for part in parts])
+    longest = int(np.bincount(of[of >= 0]).argmax())
+    moving = np.flatnonzero(of == longest)
+    first, last = int(moving[0]), int(moving[-1])
+    room = limit - (len(of) - (last + 1 - first))
+    if room < OVERLAP:
+        return []
+    starts = list(range(first, max(first + 1, last + 2 - room), room - room // OVERLAP))
+    if starts[-1] + room < last + 1:
+        starts.append(last + 1 - room)
+    ends = np.arange(last + 1, len(of))
+    return [
+        np.concatenate([np.arange(first), np.arange(start, min(start + room, last + 1)), ends]).astype(np.int64)
+        for start in starts
+    ]
