@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..features import Span, aligned, own
+from ..features import Span, own, unspaced
 from ..types import Feature, Held, Ints, Token
 from . import Look
 from .rows import Row, windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_NO_BLANKS = (
+    "{} puts no blanks between words: features there are the model's tokens, or grapheme clusters (characters with their "
+    "marks) where tokens are smaller; spans of a word segmenter, by=[(start, end), …], give words"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +79,7 @@ def tokenised(
             features += found
     if not features:
         raise InputError(f"The tokenizer finds no token in {list(texts.values())!r:.80}: there is nothing to explain.")
-    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ())
+    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ()) + _blankless(texts, held, look)
     return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
 
 
@@ -125,6 +131,32 @@ def _spans(tokenizer: PreTrainedTokenizerBase, text: str, place: int, encoded: M
     return spans
 
 
+def aligned(text: str, pieces: Sequence[str], special: Sequence[bool], joined: Any) -> list[Span | None] | None:
+    """Spans for a tokenizer that gives none: how far `joined(pieces[:i])` reaches into the text; None where it does not fit.
+
+    `joined` is the tokenizer's own way from tokens back to a string. Cost: one call a token.
+    """
+    spans: list[Span | None] = []
+    before: list[str] = []
+    at = 0
+    folded = text.casefold()
+    if len(folded) != len(text):
+        folded = text
+    for piece, skip in zip(pieces, special, strict=True):
+        if skip:
+            spans.append(None)
+            continue
+        before.append(piece)
+        reached = joined(before).casefold() if folded is not text else joined(before)
+        offset = len(folded) - len(folded.lstrip())
+        end = next((o + len(reached) for o in (0, offset) if folded.startswith(reached, o)), None)
+        if end is None:
+            return None
+        spans.append((min(at, end), end))
+        at = end
+    return spans if folded[at:].strip() == "" else None
+
+
 def _too_long(length: int, limit: int, overlong: str) -> InputError:
     if overlong == "window":
         return InputError(
@@ -135,6 +167,13 @@ def _too_long(length: int, limit: int, overlong: str) -> InputError:
         f"The text has {length} tokens and the model can read {limit}. Shorten it, or ask for overlong='truncate' to "
         f"explain its first {limit} tokens, or overlong='window' to explain all of it through overlapping windows."
     )
+
+
+def _blankless(texts: Mapping[str, str], held: Held, look: Look) -> tuple[str, ...]:
+    """A note on scripts that do not part words, where words were asked for and the text has letters of such a script."""
+    asked = isinstance(look.by, str) and look.by == "word"
+    scripts = unspaced("".join(text for part, text in texts.items() if asked and part not in held.parts))
+    return (_NO_BLANKS.format(" and ".join(scripts)),) if scripts else ()
 
 
 def _seen(tokens: Sequence[Token], cut: Sequence[Ints], texts: Mapping[str, str]) -> tuple[str, ...]:
