@@ -39,6 +39,7 @@ _WORD = regex.compile(
     | \p{{N}}+(?:[.,:]\p{{N}}+)+
     | (?:{_LETTER})+(?:['’\-](?:{_LETTER})+)*
     | ([\p{{P}}\p{{S}}])\1+
+    | [\U0001f1e6-\U0001f1ff]{{1,2}}[\p{{M}}\u200c\u200d]*  # a flag; \X would look back over a whole row of them each time
     | (?![\s\x1c-\x1f])\X""",
     regex.VERBOSE,
 )
@@ -171,7 +172,7 @@ def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "
     holders = [placed[j][1] if j >= 0 else -1 for j in found]
     used = sorted({h for h in holders if h >= 0})
     if exact and len(used) < len(groups):
-        lost = next(groups[g][0] for g in range(len(groups)) if g not in set(used))
+        lost = groups[min(set(range(len(groups))).difference(used))][0]
         raise OptionError(f"The span {lost} ({text[slice(*lost)]!r}) holds no token of its own.")
     rank = {h: j for j, h in enumerate(used)}
     for (i, _), holder in zip(kept, holders, strict=True):
