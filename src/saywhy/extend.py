@@ -17,7 +17,8 @@ from .core.errors import (
     SaywhyError,
     unknown,
 )
-from .core.features import sentences, words
+from .core.features import words
+from .core.sentences import sentences
 from .core.types import (
     AttentionMaps,
     AttentionWeights,

@@ -10,8 +10,7 @@ import saywhy
 from conftest import TEXTS
 from saywhy.core.errors import MethodError, ModelError
 from saywhy.core.types import Encoding, Feature, Problem, Scores, Target, Values
-from saywhy.engine.batching import pack, pieces
-from saywhy.engine.batching import BoundProblem, OutputCache
+from saywhy.engine.batching import BoundProblem, OutputCache, pack, pieces
 from saywhy.engine.engine import Engine
 from saywhy.methods import METHODS
 from saywhy.models.callable import CallableModel

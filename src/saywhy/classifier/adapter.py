@@ -69,15 +69,15 @@ class ClassifierModel(Model[Row]):
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Any = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Any = None) -> Encoding:
         """The text and its categorical values as rows and features; a value is a feature whose part is its column."""
-        if held is not None or encoding_options.overlong == "window":
+        if held is not None or options.overlong == "window":
             raise OptionError("A text classifier reads a text whole: it has no windows, and no parts that always stay.")
         wanted = ["text", *(variable.column for variable in self.classifier.variables)]
         if set(texts) != set(wanted):
             raise InputError(f"This classifier reads {wanted}, given as a mapping; here are {list(texts)}.")
         tokens = self.tokenizer.encode([texts["text"]])[0]
-        found, owner = own(texts["text"], spans(tokens, self.tokenizer, encoding_options), encoding_options.by)
+        found, owner = own(texts["text"], spans(tokens, self.tokenizer, options), options.by)
         if not found:
             raise InputError(f"The tokenizer finds no token in {texts['text']!r:.80}: there is nothing to explain.")
         codes = [_code(variable, texts[variable.column]) for variable in self.classifier.variables]
@@ -87,7 +87,7 @@ class ClassifierModel(Model[Row]):
 
         def at(coalitions: Bools) -> list[Row]:
             gone = (holders >= 0) & ~coalitions[:, holders]
-            return [self._without(row, positions, encoding_options.absent) for positions in gone]
+            return [self._without(row, positions, options.absent) for positions in gone]
 
         read = max((end for _, end in tokens.spans), default=0)
         cut = texts["text"][read:].strip()
@@ -190,9 +190,9 @@ class ClassifierModel(Model[Row]):
         return found[0], parts[0] if parts else None
 
 
-def spans(tokens: Tokens, tokenizer: Any, encoding_options: EncodingOptions) -> list[Span | None]:
+def spans(tokens: Tokens, tokenizer: Any, options: EncodingOptions) -> list[Span | None]:
     """Each token's span for telling whose it is; an n-gram that crosses words counts to the word it begins with."""
-    if not isinstance(tokenizer, NGrams) or encoding_options.by == "token":
+    if not isinstance(tokenizer, NGrams) or options.by == "token":
         return [None if word is None else span for span, word in zip(tokens.spans, tokens.words, strict=True)]
     whole: dict[int | None, Span] = {}
     for span, word in zip(tokens.spans, tokens.words, strict=True):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
 from ..tasks.protocol import WantedTarget
 from .cost_estimate import CostEstimate, estimate_cost
@@ -68,17 +70,26 @@ def compare(
         announce(estimate_cost(explainer.model, explainer.task, plan, len(found)))
     with shown_progress(len(plan.inputs), progress) as tick, nullcontext() if parts is None else parts.open() as file:
         walk = Walk(explainer.model, explainer.task, plan, explainer.batch_tokens, tick)
-        if tick is not None:
-            tick(len(found), 0)
-        for start in range(len(found), len(plan.inputs), WINDOW):
-            window = plan.inputs[start : start + WINDOW]
-            for each in walk.window(window, start):
-                found.append(each)
-                if file is not None:
-                    add(file, each)
-            if tick is not None:
-                tick(len(window), 0)
+        found += _walked(walk, plan, found, tick, None if file is None else partial(add, file))
     return _comparison(plan, found)
+
+
+def _walked(
+    walk: Walk, plan: Plan, before: Sequence[Found], tick: Tick, keep: Callable[[Found], None] | None
+) -> list[Found]:
+    """What comes after the texts that are done: each text's numbers, given to `keep` before the next begins."""
+    if tick is not None:
+        tick(len(before), 0)
+    found = []
+    for start in range(len(before), len(plan.inputs), WINDOW):
+        window = plan.inputs[start : start + WINDOW]
+        for each in walk.window(window, start):
+            found.append(each)
+            if keep is not None:
+                keep(each)
+        if tick is not None:
+            tick(len(window), 0)
+    return found
 
 
 def _comparison(plan: Plan, found: Sequence[Found]) -> Comparison:

@@ -2,90 +2,108 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
 import regex
 
 from .errors import InputError, OptionError, unknown
+from .sentences import Span as Span
+from .sentences import sentences, trim
 from .types import Feature, Ints
 
-Span: TypeAlias = "tuple[int, int]"
-Granularity: TypeAlias = "str | tuple[int, int] | Sequence[Span] | Mapping[str, Sequence[Span]]"
+FeatureSpans: TypeAlias = "Span | Sequence[Span]"  # where one feature stands: in one place or in several
+Granularity: TypeAlias = "str | tuple[int, int] | Sequence[FeatureSpans] | Mapping[str, Sequence[FeatureSpans]]"
 GRANULARITIES = ("word", "token", "sentence", "focus", "line", "paragraph")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.
+# Scripts without blanks between words do not say where one ends: there it is one grapheme cluster, in Tibetan a syllable.
+UNSPACED = {
+    "Thai": r"\p{Thai}",
+    "Lao": r"\p{Lao}",
+    "Khmer": r"\p{Khmer}",
+    "Burmese": r"\p{Myanmar}",
+    "Japanese kana": r"\p{Hiragana}\p{Katakana}ー",
+    "Tibetan": r"\p{Tibetan}",
+}
+_UNSPACED = rf"(?=[\p{{L}}\p{{M}}])[{''.join(UNSPACED.values())}]"
+_LETTER = rf"(?!\p{{Han}}|{_UNSPACED})[\p{{L}}\p{{M}}\p{{N}}_]"
 _WORD = regex.compile(
-    r"""\p{Han}\p{M}*
-    | \p{L}\.(?:\p{L}\.)+
-    | \p{N}+(?:[.,:]\p{N}+)+
-    | (?:(?!\p{Han})[\p{L}\p{M}\p{N}_])+(?:['’\-](?:(?!\p{Han})[\p{L}\p{M}\p{N}_])+)*
-    | ([\p{P}\p{S}])\1+
-    | (?!\s)\X""",
+    rf"""[A-Za-z]++(?=[\s,;:!?)]|\Z)  # most words, found faster
+    | \p{{Han}}\p{{M}}*
+    | (?:(?=\p{{Tibetan}})[\p{{L}}\p{{M}}])+་?
+    | (?={_UNSPACED})\X
+    | \p{{L}}\.(?:\p{{L}}\.)+
+    | \p{{N}}+(?:[.,:]\p{{N}}+)+
+    | (?:{_LETTER})+(?:['’\-](?:{_LETTER})+)*
+    | ([\p{{P}}\p{{S}}])\1+
+    | [\U0001f1e6-\U0001f1ff]{{1,2}}[\p{{M}}\u200c\u200d]*  # a flag; \X would look back over a whole row of them each time
+    | (?![\s\x1c-\x1f])\X""",
     regex.VERBOSE,
 )
-_SENTENCE_END = regex.compile(r"(?:(?<!\b\p{Lu})\.|[!?…])[.!?…]*['\")\]’”]*(?=\s)|[。！？]+[」』”）]*|\n+")
 
 
 def words(text: str) -> list[Span]:
-    """The words and signs of a text; the same for every model. Ideographs stand alone, emoji sequences stay whole."""
+    """The words and signs of a text; the same for every model. Ideographs stand alone, emoji sequences stay whole.
+
+    In a script that puts no blanks between its words (UNSPACED) each grapheme cluster stands alone, in Tibetan each syllable.
+    """
     return [m.span() for m in _WORD.finditer(text)]
 
 
-def sentences(text: str) -> list[Span]:
-    """The sentences of a text: up to . ! ? … followed by a space, 。！？, or a line's end."""
-    spans, start = [], 0
-    for end in [*(m.end() for m in _SENTENCE_END.finditer(text)), len(text)]:
-        trimmed = _trim(text, (start, end))
-        if trimmed[0] < trimmed[1]:
-            spans.append(trimmed)
-        start = end
-    return spans
+def unspaced(text: str) -> tuple[str, ...]:
+    """The scripts of UNSPACED that a text has letters of: `words` finds no words in them."""
+    return tuple(name for name, script in UNSPACED.items() if regex.search(rf"(?=\p{{L}})[{script}]", text))
 
 
 def lines(text: str) -> list[Span]:
     """The lines of a text that are not blank."""
-    return [span for m in regex.finditer(r"[^\n\r]+", text) if (span := _trim(text, m.span()))[0] < span[1]]
+    return [span for m in regex.finditer(r"[^\n\r]+", text) if (span := trim(text, m.span()))[0] < span[1]]
 
 
 def paragraphs(text: str) -> list[Span]:
     """The paragraphs of a text: what blank lines part."""
     ends = [0, *(place for m in regex.finditer(r"\n\s*\n", text) for place in m.span()), len(text)]
-    return [span for a, b in zip(ends[::2], ends[1::2], strict=True) if (span := _trim(text, (a, b)))[0] < span[1]]
-
-
-def _trim(text: str, span: Span) -> Span:
-    start, end = span
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end
+    return [span for a, b in zip(ends[::2], ends[1::2], strict=True) if (span := trim(text, (a, b)))[0] < span[1]]
 
 
 def segments(text: str, by: Granularity, part: str) -> list[Span] | None:
-    """The spans that `by` asks for; None for "token", which only a tokenizer knows. Refuses spans that overlap or lie outside."""
+    """All spans that `by` asks for, in the order of the text; None for "token", which only a tokenizer knows."""
+    groups = feature_spans(text, by, part)
+    return None if groups is None else sorted(span for group in groups for span in group)
+
+
+def feature_spans(text: str, by: Granularity, part: str) -> list[tuple[Span, ...]] | None:
+    """The spans of each feature that `by` asks for; None for "token", which only a tokenizer knows.
+
+    Parameters
+    ----------
+    text : the text of this part of the input.
+    by : a name of GRANULARITIES; or a list whose items are spans (start, end) or lists of spans that are one feature
+        together; or such a list for each part of the input.
+    part : the name of this part, looked up where `by` is a mapping.
+
+    Raises
+    ------
+    OptionError
+        For an unknown name, and for spans that overlap, are empty or lie outside the text.
+    """
     if isinstance(by, str):
         if by not in GRANULARITIES:
             raise unknown("granularity `by`", by, GRANULARITIES)
         if by == "token":
             return None
-        return {"word": words, "line": lines, "paragraph": paragraphs}.get(by, sentences)(
-            text
-        )  # focus: sentences first
+        named = {"word": words, "line": lines, "paragraph": paragraphs}.get(by, sentences)  # focus: sentences first
+        return [(span,) for span in named(text)]
     if isinstance(by, Mapping):
         if part not in by:
             raise unknown("part in `by`: it names", part, by)
         by = by[part]
-    pairs: Any = by
-    try:
-        spans = sorted((int(start), int(end)) for start, end in pairs)
-    except (TypeError, ValueError):
-        raise OptionError(f"`by` must be one of {GRANULARITIES} or a list of (start, end) pairs, not {by!r}.") from None
-    if not spans:
-        raise OptionError("`by` is an empty list: give at least one (start, end) span.")
+    groups = _grouped(by)
+    spans = sorted(span for group in groups for span in group)
     for (start, end), following in zip(spans, [*spans[1:], (len(text) + 1, 0)], strict=True):
         if not 0 <= start < end <= len(text):
             raise OptionError(
@@ -93,7 +111,44 @@ def segments(text: str, by: Granularity, part: str) -> list[Span] | None:
             )
         if end > following[0] <= len(text):
             raise OptionError(f"The spans ({start}, {end}) and {following} overlap.")
-    return spans
+    return groups
+
+
+def _grouped(by: Any) -> list[tuple[Span, ...]]:
+    """The caller's own spans, one tuple for each feature, in the order of the features' first spans."""
+    groups = []
+    try:
+        for item in by:
+            pair = tuple(item)
+            together = [pair] if not pair or hasattr(pair[0], "__index__") else pair
+            groups.append(tuple(sorted((index(start), index(end)) for start, end in together)))
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"`by` must be one of {GRANULARITIES} or a list of (start, end) pairs of whole numbers, in which a list of "
+            f"such pairs is one feature that stands in several places; not {by!r:.200}."
+        ) from None
+    if not groups:
+        raise OptionError("`by` is an empty list: give at least one (start, end) span.")
+    return sorted(groups)
+
+
+def text_features(text: str, by: Granularity, part: str = "text") -> list[Feature]:
+    """The features of a text that is read as a string: exactly the spans of `by`, which may be finer than words.
+
+    What lies outside the caller's own spans belongs to no feature and always stays.
+    """
+    groups = feature_spans(text, by, part)
+    if groups is None:
+        raise OptionError("A callable has no tokens: use by='word', by='sentence' or spans [(start, end), …].")
+    return [_feature(text, group, part) for group in groups]
+
+
+def _feature(text: str, spans: Sequence[Span], part: str) -> Feature:
+    """A feature labelled by its text; where it stands in several places, by each of its texts once."""
+    if len(spans) == 1:
+        return Feature(text[slice(*spans[0])], spans[0], part)
+    label = " … ".join(dict.fromkeys(text[start:end] for start, end in spans))
+    return Feature(label, spans[0], part, more_spans=tuple(spans[1:]))
 
 
 def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "text") -> tuple[list[Feature], Ints]:
@@ -101,36 +156,64 @@ def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "
 
     `tokens` holds each token's span, None for one that is not of the text (a special token: it belongs to none, -1).
     A word that shares a token with its neighbour is joined with it, so every token is in exactly one feature; a token of
-    white space goes to the feature after it. With the caller's own list of spans, text outside them belongs to none; spans given
-    by part, as a mapping, are joined like words where they share a token.
+    white space goes to the feature after it. With the caller's own list of spans, text outside them belongs to none, and
+    a span that cuts a token is refused, because the model reads tokens whole; spans given by part, as a mapping, are
+    joined like words where they share a token. Cost: n log n in spans and tokens.
     """
-    kept = [(i, _trim(text, span)) for i, span in enumerate(tokens) if span is not None]
-    wanted = segments(text, by, part)
+    kept = [(i, trim(text, span)) for i, span in enumerate(tokens) if span is not None]
+    groups = feature_spans(text, by, part)
     owner = np.full(len(tokens), -1, dtype=np.int64)
-    if wanted is None:
+    if groups is None:
         owner[[i for i, _ in kept]] = np.arange(len(kept))
         return [Feature(text[a:b], (a, b), part) for _, (a, b) in kept], owner
     exact = not isinstance(by, str | Mapping)
-    spans = wanted if exact else _joined(wanted + [span for _, span in kept if span[0] < span[1]])
-    holders = (_held if exact else _within)(spans, [span for _, span in kept])
+    if not exact:
+        groups = _joined(groups, [span for _, span in kept if span[0] < span[1]])
+    placed = sorted((span, g) for g, group in enumerate(groups) for span in group)
+    read = [span for _, span in kept]
+    found = _held(text, placed, read) if exact else _within([span for span, _ in placed], read)
+    holders = [placed[j][1] if j >= 0 else -1 for j in found]
     used = sorted({h for h in holders if h >= 0})
-    if exact and len(used) < len(spans):
-        lost = next(s for j, s in enumerate(spans) if j not in used)
-        raise OptionError(f"The span {lost} ({text[lost[0] : lost[1]]!r}) holds no token of its own.")
+    if exact and len(used) < len(groups):
+        lost = groups[min(set(range(len(groups))).difference(used))][0]
+        raise OptionError(f"The span {lost} ({text[slice(*lost)]!r}) holds no token of its own.")
     rank = {h: j for j, h in enumerate(used)}
     for (i, _), holder in zip(kept, holders, strict=True):
         owner[i] = rank.get(holder, -1)
-    return [Feature(text[slice(*spans[h])], spans[h], part) for h in used], owner
+    return [_feature(text, groups[h], part) for h in used], owner
 
 
-def _joined(spans: list[Span]) -> list[Span]:
-    out: list[Span] = []
-    for start, end in sorted(spans):
-        if out and start < out[-1][1]:
-            out[-1] = (out[-1][0], max(end, out[-1][1]))
+def _joined(groups: Sequence[Sequence[Span]], tokens: Sequence[Span]) -> list[tuple[Span, ...]]:
+    """Features that share a token are one; a token that no feature touches is a feature of its own."""
+    pieces = [(span, g) for g, group in enumerate(groups) for span in group]
+    pieces += [(span, len(groups) + t) for t, span in enumerate(tokens)]
+    root = list(range(len(pieces)))  # of those in several places, which are joined where any of theirs are
+    several = len(pieces) > len(groups) + len(tokens)
+
+    def find(g: int) -> int:
+        while root[g] != g:
+            root[g] = root[root[g]]
+            g = root[g]
+        return g
+
+    merged: list[tuple[int, int, int]] = []
+    until = -1
+    for (start, end), g in sorted(pieces):
+        if start < until:
+            before, _, other = merged[-1]
+            until = max(end, until)
+            merged[-1] = (before, until, other)
+            if several:
+                root[find(g)] = find(other)
         else:
-            out.append((start, end))
-    return out
+            until = end
+            merged.append((start, end, g))
+    if not several:
+        return [((start, end),) for start, end, _ in merged]
+    out: dict[int, list[Span]] = {}
+    for start, end, g in merged:
+        out.setdefault(find(g), []).append((start, end))
+    return sorted(tuple(spans) for spans in out.values())
 
 
 def _within(spans: list[Span], tokens: list[Span]) -> list[int]:
@@ -142,56 +225,132 @@ def _within(spans: list[Span], tokens: list[Span]) -> list[int]:
     ]
 
 
-def _held(spans: list[Span], tokens: list[Span]) -> list[int]:
-    """The given span that each token overlaps, or in which one without characters stands; -1 for none. Refuses two."""
-    starts, ends = np.array([s for s, _ in spans]), np.array([e for _, e in spans])
+def _held(text: str, placed: list[tuple[Span, int]], tokens: list[Span]) -> list[int]:
+    """The given span that each token lies in, or in which one without characters stands; -1 for none. Refuses a cut token."""
+    starts, ends = [s for (s, _), _ in placed], [e for (_, e), _ in placed]
     out = []
     for start, end in tokens:
-        overlaps = np.minimum(ends, max(end, start + 1)) > np.maximum(starts, start)
-        if overlaps.sum() > 1:
-            raise OptionError(f"The token at ({start}, {end}) lies in two of the given spans: move their border.")
-        out.append(int(overlaps.argmax()) if overlaps.any() else -1)
+        first, last = bisect_right(ends, start), bisect_left(starts, max(end, start + 1))
+        touched = placed[first:last]
+        out.append(first if touched else -1)
+        if not touched or start == end:
+            continue
+        (span, feature), (other, _) = touched[0], touched[-1]
+        if any(g != feature for _, g in touched):
+            raise OptionError(
+                f"The token {text[start:end]!r} at ({start}, {end}) lies in two of the given spans, {span} and {other}, and "
+                f"the model reads it whole: move their border to {start} or {end}, or make them one feature, [{span}, {other}]."
+            )
+        borders = [start, *(place for held, _ in touched for place in held), end]
+        if any(text[a:b].strip() for a, b in zip(borders[::2], borders[1::2], strict=True) if a < b):
+            raise OptionError(
+                f"The span {span} ({text[slice(*span)]!r}) cuts the token {text[start:end]!r} at ({start}, {end}), which the "
+                f"model reads whole: use ({min(start, span[0])}, {max(end, span[1])}), or a span without any of it."
+            )
     return out
 
 
-def aligned(text: str, pieces: Sequence[str], special: Sequence[bool], joined: Any) -> list[Span | None] | None:
-    """Spans for a tokenizer that gives none: how far `joined(pieces[:i])` reaches into the text; None where it does not fit.
+# signs that a person writes without a blank on one side; quotes are either, which the blank on their other side tells
+_QUOTES = "\"'“”„‟‘’‚‛«»‹›"
+_OPENED = regex.compile(rf"(?:\A|\s)[\p{{Ps}}\p{{Pi}}¿¡{_QUOTES}]{{1,8}}\Z")
+_CLOSED = regex.compile(rf"[\p{{Pe}}\p{{Pf}}\p{{Terminal_Punctuation}}…{_QUOTES}]{{1,8}}+(?=\s|\Z)")
+_CLOSABLE = regex.compile(rf"[^\p{{Ps}}\p{{Pi}}\p{{Terminal_Punctuation}}…{_QUOTES}]")
+_OPENABLE = regex.compile(rf"[^\p{{Pe}}\p{{Pf}}{_QUOTES}]\Z")
+_BREAK = regex.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_IN_WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]")
 
-    `joined` is the tokenizer's own way from tokens back to a string. Cost: one call a token.
+
+def without_spans(text: str, spans: Sequence[Span], keep: Sequence[bool], filler: str | None = None) -> str:
+    """What is left of a text without some of its spans, written as a person would write it.
+
+    What remains is in order and separated as it was. Where white space stood between two words, one stretch of it stays
+    (that with the most line breaks; of equal ones the last), and where none stood, none appears. A closing sign stays
+    with the text before it and an opening one with the text after it: "a film." without "film" is "a.", and
+    "(very good)" without "very" is "(good)". White space at the text's start goes with what follows it.
+
+    Parameters
+    ----------
+    text : any text.
+    spans : disjoint [start, end) in the order of the text; they may touch, and one may be a part of a word. One that
+        holds nothing but white space is removed to the letter: "a b" without its blank is "ab".
+    keep : for each span, does it stay? If all do, the text comes back as it was.
+    filler : stands in the place of each removed span, and the text around it does not change; None puts nothing there.
+
+    Notes
+    -----
+    Cost: linear in the length of the text.
     """
-    spans: list[Span | None] = []
-    before: list[str] = []
-    at = 0
-    folded = text.casefold()
-    if len(folded) != len(text):
-        folded = text
-    for piece, skip in zip(pieces, special, strict=True):
-        if skip:
-            spans.append(None)
-            continue
-        before.append(piece)
-        reached = joined(before).casefold() if folded is not text else joined(before)
-        offset = len(folded) - len(folded.lstrip())
-        end = next((o + len(reached) for o in (0, offset) if folded.startswith(reached, o)), None)
-        if end is None:
-            return None
-        spans.append((min(at, end), end))
+    gone = [span for span, stays in zip(spans, keep, strict=True) if not stays]
+    cores = [
+        span if not (text[span[0]].isspace() or text[span[1] - 1].isspace()) else _core(text, span) for span in gone
+    ]
+    out, at = [], 0
+    for start, end, inside, gaps in _cuts(text, cores) if filler is None else ((*core, [], []) for core in cores):
+        out += [text[at:start], _separator(text, start, end, inside, gaps) if filler is None else filler]
         at = end
-    return spans if folded[at:].strip() == "" else None
+    return "".join([*out, text[at:]])
+
+
+def _core(text: str, span: Span) -> Span:
+    """The span without white space at its ends; one that is nothing else stays as it is."""
+    core = trim(text, span)
+    return core if core[0] < core[1] else span
+
+
+def _cuts(text: str, cores: Sequence[Span]) -> Iterator[tuple[int, int, Sequence[Span], list[str]]]:
+    """Removed spans with nothing but white space between: where that stretch and the white space around it starts and ends,
+    the spans, and the white space before, between and after them."""
+    at = i = 0
+    while i < len(cores):
+        first, before = i, text[at : cores[i][0]]
+        gaps = [before[len(before.rstrip()) :]]
+        while True:
+            end = cores[i][1]
+            i += 1
+            after = text[end : cores[i][0] if i < len(cores) else len(text)]
+            gaps.append(after[: len(after) - len(after.lstrip())])
+            if i == len(cores) or len(gaps[-1]) < len(after):
+                break
+        at = end + len(gaps[-1])
+        yield cores[first][0] - len(gaps[0]), at, cores[first:i], gaps
+
+
+def _separator(text: str, start: int, end: int, cores: Sequence[Span], gaps: list[str]) -> str:
+    """The white space that stays where a stretch is cut out: as `_cuts` gives it."""
+    if text[cores[0][0]].isspace() and all(text[a:b].isspace() for a, b in cores):
+        return "".join(gaps)
+    if start == 0 or end == len(text):
+        return gaps[-1] if start > 0 else ""
+    spaces = {gap for gap in gaps if gap}
+    if not spaces:
+        glued = _IN_WORD.match(text[start - 1]) and _IN_WORD.match(text[end])
+        return " " if glued and any(len(text[a:b].split()) > 1 for a, b in cores) else ""
+    space = " " if spaces == {" "} else max(filter(None, reversed(gaps)), key=lambda gap: len(_BREAK.findall(gap)))
+    if (text[start - 1].isalnum() and text[end].isalnum()) or (space != " " and _BREAK.search(space)):
+        return space
+    if not gaps[-1] and _CLOSED.match(text, end) and _CLOSABLE.match(_touching(text, cores, gaps, -1)):
+        return ""
+    opened = not gaps[0] and _OPENED.search(text[max(0, start - 9) : start])
+    return "" if opened and _OPENABLE.search(_touching(text, cores, gaps, 0)) else space
+
+
+def _touching(text: str, cores: Sequence[Span], gaps: Sequence[str], side: int) -> str:
+    """The removed text that touches what stays before (side 0) or after (side -1) a cut, up to the first white space in it."""
+    step = 1 if side == 0 else -1
+    inner = gaps[1:-1][::step]
+    many = next((k for k, gap in enumerate(inner) if gap), len(inner)) + 1
+    run = cores[:many] if side == 0 else cores[-many:]
+    return (text[run[0][0] : run[-1][1]].split() or [""])[side]
 
 
 def removed(texts: Mapping[str, str], feature: Feature, filler: str = "") -> str:
-    """The text with one feature cut out (with the space before it) or replaced by `filler`."""
-    out = []
-    for part, text in texts.items():
-        if part == feature.part and feature.span is not None:
-            start, end = feature.span
-            left, right = text[:start], text[end:]
-            if not filler and (not left or left[-1:].isspace()) and (right[:1].isspace() or not right):
-                left, right = (left[:-1], right) if left else (left, right.lstrip(" "))
-            text = left + filler + right
-        out.append(text)
-    return "\n".join(out)
+    """The text, part by part, with one feature removed as `without_spans` does, or replaced by `filler`."""
+    return "\n".join(
+        without_spans(text, feature.spans, [False] * len(feature.spans), filler or None)
+        if part == feature.part
+        else text
+        for part, text in texts.items()
+    )
 
 
 def checked(text: object, what: str = "text") -> str:

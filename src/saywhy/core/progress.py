@@ -6,12 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
+# told how many more (inputs, model inputs) are done; None where nobody looks
+Tick: TypeAlias = "Callable[[int, int], None] | None"
 PATIENCE = 2.0  # seconds before a progress line is worth drawing
 
 
 @contextmanager
-def progress(total: int | None, shown: bool | None) -> Iterator[Callable[[int, int], None] | None]:
+def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
     """Gives `tick(texts, rows)`, to be told how many more texts and model inputs are done; None where nobody looks.
 
     Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.

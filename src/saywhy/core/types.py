@@ -25,9 +25,17 @@ class Feature:
     """One piece of the input that can be present or absent. Its identity is its index, never its label."""
 
     label: str
-    span: tuple[int, int] | None = None  # [start, end) in the text of its part, as that text was given
+    span: tuple[int, int] | None = (
+        None  # [start, end) in the text of its part, as that text was given; the first of several
+    )
     part: str = "text"
     box: Box | None = None  # its place in an image, in pixels of that image as it was given; None for what is not there
+    more_spans: tuple[tuple[int, int], ...] = ()  # where else it stands in that text, in order: after `span`, and apart
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Every [start, end) of the text that it stands at, in order; none where it has no place in a text."""
+        return () if self.span is None else (self.span, *self.more_spans)
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,11 @@ class Held:
     token: int | None = None
     special: tuple[int, ...] = ()
     within: tuple[tuple[int, int], ...] | None = None  # where features may lie; None is anywhere
+
+    @property
+    def free(self) -> bool:
+        """May every token belong to a feature?"""
+        return self.token is None and not self.special and self.within is None
 
     def holds(self, token: int, span: tuple[int, int]) -> bool:
         """Is the token of this id at [start, end) always there?"""

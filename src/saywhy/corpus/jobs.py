@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..core.errors import InputError
+from ..core.progress import Tick
 from ..storage.tables import Broken
 from .inputs import Row, refusal
 from .plan import TODO, CorpusRequest, Plan, alone, noted, work_of
 from .schema import arrow, digest_of, path_of, store
 from .shards import Work, records
-from .walk import Corpus, Tick, finished, pieces
+from .walk import Corpus, finished, pieces
 
 if TYPE_CHECKING:
     import pyarrow

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError, SaywhyError
+from ..core.progress import Tick
 from ..storage.tables import Broken
 from .inputs import Row, given_by, refusal, written
 from .schema import arrow, path_of, record, refused
@@ -61,7 +62,7 @@ def records(
     keys: Sequence[bytes],
     start: int,
     known: Known | None = None,
-    tick: Callable[[int, int], None] | None = None,
+    tick: Tick = None,
 ) -> list[dict[str, Any]]:
     """One record a row, in the order of the rows, which begin at row `start` of the input.
 
@@ -101,9 +102,7 @@ def _row(work: Work, row: Row, result: Mapping[str, Any], number: int, origin: i
     return {**result, **own}
 
 
-def _explained(
-    work: Work, todo: Mapping[bytes, Any], tick: Callable[[int, int], None] | None
-) -> list[tuple[bytes, Explanation | str]]:
+def _explained(work: Work, todo: Mapping[bytes, Any], tick: Tick) -> list[tuple[bytes, Explanation | str]]:
     """Each text's explanation, or why there is none. A share of the texts, picked by their own digest, is checked as well."""
     chosen: dict[str, list[bytes]] = {"none": [], work.request.trust: []}
     for key in sorted(todo, key=lambda key: (-_length(todo[key]), key)):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
+from ..core.progress import Tick
 from .inputs import Row
 from .plan import Plan, alone, manifest, noted
 from .schema import arrow, digest_of, path_of, store
@@ -17,8 +18,6 @@ from .shards import Known, records
 
 if TYPE_CHECKING:
     import pyarrow
-
-Tick = Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ModelError
+from ..core.progress import Tick
 from ..core.types import Cost, Encoding, Problem
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Batches:
 
     model: Model[Any]
     budget: int  # rows x longest
-    tick: Callable[[int, int], None] | None  # how many more (inputs, rows) are done
+    tick: Tick  # how many more (inputs, rows) are done
 
     def send(
         self,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ..core.errors import MethodError
+from ..core.progress import Tick
 from ..core.types import (
     AttentionMaps,
     Encoding,
@@ -35,9 +36,7 @@ class Engine:
     `tick` is told how many more (inputs, rows) are done.
     """
 
-    def __init__(
-        self, model: Model[Any], batch_tokens: int | None = None, tick: Callable[[int, int], None] | None = None
-    ):
+    def __init__(self, model: Model[Any], batch_tokens: int | None = None, tick: Tick = None):
         self.model = model
         self.batches = Batches(model, batch_tokens or model.batch_tokens, tick)
         self.gradients = GradientAnswers(model, self.batches)

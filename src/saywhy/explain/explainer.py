@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, overload
@@ -10,6 +10,7 @@ from typing import Any, overload
 from ..core.checks import one_of, text_or_none, whole_number, yes_or_no
 from ..core.errors import InputError, OptionError
 from ..core.explanation import Explanation, Explanations
+from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
 from ..core.types import Encoding
 from ..engine.batching import OutputCache
@@ -272,7 +273,7 @@ class Explainer:
         """The encodings of the inputs. Refuses what cannot be explained, before any model call."""
         return check(self.model, self.task, inputs, request, many)
 
-    def pipeline(self, request: Request, tick: Callable[[int, int], None] | None = None) -> Pipeline:
+    def pipeline(self, request: Request, tick: Tick = None) -> Pipeline:
         """What inputs go through under this request, window after window; `tick`: how many more (inputs, rows) are done."""
         return Pipeline(self.model, self.task, request, Engine(self.model, self.batch_tokens, tick))
 

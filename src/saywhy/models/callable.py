@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import MethodError, ModelError, OptionError
-from ..core.features import own, words
+from ..core.features import text_features, unspaced, without_spans
 from ..core.types import Bools, Encoding, Held
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_NO_BLANKS = (
+    "{} puts no blanks between words: each grapheme cluster there (a character with its marks; in Tibetan a syllable) is a "
+    "feature; spans of a word segmenter, by=[(start, end), …], give words"
+)
 
 
 class CallableModel(Model[str]):
@@ -41,20 +47,21 @@ class CallableModel(Model[str]):
         self.absences: tuple[str, ...] = ("drop",) if mask_token is None else ("mask", "drop")
         self.most_rows: int | None = None
 
-    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         if len(texts) != 1 or held is not None:
             raise OptionError("A callable takes one text at a time, not a pair.")
         [(part, text)] = texts.items()
-        if encoding_options.by == "token":
-            raise OptionError("A callable has no tokens: use by='word', by='sentence' or spans [(start, end), …].")
-        features, _ = own(text, words(text), encoding_options.by, part)
-        spans = [f.span for f in features if f.span is not None]
-        replacement_id = self.mask_token if encoding_options.absent == "mask" else None
+        features = text_features(text, options.by, part)
+        placed = sorted((span, i) for i, feature in enumerate(features) for span in feature.spans)
+        spans, owner = [span for span, _ in placed], [i for _, i in placed]
+        replacement = self.mask_token if options.absent == "mask" else None
 
         def at(coalitions: Bools) -> list[str]:
-            return [_present(text, spans, keep, replacement_id) for keep in coalitions]
+            return [without_spans(text, spans, keep, replacement) for keep in coalitions[:, owner].tolist()]
 
-        return Encoding(texts, tuple(features), at, labels=self.labels)
+        scripts = unspaced(text) if isinstance(options.by, str) and options.by == "word" else ()
+        notes = (_NO_BLANKS.format(" and ".join(scripts)),) if scripts else ()
+        return Encoding(texts, tuple(features), at, notes=notes, labels=self.labels)
 
     def sizes(self, rows: Sequence[str]) -> list[int]:
         return [1 + len(row) // 4 for row in rows]
@@ -90,20 +97,3 @@ class CallableModel(Model[str]):
     @contextmanager
     def frozen(self) -> Iterator[None]:
         yield
-
-
-def _present(text: str, spans: Sequence[tuple[int, int]], keep: Bools, replacement_id: str | None) -> str:
-    """The text without its absent spans: each goes with the white space before it, or makes place for the filler."""
-    out, at = [], 0
-    for (start, end), stays in zip(spans, keep, strict=True):
-        between = text[at:start]
-        if stays or replacement_id is not None:
-            out += [between, text[start:end] if stays else str(replacement_id)]
-        else:
-            out.append(between.rstrip() if between.strip() or out else between)
-        at = end
-    out.append(text[at:])
-    left = "".join(out)
-    if not keep.any():
-        return left.strip()
-    return left if keep[0] or text[: spans[0][0]].strip() else left.lstrip()  # no space where the first word was

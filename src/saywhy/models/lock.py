@@ -39,7 +39,7 @@ def _hold_of(thing: Any) -> _Hold:
     """Wrappers of one model, and models that share their embeddings, have one lock: that of their first parameter."""
     key = next(thing.parameters(), thing) if isinstance(thing, nn.Module) else thing
     with _REGISTER:
-        hold = _HOLDS.get(key)
+        hold = _HOLDS.get(key)  # type: ignore[no-untyped-call]
         if not isinstance(hold, _Hold):
             hold = _HOLDS[key] = _Hold()
         return hold

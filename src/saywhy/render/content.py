@@ -102,7 +102,7 @@ def names(group: Sequence[Explanation]) -> list[str]:
 
 
 def parts(e: Explanation) -> list[Part]:
-    """The input part by part, in order; a feature is in one piece of text, or loose."""
+    """The input part by part, in order; a feature is in one piece of text for each of its spans, or loose."""
     order = list(dict.fromkeys([*e.texts, *(f.part for f in e.features)]))
     out = []
     for name in order:
@@ -114,7 +114,7 @@ def parts(e: Explanation) -> list[Part]:
 
 def _cut(text: str, features: Sequence[Feature], mine: Sequence[int]) -> tuple[list[Piece], list[int]]:
     """The text cut at the spans, and the features left over: without a span, or with one that is taken already."""
-    spans = sorted((*span, i) for i in mine if (span := features[i].span) is not None)
+    spans = sorted((*span, i) for i in mine for span in features[i].spans)
     pieces: list[Piece] = []
     at = 0
     for start, end, i in spans:

@@ -57,7 +57,9 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
 
 
 def _feature_to_dict(f: Feature) -> dict[str, Any]:
-    place = {} if f.box is None else {"box": list(f.box)}
+    place: dict[str, Any] = {} if f.box is None else {"box": list(f.box)}
+    if f.more_spans:  # beside "span", so that readers of one span find the first
+        place["spans"] = [list(span) for span in f.spans]
     return {"label": f.label, "span": None if f.span is None else list(f.span), "part": f.part, **place}
 
 
@@ -68,6 +70,7 @@ def _feature(data: Mapping[str, Any]) -> Feature:
         None if span is None else (span[0], span[1]),
         data["part"],
         None if box is None else (box[0], box[1], box[2], box[3]),
+        tuple((start, end) for start, end in data.get("spans", ())[1:]),
     )
 
 

@@ -34,13 +34,13 @@ class FillMask(Task):
     head = "blanks"
     position_indexed = True
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         text, tokenizer = checked(given), _tokenizer(model)
-        if encoding_options.overlong == "window":
+        if options.overlong == "window":
             raise OptionError(
                 "A gap is filled from one window; use overlong='truncate', or shorten the text around it."
             )
-        encoding = model.encode({"text": text}, encoding_options, Held(token=tokenizer.mask_token_id))
+        encoding = model.encode({"text": text}, options, Held(token=tokenizer.mask_token_id))
         if tokenizer.mask_token not in [t.label for t in encoding.tokens]:
             raise InputError(
                 f"There is no gap in {text!r:.80}: write {tokenizer.mask_token!r} where the word is to go."

@@ -33,10 +33,10 @@ class ImageClassification(Task):
     head = "image"
     default_granularity = "patch"
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple | dict):
             raise InputError(f"One image at a time, or a list of them; not {type(given).__name__}.")
-        return model.encode({"image": given}, encoding_options)
+        return model.encode({"image": given}, options)
 
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None

@@ -61,7 +61,7 @@ class Task(Protocol):
         """The input with what the model itself adds to it first. After all inputs were checked, before the first forward."""
         return given
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         """What was given, as rows and features. Raises InputError before any forward."""
 
     def targets(

@@ -38,14 +38,14 @@ class QuestionAnswering(Task):
     head = "span"
     position_indexed = True
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple) and len(given) == 2:
             given = {"question": given[0], "context": given[1]}
         if not isinstance(given, Mapping) or set(given) != {"question", "context"}:
             raise InputError(f'Give (question, context) or {{"question": …, "context": …}}, not {given!r:.80}')
         parts = {part: checked(given[part], part) for part in ("question", "context")}
         left = getattr(model.text_tokenizer, "padding_side", "right") == "left"
-        return model.encode(dict(reversed(parts.items())) if left else parts, encoding_options)
+        return model.encode(dict(reversed(parts.items())) if left else parts, options)
 
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         return ("start", "end")

@@ -35,13 +35,13 @@ class SentenceSimilarity(Task):
     name = "sentence-similarity"
     head = "vector"
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         texts = parts(given) if isinstance(given, tuple | Mapping) else {}
         if len(texts) != 2:
             raise InputError(f"Similarity needs two texts, as a tuple or a mapping of two parts; not {given!r:.80}")
-        if encoding_options.overlong == "window":
+        if options.overlong == "window":
             raise OptionError("A vector stands for one window; use overlong='truncate' for texts that are too long.")
-        one, two = (model.encode({part: text}, encoding_options) for part, text in texts.items())
+        one, two = (model.encode({part: text}, options) for part, text in texts.items())
         n = len(one.features)
 
         def at(coalitions: Bools) -> list[tuple[Any, ...]]:

@@ -30,8 +30,8 @@ class TextClassification(Task):
     name = "text-classification"
     head = "labels"
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
-        return model.encode(parts(given, model.columns), encoding_options)
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+        return model.encode(parts(given, model.columns), options)
 
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None

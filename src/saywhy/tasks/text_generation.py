@@ -62,9 +62,9 @@ class TextGeneration(Task):
         ids = model.generate(given, self.max_new_tokens)
         return replace(given, goals=tuple(ids if goal is None else goal for goal in given.goals), written=True)
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         prompt = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
-        encoding: Encoding = model.encode_prompt(prompt, encoding_options)
+        encoding: Encoding = model.encode_prompt(prompt, options)
         return encoding
 
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:

@@ -47,12 +47,12 @@ class TokenClassification(Task):
         if self.group not in GROUPS:
             raise unknown("value of `group`", self.group, GROUPS)
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         if set(model.labels) <= set(self.ignored_labels):
             raise OptionError(
                 f"Every label of the model is ignored ({list(model.labels)!r}): nothing is left to explain."
             )
-        return model.encode({"text": checked(given)}, encoding_options)
+        return model.encode({"text": checked(given)}, options)
 
     def entities(self, case: Case) -> list[Entity]:
         """What the model finds in the text, without what is ignored."""

@@ -49,13 +49,12 @@ class ZeroShotClassification(Task):
                 f"The hypothesis template needs one {{}} where the label goes, and no other field: {self.template!r}"
             )
 
-    def encode(self, model: Model[Any], given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
         entailment(model.labels)
         text, labels = self._taken(given)
         held = Held() if self.include_hypothesis else Held(parts=("hypothesis",))
         each = [
-            model.encode({"text": text, "hypothesis": self.template.format(label)}, encoding_options, held)
-            for label in labels
+            model.encode({"text": text, "hypothesis": self.template.format(label)}, options, held) for label in labels
         ]
         return _side_by_side(each, labels, range(len(labels)))
 

@@ -64,10 +64,10 @@ class Remote(Model[Joined]):
         """Itself."""
         return self
 
-    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         raise OptionError("A remote model explains templates: give a TextTemplateInput.")
 
-    def encode_prompt(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
+    def encode_prompt(self, prompt: Prompt, options: EncodingOptions) -> Encoding:
         """The rows of a template with one continuation."""
         if not prompt.slotted:
             raise OptionError("A remote model explains templates: give a TextTemplateInput.")

@@ -26,30 +26,30 @@ _LETTER = regex.compile(
 NOTHING: Ints = np.zeros(0, dtype=np.int64)
 
 
-def encoding_of(model: LanguageModel, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
+def encoding_of(model: LanguageModel, prompt: Prompt, options: EncodingOptions) -> Encoding:
     """The rows of a prompt or a template, each followed by every continuation in turn.
 
     Raises InputError for a prompt without features, an empty continuation, and one that does not fit behind the prompt.
     """
-    if encoding_options.overlong != "refuse":
+    if options.overlong != "refuse":
         raise OptionError("A prompt is read whole: shorten it; `overlong` is for texts that are classified.")
     goals = [goal_of(model, goal) for goal in prompt.goals]
-    return _slots(model, prompt, goals) if prompt.slotted else _text(model, prompt, goals, encoding_options)
+    return _slots(model, prompt, goals) if prompt.slotted else _text(model, prompt, goals, options)
 
 
-def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], encoding_options: EncodingOptions) -> Encoding:
+def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], options: EncodingOptions) -> Encoding:
     told = rendered(prompt.given, model.tokenizer)
-    encoding_options = replace(encoding_options, by=_segments(told, encoding_options.by))
+    options = replace(options, by=_segments(told, options.by))
     unknown = model.tokenizer.unk_token_id
     special = tuple(i for i in getattr(model.tokenizer, "all_special_ids", ()) if i != unknown)
     held = Held(special=special, within=told.within)
-    t = tokenised(model.tokenizer, {"prompt": told.text}, None, encoding_options, held, told.bare)
+    t = tokenised(model.tokenizer, {"prompt": told.text}, None, options, held, told.bare)
     width = max((len(goal) for goal in goals), default=0)
     whole = [Scored(_room(model, t.row.ids, goal), goal, width) for goal in goals or [NOTHING]]
 
     def at(coalitions: Bools) -> list[Any]:
         gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-        made = [tuple(_without(model, row, each, encoding_options.absent) for row in whole) for each in gone]
+        made = [tuple(_without(model, row, each, options.absent) for row in whole) for each in gone]
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
     owner = np.concatenate([_owner(model, t.owner, goal) for goal in goals or [NOTHING]])

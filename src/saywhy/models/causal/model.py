@@ -79,12 +79,12 @@ class LanguageModel(Model[Scored]):
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
-        return self.encode_prompt(Prompt("\n".join(texts.values())), encoding_options)
+    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
+        return self.encode_prompt(Prompt("\n".join(texts.values())), options)
 
-    def encode_prompt(self, prompt: Prompt, encoding_options: EncodingOptions) -> Encoding:
+    def encode_prompt(self, prompt: Prompt, options: EncodingOptions) -> Encoding:
         """The rows of a prompt or a template with its continuations. Raises InputError before any forward."""
-        return encoding_of(self, prompt, encoding_options)
+        return encoding_of(self, prompt, options)
 
     def replacement_id(self, absent: str) -> int | None:
         """The id that stands for an absent token; None for the zero vector and for dropping."""

@@ -88,14 +88,14 @@ class ImageModel(Model[View]):
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, parts: Mapping[str, Any], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
-        """The one image in `parts` as rows and features; a feature is a cell of the grid that `encoding_options.by` asks for."""
+    def encode(self, parts: Mapping[str, Any], options: EncodingOptions, held: Held | None = None) -> Encoding:
+        """The one image in `parts` as rows and features; a feature is a cell of the grid that `options.by` asks for."""
         [given] = parts.values()
         image = read_image(given)
         pixels = processed(self.processor, image)
         framing = self._framing(image.size, tuple(pixels.shape))
-        channels = len(pixels) if encoding_options.by == "channel" else 1
-        edges = cut(encoding_options.by, tuple(pixels.shape), self._patch())
+        channels = len(pixels) if options.by == "channel" else 1
+        edges = cut(options.by, tuple(pixels.shape), self._patch())
         whole: Box = (0.0, 0.0, float(pixels.shape[2]), float(pixels.shape[1]))
         size = image.size if framing.view is not None else (pixels.shape[2], pixels.shape[1])
         found = features(edges, framing.view or whole, size, channels)
@@ -103,9 +103,9 @@ class ImageModel(Model[View]):
         digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
         row = View(
             pixels.to(self.device),
-            self._filler(encoding_options.absent, pixels, framing).to(self.device),
+            self._filler(options.absent, pixels, framing).to(self.device),
             torch.as_tensor(owner, device=self.device),
-            (digest, encoding_options.absent, encoding_options.by == "channel"),
+            (digest, options.absent, options.by == "channel"),
             np.zeros(len(found), dtype=bool),
         )
 

@@ -70,16 +70,14 @@ class TextModel(Model[Row]):
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], encoding_options: EncodingOptions, held: Held | None = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
-        t = tokenised(self.tokenizer, texts, self.limit, encoding_options, held or Held())
-        rows = self._windows(t, encoding_options.embedding)
+        t = tokenised(self.tokenizer, texts, self.limit, options, held or Held())
+        rows = self._windows(t, options.embedding)
 
         def at(coalitions: Bools) -> list[Any]:
             gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-            made = [
-                [self._without(row, each[places], encoding_options.absent) for row, places in rows] for each in gone
-            ]
+            made = [[self._without(row, each[places], options.absent) for row, places in rows] for each in gone]
             return [tuple(row) if t.windows else row[0] for row in made]
 
         owner = np.concatenate([t.owner[places] for _, places in rows])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.features import Span, aligned, own
+from ...core.features import Span, own, unspaced
 from ...core.types import Bools, Feature, Held, Ints, Token
 from ..protocol import EncodingOptions
 
@@ -40,6 +40,12 @@ class Row:
         return replace(self, ids=self.ids[kept], extras=extras)
 
 
+_NO_BLANKS = (
+    "{} puts no blanks between words: features there are the model's tokens, or grapheme clusters (characters with their "
+    "marks) where tokens are smaller; spans of a word segmenter, by=[(start, end), …], give words"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """A tokenised input: the row, each position's token, the features and who owns what."""
@@ -56,7 +62,7 @@ def tokenised(
     tokenizer: PreTrainedTokenizerBase,
     texts: Mapping[str, str],
     limit: int | None,
-    encoding_options: EncodingOptions,
+    options: EncodingOptions,
     held: Held,
     bare: bool = False,
 ) -> Tokens:
@@ -64,17 +70,15 @@ def tokenised(
 
     `bare`: the texts bring their own special tokens, and none are added.
 
-    Raises InputError for a text without tokens, and for one that is too long unless `encoding_options.overlong` says what to do.
+    Raises InputError for a text without tokens, and for one that is too long unless `options.overlong` says what to do.
     """
-    encoded = _encoded(
-        tokenizer, tuple(texts.values()), limit if encoding_options.overlong == "truncate" else None, bare
-    )
+    encoded = _encoded(tokenizer, tuple(texts.values()), limit if options.overlong == "truncate" else None, bare)
     given = np.array(encoded["input_ids"], dtype=np.int64)
     cut: tuple[Ints, ...] = ()
     if limit is not None and len(given) > limit:
-        cut = tuple(windows(encoded["parts"], limit)) if encoding_options.overlong == "window" else ()
+        cut = tuple(windows(encoded["parts"], limit)) if options.overlong == "window" else ()
         if not cut:
-            raise _too_long(len(given), limit, encoding_options.overlong)
+            raise _too_long(len(given), limit, options.overlong)
     extras = {
         name: np.array(encoded[name], dtype=np.int64)
         for name in tokenizer.model_input_names
@@ -91,17 +95,17 @@ def tokenised(
                 label, word = tokens[i].label, encoded["words"][i]
                 tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
         if part not in held.parts:
-            kept = spans
-            if held.token is not None or held.special or held.within is not None:
-                kept = [
-                    None if span is None or held.holds(int(given[i]), span) else span for i, span in enumerate(spans)
-                ]
-            found, holders = own(text, kept, encoding_options.by, part)
+            kept = (
+                spans
+                if held.free
+                else [s if s and not held.holds(int(given[i]), s) else None for i, s in enumerate(spans)]
+            )
+            found, holders = own(text, kept, options.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found
     if not features:
         raise InputError(f"The tokenizer finds no token in {list(texts.values())!r:.80}: there is nothing to explain.")
-    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ())
+    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ()) + _blankless(texts, held, options)
     return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
 
 
@@ -153,6 +157,32 @@ def _spans(tokenizer: PreTrainedTokenizerBase, text: str, place: int, encoded: M
     return spans
 
 
+def aligned(text: str, pieces: Sequence[str], special: Sequence[bool], joined: Any) -> list[Span | None] | None:
+    """Spans for a tokenizer that gives none: how far `joined(pieces[:i])` reaches into the text; None where it does not fit.
+
+    `joined` is the tokenizer's own way from tokens back to a string. Cost: one call a token.
+    """
+    spans: list[Span | None] = []
+    before: list[str] = []
+    at = 0
+    folded = text.casefold()
+    if len(folded) != len(text):
+        folded = text
+    for piece, skip in zip(pieces, special, strict=True):
+        if skip:
+            spans.append(None)
+            continue
+        before.append(piece)
+        reached = joined(before).casefold() if folded is not text else joined(before)
+        offset = len(folded) - len(folded.lstrip())
+        end = next((o + len(reached) for o in (0, offset) if folded.startswith(reached, o)), None)
+        if end is None:
+            return None
+        spans.append((min(at, end), end))
+        at = end
+    return spans if folded[at:].strip() == "" else None
+
+
 def _too_long(length: int, limit: int, overlong: str) -> InputError:
     if overlong == "window":
         return InputError(
@@ -163,6 +193,13 @@ def _too_long(length: int, limit: int, overlong: str) -> InputError:
         f"The text has {length} tokens and the model can read {limit}. Shorten it, or ask for overlong='truncate' to "
         f"explain its first {limit} tokens, or overlong='window' to explain all of it through overlapping windows."
     )
+
+
+def _blankless(texts: Mapping[str, str], held: Held, options: EncodingOptions) -> tuple[str, ...]:
+    """A note on scripts that do not part words, where words were asked for and the text has letters of such a script."""
+    asked = isinstance(options.by, str) and options.by == "word"
+    scripts = unspaced("".join(text for part, text in texts.items() if asked and part not in held.parts))
+    return (_NO_BLANKS.format(" and ".join(scripts)),) if scripts else ()
 
 
 def _seen(tokens: Sequence[Token], cut: Sequence[Ints], texts: Mapping[str, str]) -> tuple[str, ...]:
