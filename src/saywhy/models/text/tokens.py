@@ -74,11 +74,7 @@ def tokenised(
     """
     encoded = _encoded(tokenizer, tuple(texts.values()), limit if options.overlong == "truncate" else None, bare)
     given = np.array(encoded["input_ids"], dtype=np.int64)
-    cut: tuple[Ints, ...] = ()
-    if limit is not None and len(given) > limit:
-        cut = tuple(windows(encoded["parts"], limit)) if options.overlong == "window" else ()
-        if not cut:
-            raise _too_long(len(given), limit, options.overlong)
+    cut = () if limit is None or len(given) <= limit else _windows(encoded["parts"], limit, options.overlong)
     extras = {
         name: np.array(encoded[name], dtype=np.int64)
         for name in tokenizer.model_input_names
@@ -107,6 +103,14 @@ def tokenised(
         raise InputError(f"The tokenizer finds no token in {list(texts.values())!r:.80}: there is nothing to explain.")
     notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ()) + _blankless(texts, held, options)
     return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
+
+
+def _windows(parts: Sequence[int | None], limit: int, overlong: str) -> tuple[Ints, ...]:
+    """The positions of each window of an input longer than `limit`. Raises InputError where there can be none."""
+    cut = tuple(windows(parts, limit)) if overlong == "window" else ()
+    if not cut:
+        raise _too_long(len(parts), limit, overlong)
+    return cut
 
 
 def _encoded(
