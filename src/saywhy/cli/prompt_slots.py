@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.errors import InputError, OptionError
-from ..core.types import Problem, Target, Values
+from ..engine.dry_run import first_coalitions
 from ..llm.baselines import options
 from ..llm.probe import Probe, probe
 from ..llm.template import Template
@@ -57,10 +57,7 @@ def cost_of(template: Template, asked: Asked, probing: bool) -> int:
     method = method_named(asked.method or "kernel_shap")
     if method.family != "coalition":
         raise OptionError(f"The slots of a prompt are explained by coalition methods; {method.name} is none.")
-    asking = method.function(Problem(template.features, (Target("", (0,)),)))
-    question: Any = next(asking)
-    asking.close()
-    rows = question.coalitions.numpy() if isinstance(question, Values) else ()
+    rows = first_coalitions(method.function, template.features, {}).numpy()
     prompts = {told.text for present in rows for told in template.filled(None, present)}
     return len(prompts) * (1 if asked.against is None else 2)
 

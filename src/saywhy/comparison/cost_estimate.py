@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,18 +10,13 @@ import numpy as np
 import torch
 
 from ..core.types import (
-    AttentionMaps,
-    AttentionWeights,
     EmbeddingPath,
     Encoding,
-    Gradients,
-    LabelAttentions,
     Problem,
-    Question,
     Target,
-    Values,
 )
-from ..engine.batching import parts, whole_row
+from ..engine.batching import parts
+from ..engine.dry_run import dry_run
 from ..metrics import Candidate
 from ..metrics.removal import best_known
 from ..models.protocol import Model
@@ -61,7 +55,7 @@ def estimate_cost(model: Model[Any], task: Task, plan: Plan, done: int) -> CostE
 
 def _price(model: Model[Any], encodings: list[Encoding]) -> float:
     """Seconds for one row, in a batch as large as the model takes."""
-    rows = [parts(whole_row(encoding))[0] for encoding in encodings]
+    rows = [parts(encoding.whole)[0] for encoding in encodings]
     sizes = model.sizes(rows)
     row, size = max(zip(rows, sizes, strict=True), key=lambda pair: pair[1])
     many = max(1, min(model.most_rows or 32, model.batch_tokens // max(1, size), 32))
@@ -98,28 +92,3 @@ def _asked_for(plan: Plan, encoding: Encoding) -> int:
         dry_run(counted(best_known(problem, replace(claims[RANDOM], others=others)), tally), problem)
         total += len(tally.coalitions) - before
     return total
-
-
-def dry_run(asking: Generator[Question, Any, Any], problem: Problem) -> None:
-    """Answers every question with noughts."""
-    answer: Any = None
-    k, n = len(problem.targets), problem.n
-    while True:
-        try:
-            question = asking.send(answer)
-        except StopIteration:
-            return
-        if isinstance(question, Values):
-            answer = torch.zeros(len(question.coalitions), k, dtype=torch.float64)
-        elif isinstance(question, Gradients):
-            wanted = k if question.only is None else len(question.only)
-            many, length = question.points.shape[:2]
-            zeros = torch.zeros(many, k, dtype=torch.float64)
-            answer = (zeros, torch.zeros(wanted, many, length, dtype=torch.float64))
-        elif isinstance(question, LabelAttentions):
-            answer = torch.zeros(1, k, n, dtype=torch.float64)
-        elif isinstance(question, AttentionMaps):
-            weights = torch.zeros(1, 1, n, n, dtype=torch.float64)
-            answer = AttentionWeights(
-                weights, torch.zeros(k, n, dtype=torch.float64), np.arange(n), weights.expand(k, 1, 1, n, n)
-            )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -114,6 +115,16 @@ class Encoding:
     each: tuple[Encoding, ...] = ()  # the encodings that this one holds side by side
     picture: Callable[[], Picture] | None = None  # the image, where the input is one
     drawn: int = 0  # how many random draws of baselines each number is the mean of; 0 where nothing is left to chance
+
+    @cached_property
+    def whole(self) -> Any:
+        """The row with everything present."""
+        return self.at(np.ones((1, len(self.features)), dtype=bool))[0]
+
+    @cached_property
+    def nothing(self) -> Any:
+        """The row with everything absent."""
+        return self.at(np.zeros((1, len(self.features)), dtype=bool))[0]
 
 
 @dataclass(frozen=True, eq=False)

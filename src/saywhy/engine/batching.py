@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,16 +44,6 @@ class BoundProblem:
     encoding: Encoding
     score: Callable[[Tensor], Tensor]  # [B, ...], what is kept of the outputs -> [B, K]
     cache: OutputCache
-
-    @property
-    def whole(self) -> Any:
-        """The row with everything present."""
-        return whole_row(self.encoding)
-
-
-def whole_row(encoding: Encoding) -> Any:
-    """The row with everything present."""
-    return encoding.at(np.ones((1, len(encoding.features)), dtype=bool))[0]
 
 
 def refuse_non_finite(bound: BoundProblem, numbers: Tensor) -> None:

@@ -146,11 +146,12 @@ class Engine:
                     cache.outputs[names[b]] = answer if cache.keep is None else cache.keep(answer)
             attribute_cost([(wanted[names[b]], sizes[b]) for b in batch], spent, backward=0)
 
-        self.batches.send(sizes, send, self.model.bundles(each, self.batches.budget))
+        bundles = self.model.bundles(each, self.batches.budget) if self.model.prefix_sharing else None
+        self.batches.send(sizes, send, bundles)
 
     def attention(self, kind: type, asked: Sequence[tuple[BoundProblem, Question]]) -> list[Any]:
         """The answers to questions of one kind, LabelAttentions or AttentionMaps, from one forward."""
-        rows = [bound.whole for bound, _ in asked]
+        rows = [bound.encoding.whole for bound, _ in asked]
         sizes = [sum(self.model.sizes(parts(row))) for row in rows]
         answers: dict[int, Any] = {}
 

@@ -26,7 +26,6 @@ from .batching import (
     pack,
     refuse_non_finite,
     to_cpu_rows,
-    whole_row,
 )
 from .rules import under
 
@@ -63,7 +62,7 @@ class GradientAnswers:
         As many as make a batch, the longest first; none where even that is too much for the memory. Rows with parts are not sent.
         """
         self.forget()
-        rows = [whole_row(encoding) for encoding, _ in asked]
+        rows = [encoding.whole for encoding, _ in asked]
         single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
         sizes = self.model.sizes([rows[i] for i in single])
 
@@ -89,7 +88,7 @@ class GradientAnswers:
 
     def portions(self, encodings: Sequence[Encoding]) -> list[list[int]]:
         """The inputs in portions whose graphs can be kept at once: each is a batch. Last those whose rows have parts."""
-        rows = [whole_row(encoding) for encoding in encodings]
+        rows = [encoding.whole for encoding in encodings]
         single = [i for i, row in enumerate(rows) if not isinstance(row, tuple)]
         rest = [i for i, row in enumerate(rows) if isinstance(row, tuple)]
         together = [rest[start : start + WINDOW] for start in range(0, len(rest), WINDOW)]
@@ -106,7 +105,7 @@ class GradientAnswers:
 
     def _answer_under(self, rules: str | None, asked: Asked, answers: Answers) -> None:
         """Fill in the answers to the questions with these backward rules."""
-        rows = [bound.whole for bound, _ in asked]
+        rows = [bound.encoding.whole for bound, _ in asked]
 
         def send(batch: Sequence[int]) -> None:
             started = time.perf_counter()

@@ -10,9 +10,10 @@ import torch
 
 from ..core.errors import SaywhyError
 from ..core.explanation import Explanation, Trust
-from ..core.types import Cost, EmbeddingPath, Encoding, Problem, Scores, Target, Values
-from ..engine.batching import CHUNK, BoundProblem, OutputCache, parts
+from ..core.types import Cost, EmbeddingPath, Encoding, Problem, Scores, Target
+from ..engine.batching import CHUNK, BoundProblem, OutputCache
 from ..engine.batching import WINDOW as WINDOW
+from ..engine.dry_run import first_coalitions
 from ..engine.engine import Engine
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
@@ -112,12 +113,12 @@ class Pipeline:
         """[2, K] each: the targets with everything present, and with everything absent."""
         whole = type(self.task).keep is Task.keep  # outputs are kept as they are, so inputs may share them
         baseline_outputs = self.engine.baseline_outputs
-        alone = [p.encoding.at(ends(p.problem.n)[1:].numpy())[0] if whole else () for p in asked]
+        alone = [p.encoding.nothing if whole else () for p in asked]
         names = [None if isinstance(row, tuple) else self.model.keys([row])[0] for row in alone]
         for p, name in zip(asked, names, strict=True):
             if name in baseline_outputs:
                 p.cache.outputs.setdefault(name, baseline_outputs[name])
-        values = self.engine.values([(p, ends(p.problem.n)) for p in asked])
+        values = self.engine.values([(p, ends(len(p.problem.features))) for p in asked])
         if len(baseline_outputs) < MOST_BASELINES:
             baseline_outputs.update(
                 {name: p.cache.outputs[name] for p, name in zip(asked, names, strict=True) if name is not None}
@@ -137,12 +138,12 @@ class Pipeline:
             else "feature"
         )
         checks = [
-            (p, trust(p.problem, s, request.trust, request.method.complete, noun, self._sure(case, p, k)))
+            (p, trust(p.problem, s, request.trust, request.method.complete, noun, self._confidence(case, p, k)))
             for p, s, (case, k) in zip(bound, scores, wanted, strict=True)
         ]
         return self.engine.drive(checks)
 
-    def _sure(self, case: Case, bound: BoundProblem, wanted: int) -> list[tuple[float, int, bool] | None]:
+    def _confidence(self, case: Case, bound: BoundProblem, wanted: int) -> list[tuple[float, int, bool] | None]:
         """How sure the model is of each target that was wanted, where it chooses."""
         return [self.task.confidence(case, target) for target in bound.problem.targets[:wanted]]
 
@@ -167,16 +168,13 @@ class Pipeline:
         n = len(encoding.features)
         if not self.task.prefetch_rows or self.request.method.family != "coalition":
             return ends(n)[:1]
-        asking = self.request.method.function(Problem(encoding.features, (Target("", (0,)),)), **self.request.options)
-        question = next(asking)
-        asking.close()
-        asked = question.coalitions.bool() if isinstance(question, Values) else ends(n)[:0]
+        asked = first_coalitions(self.request.method.function, encoding.features, self.request.options)
         return torch.cat([ends(n), asked])[: CHUNK // 2]
 
     def bind_targets(self, case: Case, wanted: Sequence[WantedTarget], cache: OutputCache) -> BoundProblem:
         """The problem of one input, once it is known what the model says of it."""
         targets = self.task.targets(case, wanted, self.request.against, self.request.unit)
-        return self.bind(case, targets + self._watched(case), cache)
+        return self.bind(case, targets + self._all_labels(case), cache)
 
     def bind(self, case: Case, targets: tuple[Target, ...], cache: OutputCache) -> BoundProblem:
         """The problem of one input with these targets. What is seen from now on is cut down to what they need."""
@@ -184,21 +182,21 @@ class Pipeline:
         narrow = replace(case, encoding=encoding)
         if targets and cache.keep is None and type(self.task).keep is not Task.keep:
             cache.hold(lambda output: self.task.keep(case, output, targets))
-        problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._smooth(encoding))
+        problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._path(encoding))
         if encoding.drawn:
             return BoundProblem(
                 problem, encoding, lambda outputs: _by_draw(self.task.drawn(narrow, outputs, targets)), cache
             )
         return BoundProblem(problem, encoding, lambda outputs: self.task.score(narrow, outputs, targets), cache)
 
-    def _watched(self, case: Case) -> tuple[Target, ...]:
+    def _all_labels(self, case: Case) -> tuple[Target, ...]:
         """All labels, for a method that can tell what the model says without each feature."""
         many = len(case.encoding.labels)
         if not self.request.method.leaves_one_out or many < 2 or case.encoding.about:
             return ()
         return self.task.targets(case, range(many), None, None)
 
-    def _smooth(self, encoding: Encoding) -> EmbeddingPath | None:
+    def _path(self, encoding: Encoding) -> EmbeddingPath | None:
         encoding_options = self.request.encoding
         if (
             not self.model.differentiable
@@ -207,10 +205,12 @@ class Pipeline:
             or self.request.method.family in ("coalition", "attention")
         ):
             return None
-        rows = encoding.at(ends(len(encoding.features)).numpy())
         with torch.no_grad():
-            point, baseline = (torch.cat([self.model.embed(part) for part in parts(row)]) for row in rows)
-        return EmbeddingPath(point, baseline, encoding.owner, len(encoding.features))
+            present, absent = (
+                torch.cat([self.model.embed(part) for part in (row if isinstance(row, tuple) else (row,))])
+                for row in (encoding.whole, encoding.nothing)
+            )
+        return EmbeddingPath(present, absent, encoding.owner, len(encoding.features))
 
     def _explanations(
         self,

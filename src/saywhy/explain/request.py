@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 from ..core.checks import one_of, plain, text_or_none
 from ..core.errors import InputError, MethodError, OptionError, unknown
 from ..core.features import Granularity
-from ..core.types import Encoding, MethodGenerator, Problem, Target
+from ..core.types import Encoding, MethodGenerator
+from ..engine.dry_run import first_coalitions
 from ..methods import METHODS, Method, checked_options, method_named
 from ..models.protocol import EMBEDDINGS, NON_DIFFERENTIABLE, OVERLONG, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
@@ -171,9 +172,7 @@ def check(model: Model[Any], task: Task, inputs: Sequence[Any], request: Request
             task.targets(Case(model, encoding), [request.target], request.against, request.unit)
             if request.method.family == "coalition":
                 _few_enough(len(encoding.features), request.method)
-                dry = request.method.function(Problem(encoding.features, (Target("", (0,)),)), **request.options)
-                next(dry)
-                dry.close()
+                first_coalitions(request.method.function, encoding.features, request.options)  # may refuse
         except (InputError, OptionError, MethodError) as error:
             where = f"Input {i} of {len(inputs)}: " if many else ""
             raise type(error)(where + str(error)) from None

@@ -58,6 +58,7 @@ class Model(Protocol[R]):
     attention_unavailable: str | None = (
         "it does not say what its attention heads look at"  # None: `attention_maps` answers
     )
+    prefix_sharing: bool = False  # do rows that begin alike belong into one batch? `bundles` then says which
     vocabulary: int = 0  # for a language model: of how many tokens each is one
 
     @property

@@ -173,5 +173,5 @@ def _side_by_side(each: Sequence[Encoding], labels: tuple[str, ...], about: Sequ
 
 def _parts(encoding: Encoding) -> int:
     """How many parts its rows have."""
-    [row] = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))
+    row = encoding.whole
     return len(row) if isinstance(row, tuple) else 1

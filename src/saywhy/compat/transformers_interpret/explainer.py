@@ -157,7 +157,7 @@ class TextExplainer(BaseExplainer):
         return self.why.task.encode(self.why.model, given, encoding_options)
 
     def _ids(self, encoding: Any) -> Any:
-        [row] = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))
+        row = encoding.whole
         return np.concatenate([part.ids for part in row]) if isinstance(row, tuple) else row.ids
 
     def _keep_inputs(self, *texts: str) -> None:

@@ -40,6 +40,7 @@ class LanguageModel(Model[Scored]):
     head = "next"
     labels: tuple[str, ...] = ()
     kind = "softmax"
+    prefix_sharing = True
     most_rows: int | None = None
     shares: bool | None  # can beginnings be computed once and kept? None: not tried yet
 
