@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from docs.tiny import PROMPT, applicants
 
 import saywhy
+from benchmarks.applicants import PROMPT, applicants
 from benchmarks.common import arguments, write
 from saywhy.llm import Template
 

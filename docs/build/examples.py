@@ -91,8 +91,6 @@ def _numbers(text: str) -> list[float]:
 def notebook(page: Path) -> str:
     """The page as a notebook: its prose, its code, and the output that stands in it."""
     text, cells, at = page.read_text(encoding="utf-8").removeprefix(MARK), [], 0
-    if "from docs" in text:
-        cells.append(_code('import sys\n\nsys.path.insert(0, "../..")  # the repository, for docs.tiny\n', None))
     for found in BLOCK.finditer(text):
         cells += _prose(text[at : found.start()])
         cells.append(_code(found["code"], found["out"]))

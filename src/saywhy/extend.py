@@ -41,7 +41,17 @@ from .methods import METHODS, Method
 from .metrics import METRICS, Metric
 from .metrics.candidate import Candidate, Judgement
 from .models.protocol import EncodingOptions, Model
-from .tasks import TASKS
+from .tasks import (
+    TASKS,
+    FillMask,
+    ImageClassification,
+    QuestionAnswering,
+    SentenceSimilarity,
+    TextClassification,
+    TextGeneration,
+    TokenClassification,
+    ZeroShotClassification,
+)
 from .tasks.protocol import Case, Task
 
 __all__ = [
@@ -58,8 +68,10 @@ __all__ = [
     "EncodingOptions",
     "Feature",
     "FileError",
+    "FillMask",
     "Gradients",
     "Held",
+    "ImageClassification",
     "InputError",
     "Judgement",
     "LabelAttentions",
@@ -73,12 +85,18 @@ __all__ = [
     "OptionError",
     "Problem",
     "Question",
+    "QuestionAnswering",
     "SaywhyError",
     "Scores",
+    "SentenceSimilarity",
     "Target",
     "Task",
+    "TextClassification",
+    "TextGeneration",
     "Token",
+    "TokenClassification",
     "Values",
+    "ZeroShotClassification",
     "sentences",
     "unknown",
     "words",

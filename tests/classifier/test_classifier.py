@@ -262,8 +262,8 @@ def test_damaged_newer_and_missing_folders(tmp_path):
         ({"version": 2}, "format version 2.*up to 1"),
         ({"version": "x"}, "format version 'x'"),
         ({"format": "other"}, "not written by saywhy"),
-        ({"levels": None}, "lacks levels"),
-        ({"levels": [1]}, "damaged: TypeError"),
+        ({"levels": None}, "lacks the field 'levels'"),
+        ({"levels": [1]}, r"levels\[0\].*holds 1, where an object belongs"),
         ({"network": {**card["network"], "settings": {}}}, "damaged: KeyError"),
         ({"tokenizer": {"kind": "abacus"}}, "abacus"),
     ):

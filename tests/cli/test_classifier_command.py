@@ -79,7 +79,7 @@ def test_bad_use_is_one_line_and_comes_before_training(table, tmp_path):
 def test_help_stays_light():
     code = """
 import sys
-from saywhy import cli
+from saywhy.cli import app as cli
 heavy = [m for m in ("torch", "lightning", "transformers", "numpy", "tokenizers") if m in sys.modules]
 assert not heavy, heavy
 """

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import saywhy
-import saywhy.cli
+import saywhy.cli.app
 from conftest import headed
 from saywhy.methods import METHODS
 from saywhy.tasks import TASKS
@@ -38,7 +38,7 @@ def here(monkeypatch):
         for name, stream in streams.items():
             monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding="utf-8", write_through=True))
         with pytest.raises(SystemExit) as ended:
-            saywhy.cli.main()
+            saywhy.cli.app.main()
         out, err = streams["stdout"].getvalue(), streams["stderr"].getvalue()
         return subprocess.CompletedProcess(args, int(ended.value.code or 0), out, err)
 
@@ -48,7 +48,8 @@ def here(monkeypatch):
 def test_version_and_help_without_torch():
     done = saywhy_("--version")
     assert (done.returncode, done.stdout.decode().strip(), done.stderr) == (0, f"saywhy {saywhy.__version__}", b"")
-    code = "import sys, saywhy.cli; sys.argv = ['saywhy', 'explain', '--help']\ntry: saywhy.cli.main()\nexcept SystemExit: pass\n"
+    code = "import sys\nimport saywhy.cli.app as cli\n"
+    code += "sys.argv = ['saywhy', 'explain', '--help']\ntry: cli.main()\nexcept SystemExit: pass\n"
     code += "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -214,6 +215,6 @@ def test_a_reader_that_leaves_is_no_failure_to_tell(here, monkeypatch):
     def gone(*_: object, **__: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr(saywhy.cli, "app", gone)
+    monkeypatch.setattr(saywhy.cli.app, "app", gone)
     done = here("methods")
     assert (done.returncode, done.stderr) == (1, b"")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import saywhy
-import saywhy.cli
+import saywhy.cli.app
 from saywhy.cli.prompt_slots import Asked, announced, cost_of, levels_of, template_of
 from saywhy.core.errors import OptionError
 from tiny_lm import language_model
@@ -31,7 +31,7 @@ def prompt(monkeypatch, capsys):
     def run(*args):
         monkeypatch.setattr(sys, "argv", ["saywhy", "prompt", *map(str, args)])
         with pytest.raises(SystemExit) as ended:
-            saywhy.cli.main()
+            saywhy.cli.app.main()
         return (int(ended.value.code or 0), *capsys.readouterr())
 
     return run

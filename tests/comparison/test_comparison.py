@@ -379,7 +379,7 @@ def test_it_reads_and_is_saved(found, tmp_path):
     whole = json.loads(found.save(tmp_path / "c.json").read_text())
     assert whole["texts"][0]["occlusion"][0] == found.values[0, 1, 0]
     assert found.save(tmp_path / "c.txt").read_text() == said
-    with pytest.raises(OptionError, match="saved as"):
+    with pytest.raises(FileError, match="must end in"):
         found.save(tmp_path / "c.xlsx")
     assert len(found.to_pandas()) == len(found.records())
 

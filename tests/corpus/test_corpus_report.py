@@ -141,7 +141,7 @@ def test_refusals(made, tmp_path):
         corpus.report(made, label="date")
     with pytest.raises(FileError, match="holds no corpus"):
         corpus.report(tmp_path)
-    with pytest.raises(OptionError, match=r"\.html"):
+    with pytest.raises(FileError, match=r"\.html"):
         corpus.report(made).save(tmp_path / "report.pdf")
 
 

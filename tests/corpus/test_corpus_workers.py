@@ -127,7 +127,9 @@ def test_a_worker_that_cannot_begin_says_why(folder, tmp_path):
 
 
 def test_a_shard_that_kills_every_worker_ends_the_run(folder, tmp_path, monkeypatch):
-    lethal = "import os, saywhy.explain.pipeline\nsaywhy.explain.pipeline.Line.attempt = lambda *given: os._exit(7)\n"
+    lethal = (
+        "import os, saywhy.explain.pipeline\nsaywhy.explain.pipeline.Pipeline.attempt = lambda *given: os._exit(7)\n"
+    )
     (tmp_path / "sitecustomize.py").write_text(lethal)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ModelError, match=rf"{TRIES} workers died over shard 0 \(exit status 7\)"):

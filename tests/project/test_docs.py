@@ -16,7 +16,7 @@ import typer
 from benchmarks import book
 from docs.build import choosing, examples, formulas, methods, metrics
 
-from saywhy.cli.app import app as cli
+from saywhy.cli import app as cli
 from saywhy.methods import METHODS
 from saywhy.metrics import METRICS
 

@@ -84,7 +84,7 @@ def test_a_failed_write_leaves_the_old_file(several, tmp_path, monkeypatch):
 
 
 def test_unknown_endings_and_folders_are_refused(several, tmp_path):
-    with pytest.raises(OptionError, match=r"\.html"):
+    with pytest.raises(FileError, match=r"\.html"):
         several["one"].save(tmp_path / "why.htm")
     with pytest.raises(FileError, match="does not exist"):
         several["one"].save(tmp_path / "nowhere" / "why.json")

@@ -14,7 +14,8 @@ from torch import nn
 from ..core.errors import FileError, ModelError, OptionError
 from ..models.registry import CLASSIFIER_CARD as CARD
 from ..storage.atomic import write
-from .encoders import Values
+from ..storage.manifest import list_of, object_of, of_type, read_json
+from .encoders import PROBLEMS, Values
 from .network import Network, Part
 from .tokenizers import restored
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "saywhy.classifier", 1
 WEIGHTS = "weights.safetensors"
+_FIELDS = {"problem": str, "levels": list, "variables": list, "network": dict, "tokenizer": dict, "weights": str}
 OWN = "saywhy.compat.torch_text_classifiers."  # networks that come with the package
 
 
@@ -89,7 +91,7 @@ def read(
         tokenizer = restored(card["tokenizer"])
         made = _network(card["network"], allow_code) if network is None else network
         made.load_state_dict(unpacked(weights))
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, SafetensorError) as error:
         if isinstance(error, OptionError):
             raise
         raise FileError(f"{str(folder)!r} is damaged: {type(error).__name__} {error}") from error
@@ -109,21 +111,23 @@ def read(
 
 def _card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileError(f"{str(folder)!r} holds no classifier: there is no {CARD} in it.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{str(path)!r} is damaged or only half written: {error}") from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise FileError(f'{str(path)!r} was not written by saywhy: it lacks "format": "{FORMAT}".')
-    if not isinstance(card.get("version"), int) or card["version"] > VERSION:
+    if not path.is_file():
+        raise FileError(f"{str(folder)!r} holds no classifier: there is no {CARD} in it.")
+    name = str(path)
+    card = read_json(path, FORMAT, VERSION, _FIELDS)
+    for field in ("levels", "variables"):
+        for i, each in enumerate(list_of(card[field], dict, name, field)):
+            of_type(each.get("column"), str, name, f"{field}[{i}].column")
+            list_of(each.get("known"), (str, int, float, bool), name, f"{field}[{i}].known")
+    if card["problem"] not in PROBLEMS:
         raise FileError(
-            f"{str(path)!r} has format version {card.get('version')!r}; this saywhy reads up to {VERSION}. "
-            "Update it: pip install -U saywhy"
+            f"{name!r} is damaged: the field 'problem' is {card['problem']!r:.60}; it is {', '.join(PROBLEMS)}."
         )
-    if lost := {"problem", "levels", "variables", "network", "tokenizer", "weights"} - card.keys():
-        raise FileError(f"{str(path)!r} is damaged: it lacks {', '.join(sorted(lost))}.")
+    if not card["levels"]:
+        raise FileError(f"{name!r} is damaged: the field 'levels' is empty.")
+    described = object_of(card["network"], {"kind": str, "settings": (dict, list, type(None))}, name, "network")
+    if described["kind"] != "network":
+        of_type(described.get("path"), str, name, "network.path")
     return card
 
 

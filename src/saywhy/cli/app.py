@@ -46,11 +46,15 @@ def _version(shown: bool) -> None:
         raise typer.Exit
 
 
+_DEBUG = "--debug"
+
+
 @app.callback()
 def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show where an error came from, with its traceback.")] = False,
 ) -> None:
     pass
 
@@ -74,16 +78,29 @@ for _command, _summary, _examples in COMMANDS:
 
 
 def main() -> None:
-    """Run the command; a refusal is one line on standard error, never a traceback."""
+    """Run the command; whatever goes wrong is one line on standard error, and the exit status says of what kind it is.
+
+    2: what was asked cannot be done; 1: it failed; 130: stopped by Ctrl-C. With --debug the traceback is shown.
+    """
     from ..core.errors import InputError, MethodError, OptionError, SaywhyError
 
     try:
         app(standalone_mode=True)
-    except (InputError, OptionError, MethodError) as error:
-        typer.echo(f"saywhy: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # an OSError: the reader has left, and nobody hears a message
+    except BrokenPipeError:  # the reader has left, and nobody hears a message
         sys.exit(1)
-    except (SaywhyError, OSError) as error:
-        typer.echo(f"saywhy: {error}", err=True)
-        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if _DEBUG in sys.argv:
+            raise
+        refused = isinstance(error, InputError | OptionError | MethodError)
+        known = isinstance(error, SaywhyError | OSError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        more = "" if known else f" (unforeseen; `saywhy {_DEBUG} …` shows where)"
+        typer.echo(f"saywhy: {_one_line(message)}{more}", err=True)
+        sys.exit(2 if refused else 1)
+
+
+def _one_line(message: str) -> str:
+    """The message without line breaks, and without characters that a terminal would obey."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(message.split()))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .streams import checked_output
+
 
 def architectures(
     name: Annotated[
@@ -22,8 +24,7 @@ def architectures(
     from ..selftest.architectures import registered
     from ..selftest.architectures.survey import counts, page, survey
 
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
+    checked_output(output, (".md",))
     wanted = name or []
     unknown = set(wanted) - {each.name for each in registered(wanted)}
     if unknown:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import console
+from .streams import checked_output, console
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -30,8 +30,7 @@ def benchmark(
     methods: Methods = None, rules: Rules = None, texts: Texts = 50, seed: Seed = 0, output: Output = None
 ) -> None:
     """Train small models with a planted reason, and see how often each method points at it. About a minute."""
-    if output is not None and (output.suffix.lower() != ".json" or not output.parent.is_dir()):
-        raise typer.BadParameter(f"-o {output}: give a .json file in a folder that exists.")
+    checked_output(output, (".json",))
     from ..selftest.synthetic import precision
 
     found = precision(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .options import TABLE, console, label_of
+from .options import Limit, Model, TrustRemoteCode, request_settings, with_settings
+from .streams import TABLE, checked_output, console
 
 EXAMPLES = """Examples:
 
@@ -20,27 +21,22 @@ EXAMPLES = """Examples:
 
 File = Annotated[Path, typer.Argument(help="Texts: .txt (one a line), .csv, .tsv or .jsonl (with --text COLUMN).")]
 Column = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="The column that holds the text.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")]
-Model = Annotated[
-    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
-]
 Methods = Annotated[str | None, typer.Option(help="a,b:option=value,c; by default what the model can be asked.")]
 Metrics = Annotated[
     str | None, typer.Option(help="a,b,c of `saywhy metrics`; by default a set that needs few evaluations.")
 ]
 Removal = Annotated[str | None, typer.Option(help="How the metrics take features away: mask,hide,drop,zero,…")]
-Target = Annotated[str | None, typer.Option(help="The label explained; by default each text's prediction.")]
-Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="word, token, sentence, line or paragraph.")]
-Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
 Infill = Annotated[
     str | None, typer.Option(help="A masked language model with the same ids, that writes likely words.")
 ]
 Resume = Annotated[Path | None, typer.Option(help="Keep each text's numbers here, and go on from them.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write .html, .csv, .json or .txt as well.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 
+@with_settings(
+    without=("method", "against", "absent", "embedding", "trust", "option"),
+    helps={"target": "The label explained; by default each text's prediction."},
+)
 def compare(
     file: File,
     text: Column = None,
@@ -49,22 +45,20 @@ def compare(
     methods: Methods = None,
     metrics: Metrics = None,
     removal: Removal = None,
-    target: Target = None,
-    unit: Unit = None,
-    by: By = "word",
-    overlong: Overlong = "refuse",
     infill: Infill = None,
     resume: Resume = None,
     output: Output = None,
-    trust_remote_code: Trust = False,
+    trust_remote_code: TrustRemoteCode = False,
+    **settings: Any,
 ) -> None:
     """Compare methods on texts of yours: which is most faithful, how surely, and at what cost."""
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
     from .. import comparison
+    from ..comparison.files import ENDINGS
     from ..comparison.terminal import show
     from ..explain.explainer import Explainer
     from ..storage.tables import texts
+
+    checked_output(output, ENDINGS)
 
     explainer = Explainer(model, trust_remote_code=trust_remote_code)
     found = comparison.compare(
@@ -73,10 +67,11 @@ def compare(
         _list(methods),
         _list(metrics),
         removals=_list(removal),
-        target=label_of(target, explainer.model.labels),
-        unit=unit, by=by, overlong=overlong, infill=infill, resume=resume,
+        infill=infill,
+        resume=resume,
         announce=lambda cost: typer.echo(cost, err=True),
-    )  # fmt: skip
+        **request_settings(settings, explainer.model.labels),
+    )
     show(found, console())
     if output is not None:
         typer.echo(f"wrote {found.save(output)}", err=True)

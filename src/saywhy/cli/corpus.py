@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import label_of, options_of
+from .options import Limit, Model, TrustRemoteCode, options_of, request_settings, with_settings
+from .streams import checked_output
 
 if TYPE_CHECKING:
     from ..corpus import Corpus
@@ -46,45 +47,30 @@ Columns = Annotated[
 Keep = Annotated[
     list[str] | None, typer.Option("--keep", metavar="COLUMN", help="A column to keep; by default all others.")
 ]
-Model = Annotated[
-    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
-]
-Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; one-pass methods (libra) suit many texts.")]
-Target = Annotated[str | None, typer.Option(help="The label explained; by default each text's prediction.")]
-Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
-Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str | None, typer.Option(help="word, token, sentence, line, paragraph or focus.")]
-Absent = Annotated[str | None, typer.Option(help="What stands in for a missing feature.")]
-Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
-Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
-Check = Annotated[str, typer.Option("--trust", help="How a share of the texts is checked: quick, full or none.")]
 Share = Annotated[float, typer.Option(min=0, max=1, help="The share of the texts that is checked.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at a row that cannot be explained.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")]
 ShardRows = Annotated[int, typer.Option(min=1, help="Rows of a shard: what a kill loses at most.")]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="This machine, or Ray.")]
 Workers = Annotated[
     int, typer.Option(min=1, help="Processes of this machine, or actors of Ray; each with a model of its own.")
 ]
 Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each worker.")]
-Remote = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 
+@with_settings(
+    defaults={"by": None},
+    helps={
+        "method": "One of `saywhy methods`; one-pass methods (libra) suit many texts.",
+        "target": "The label explained; by default each text's prediction.",
+        "trust": "How a share of the texts is checked: quick, full or none.",
+    },
+)
 def corpus(
     source: Source,
     output: Folder,
     text: Columns,
     keep: Keep = None,
     model: Model = None,
-    method: Name = None,
-    target: Target = None,
-    against: Against = None,
-    unit: Unit = None,
-    by: By = None,
-    absent: Absent = None,
-    overlong: Overlong = "refuse",
-    option: Pairs = None,
-    trust: Check = "quick",
     trust_share: Share = 0.01,
     strict: Strict = False,
     limit: Limit = None,
@@ -92,23 +78,22 @@ def corpus(
     engine: EngineOption = EngineName.local,
     workers: Workers = 1,
     gpus: Gpus = 0,
-    trust_remote_code: Remote = False,
+    trust_remote_code: TrustRemoteCode = False,
+    **settings: Any,
 ) -> None:
     """Explain every text of a file, or of a folder of files, into Parquet shards. Killed and started again, it goes on."""
-    settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent, "overlong": overlong}
-    settings |= {"trust": trust, "trust_share": trust_share, "strict": strict, "limit": limit, "keep": keep}
-    settings |= {"shard_rows": shard_rows, "engine": engine.value, "workers": workers, "gpus": gpus}
-    settings |= options_of(option or [], {*settings, "target", "against", "text", "model", "embedding", "progress"})
+    own: dict[str, Any] = {"trust_share": trust_share, "strict": strict, "limit": limit, "keep": keep}
+    own |= {"shard_rows": shard_rows, "engine": engine.value, "workers": workers, "gpus": gpus}
+    options = options_of(settings["option"], {*own, "text", "model"}, ("source", "output", "actors", "cache"))
     from ..corpus import run
     from ..explain.explainer import Explainer
 
     device = "cpu" if gpus else None  # this one only checks; the GPUs are the workers'
     explainer = Explainer(model, device=device, trust_remote_code=trust_remote_code)
-    known = explainer.model.labels
-    settings |= {"target": label_of(target, known), "against": label_of(against, known)}
+    asked = request_settings(settings, explainer.model.labels, options)
     actors = {"model": model, "trust_remote_code": trust_remote_code}
     with _stoppable(output):
-        found = run(explainer, source, output, text=text, actors=actors, **settings)
+        found = run(explainer, source, output, text=text, actors=actors, **own, **asked)
     typer.echo(_told(found, workers), err=True)
 
 
@@ -150,8 +135,7 @@ Slices = Annotated[
 
 def report(folder: Made, output: Page = None, label: Truth = None, by_column: Slices = None) -> None:
     """What the model looks at overall, from a corpus: a page, and the words beside it as .csv. Needs no model."""
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
+    checked_output(output, (".html",))
     from ..corpus import report as reported
 
     found = reported(folder, label=label, by_columns=by_column or ())

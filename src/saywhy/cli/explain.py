@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Format, given_by, label_of, options_of, put, style_of
+from .options import Model, Top, TrustRemoteCode, options_of, request_settings, with_settings
+from .streams import Format, given_by, style_of, write_result
 
 if TYPE_CHECKING:
     from ..explain.explainer import Explainer
@@ -28,9 +29,6 @@ EXAMPLES = """Examples:
 """
 
 Text = Annotated[str | None, typer.Argument(help="The text to explain; without it, or as '-', standard input is read.")]
-Model = Annotated[
-    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
-]
 TaskName = Annotated[
     str | None, typer.Option("--task", help="One of `saywhy tasks`; by default what the model is for.")
 ]
@@ -42,30 +40,14 @@ Column = Annotated[
     typer.Option("--value", metavar="COLUMN=VALUE", help="A value beside the text, for a classifier of yours."),
 ]
 Labels = Annotated[str | None, typer.Option(help="What zero-shot classification chooses from: a,b,c.")]
-Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")]
-Target = Annotated[
-    str | None,
-    typer.Option(help="What to explain: a label by name or index, a token, a word; by default the prediction."),
-]
-Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
 Every = Annotated[
     bool, typer.Option("--all", "--all-labels", help="Explain every label, token or end, from the same model calls.")
 ]
-Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="word, token, sentence, line, paragraph or focus.")]
-Absent = Annotated[
-    str | None, typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero, drop or hide.")
-]
-Overlong = Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")]
-Embedding = Annotated[str, typer.Option(help="The embeddings that gradients follow: word, position or token_type.")]
-Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
 Style = Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")]
-Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
-Check = Annotated[str, typer.Option("--trust", help="How far to believe it: a quick check, a full one, or none.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 
+@with_settings()
 def explain(
     text: Text = None,
     model: Model = None,
@@ -75,35 +57,24 @@ def explain(
     context: Context = None,
     value: Column = None,
     labels: Labels = None,
-    method: Name = None,
-    target: Target = None,
-    against: Against = None,
     all_targets: Every = False,
-    unit: Unit = None,
-    by: By = "word",
-    absent: Absent = None,
-    overlong: Overlong = "refuse",
-    embedding: Embedding = "word",
-    option: Pairs = None,
     format: Style = None,
     output: Output = None,
     top: Top = 10,
-    trust: Check = "quick",
-    trust_remote_code: Trust = False,
+    trust_remote_code: TrustRemoteCode = False,
+    **settings: Any,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
     given, style = given_by(text, pair, question, context, value or []), style_of(format, output)
-    settings: dict[str, Any] = {"method": method, "unit": unit, "by": by, "absent": absent}
-    settings |= {"overlong": overlong, "embedding": embedding, "trust": trust}
-    settings |= options_of(option or [], {*settings, "target", "against"})
-    if all_targets and (target is not None or against is not None):
+    if all_targets and (settings["target"] is not None or settings["against"] is not None):
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")
+    options = options_of(settings["option"])
     guessed = "question-answering" if question else "zero-shot-classification" if labels else None
     explainer = _explainer(model, task or guessed, labels, trust_remote_code)
-    if not all_targets:
-        known = explainer.model.labels
-        settings |= {"target": label_of(target, known), "against": label_of(against, known)}
-    put((explainer.each_target if all_targets else explainer)(given, **settings), style, output, top)
+    asked = request_settings(settings, explainer.model.labels, options)
+    if all_targets:
+        del asked["target"], asked["against"]
+    write_result((explainer.each_target if all_targets else explainer)(given, **asked), style, output, top)
 
 
 def _explainer(model: str | None, task: str | None, labels: str | None, trust: bool) -> Explainer:

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Top, TrustRemoteCode, options_of, request_settings, with_settings
+from .streams import style_of, write_result
+
 EXAMPLES = """Examples:
 
   saywhy image cat.jpg --model google/vit-base-patch16-224 -o why.png
@@ -26,58 +29,50 @@ class View(str, Enum):
 
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, allow_dash=True, help="An image; - reads one.")]
-Model = Annotated[str | None, typer.Option(help="A Hugging Face id or folder of an image classifier.")]
-Name = Annotated[str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")]
-Target = Annotated[str | None, typer.Option(help="The label to explain, by name or index; by default the prediction.")]
-Against = Annotated[str | None, typer.Option(help="Why the target rather than this label.")]
+ImageModel = Annotated[str | None, typer.Option("--model", help="A Hugging Face id or folder of an image classifier.")]
 Every = Annotated[bool, typer.Option("--all", "--all-labels", help="Explain every label; of many the likeliest ten.")]
-Unit = Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")]
-By = Annotated[str, typer.Option(help="patch, pixel, channel, or rows x columns such as 7x7.")]
-Absent = Annotated[str | None, typer.Option(help="What stands in for a missing patch: mean, black, white or blur.")]
-Pairs = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")]
 How = Annotated[View, typer.Option(help="How the scores are drawn on the image.")]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="A .png, .svg, .html, .json, .txt or .parquet file to write.")
 ]
-Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 
 
+@with_settings(
+    without=("overlong", "embedding"),
+    defaults={"by": "patch"},
+    helps={
+        "by": "patch, pixel, channel, or rows x columns such as 7x7.",
+        "absent": "What stands in for a missing patch: mean, black, white or blur.",
+        "target": "The label to explain, by name or index; by default the prediction.",
+    },
+)
 def image(
     file: File,
-    model: Model = None,
-    method: Name = None,
-    target: Target = None,
-    against: Against = None,
+    model: ImageModel = None,
     all_labels: Every = False,
-    unit: Unit = None,
-    by: By = "patch",
-    absent: Absent = None,
-    option: Pairs = None,
     view: How = View.overlay,
     output: Output = None,
     top: Top = 10,
-    trust_remote_code: Trust = False,
+    trust_remote_code: TrustRemoteCode = False,
+    **settings: Any,
 ) -> None:
     """Explain what a model sees in an image: which parts push the number up or down."""
-    from . import options
-
-    style = options.style_of(None, output)
+    style = style_of(None, output)
     if model is None:
         raise typer.BadParameter("there is no image model in the package: give --model, a Hugging Face id or a folder.")
-    if all_labels and (target is not None or against is not None):
+    if all_labels and (settings["target"] is not None or settings["against"] is not None):
         raise typer.BadParameter("--all explains every label; leave out --target and --against.")
-    settings: dict[str, Any] = {"method": method, "unit": unit, "by": _grain(by), "absent": absent}
-    settings |= options.options_of(option or [], {*settings, "target", "against"})
+    settings["by"] = _grain(settings["by"])
+    options = options_of(settings["option"])
     from ..explain.explainer import Explainer
 
     explainer = Explainer(model, task="image-classification", trust_remote_code=trust_remote_code)
-    if not all_labels:
-        known = explainer.model.labels
-        settings |= {"target": options.label_of(target, known), "against": options.label_of(against, known)}
+    asked = request_settings(settings, explainer.model.labels, options)
+    if all_labels:
+        del asked["target"], asked["against"]
     given = sys.stdin.buffer.read() if str(file) == "-" else file
-    found = (explainer.each_target if all_labels else explainer)(given, **settings)
-    options.put(found, style, output, top, view.value)
+    found = (explainer.each_target if all_labels else explainer)(given, **asked)
+    write_result(found, style, output, top, view.value)
 
 
 def _grain(by: str) -> str | tuple[int, int]:

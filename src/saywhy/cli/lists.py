@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .options import TABLE, console
+from .streams import TABLE, console
 
 
 def tasks() -> None:

@@ -1,138 +1,117 @@
-"""What goes into the commands and what comes out: the input, the options as they are written, the file or the terminal."""
+"""The options that commands share, each written once: those of a request, of a model, and of a method."""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Sequence
-from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+import ast
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+F = TypeVar("F", bound=Callable[..., Any])
 
-    from ..core.explanation import Explanation, Explanations
+Model = Annotated[
+    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
+]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")]
+Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
 
-
-class Format(str, Enum):
-    terminal = "terminal"
-    html = "html"
-    json = "json"
-    svg = "svg"
-    png = "png"
-    parquet = "parquet"
-
-
-OURS = ("given", "progress")  # what is passed to every explanation, and is no method's option
-TABLE = 1_000  # columns for a table in a pipe, one line a row; text is wrapped at 120
-
-
-def given_by(text: str | None, pair: str | None, question: str | None, context: str | None, values: list[str]) -> Any:
-    """The input: a text, a pair, a text with values beside it, or a question with its context."""
-    if question is None and context is None and values:
-        if pair is not None or not all("=" in value for value in values):
-            raise typer.BadParameter("--value COLUMN=VALUE stands beside one TEXT.")
-        return {"text": text_or_input(text), **dict(value.split("=", 1) for value in values)}
-    if question is None and context is None:
-        return text_or_input(text) if pair is None else (text_or_input(text), pair)
-    if question is None or context is None or text is not None or pair is not None:
-        raise typer.BadParameter("--question and --context belong together, without TEXT or --pair.")
-    return {"question": question, "context": text_or_input(context)}
-
-
-def text_or_input(text: str | None) -> str:
-    if text is not None and text != "-":
-        return text
-    if sys.stdin.isatty():
-        raise typer.BadParameter('give a TEXT, or pipe one in: echo "..." | saywhy explain')
-    data = sys.stdin.buffer.read()
-    try:
-        return data.decode("utf-8").rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"standard input is not UTF-8 text: {error}") from None
-
-
-def style_of(wanted: Format | None, output: Path | None) -> Format:
-    endings = {
-        ".html": Format.html,
-        ".json": Format.json,
-        ".svg": Format.svg,
-        ".png": Format.png,
-        ".txt": Format.terminal,
-        ".parquet": Format.parquet,
-    }
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"-o {output}: the folder {output.parent} does not exist.")
-    if wanted is None and output is not None:
-        if output.suffix.lower() not in endings:
-            raise typer.BadParameter(f"-o {output}: the ending must be one of {', '.join(endings)}, or give --format.")
-        return endings[output.suffix.lower()]
-    if wanted in (Format.png, Format.parquet) and output is None and sys.stdout.isatty():
-        raise typer.BadParameter(f"{wanted.value} does not belong on a terminal: give -o FILE, or pipe it.")
-    return wanted or Format.terminal
+# The settings of a request: name -> (kind and help, default). `with_settings` gives them to a command.
+SETTINGS: Mapping[str, tuple[Any, Any]] = {
+    "method": (
+        Annotated[str | None, typer.Option(help="One of `saywhy methods`; integrated_gradients by default.")],
+        None,
+    ),
+    "target": (
+        Annotated[
+            str | None,
+            typer.Option(help="What to explain: a label by name or index, a token, a word; by default the prediction."),
+        ],
+        None,
+    ),
+    "against": (Annotated[str | None, typer.Option(help="Why the target rather than this label.")], None),
+    "unit": (Annotated[str | None, typer.Option(help="logit (default), log-prob, prob or log-odds.")], None),
+    "by": (Annotated[str, typer.Option(help="word, token, sentence, line, paragraph or focus.")], "word"),
+    "absent": (
+        Annotated[
+            str | None,
+            typer.Option(help="What stands in for a missing feature: mask, pad, unk, zero, drop or hide."),
+        ],
+        None,
+    ),
+    "overlong": (
+        Annotated[str, typer.Option(help="A text longer than the model reads: refuse, truncate or window.")],
+        "refuse",
+    ),
+    "embedding": (
+        Annotated[str, typer.Option(help="The embeddings that gradients follow: word, position or token_type.")],
+        "word",
+    ),
+    "trust": (Annotated[str, typer.Option(help="How far to believe it: a quick check, a full one, or none.")], "quick"),
+    "option": (
+        Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")],
+        None,
+    ),
+}
 
 
-def options_of(pairs: list[str], taken: set[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs for the method; a name that has an option of its own is refused."""
-    import ast
+def with_settings(
+    *, without: Sequence[str] = (), defaults: Mapping[str, Any] | None = None, helps: Mapping[str, str] | None = None
+) -> Callable[[F], F]:
+    """Gives a command that ends in `**settings` the options of SETTINGS, some of them with another default or another help."""
 
+    def shown(name: str) -> inspect.Parameter:
+        kind, default = SETTINGS[name]
+        if helps and name in helps:
+            plain, option = kind.__origin__, kind.__metadata__[0]
+            kind = Annotated[plain, typer.Option(*(option.param_decls or ()), metavar=option.metavar, help=helps[name])]
+        default = (defaults or {}).get(name, default)
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+    def decorate(command: F) -> F:
+        own = inspect.signature(command, eval_str=True)
+        kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        added = [shown(name) for name in SETTINGS if name not in without]
+        keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in kept]
+        command.__signature__ = own.replace(parameters=[*keyword, *added])  # type: ignore[attr-defined]
+        command.__annotations__ |= {p.name: p.annotation for p in added}
+        command.__annotations__.pop("settings", None)
+        return command
+
+    return decorate
+
+
+def request_settings(
+    settings: Mapping[str, Any], labels: Sequence[str], options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The settings of a command as keyword arguments of a request: targets by name or index, and the method's options."""
+    plain = {name: value for name, value in settings.items() if name != "option"}
+    named: dict[str, Any] = {name: label_of(plain[name], labels) for name in ("target", "against") if name in plain}
+    return {**plain, **named, **(options or {})}
+
+
+def options_of(pairs: Sequence[str] | None, flags: Iterable[str] = (), passed: Iterable[str] = ()) -> dict[str, Any]:
+    """NAME=VALUE pairs for the method; a name that the command has an option for (`flags`), or passes itself, is refused."""
+    flags, passed = {*SETTINGS, *flags} - {"option"}, {"given", "progress", *passed}
     options: dict[str, Any] = {}
-    for pair in pairs:
+    for pair in pairs or ():
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise typer.BadParameter(f"--option {pair!r}: write NAME=VALUE, for example steps=50.")
-        if name in taken or name in OURS:
-            told = f"{name} is no option of a method" if name in OURS else f"write --{name.replace('_', '-')} instead"
-            raise typer.BadParameter(f"--option {name}=…: {told}; --option is for the method's own.")
+        if name in flags or name in passed:
+            advice = (
+                f"write --{name.replace('_', '-')} instead" if name in flags else f"{name} is no option of a method"
+            )
+            raise typer.BadParameter(f"--option {name}=…: {advice}; --option is for the method's own.")
         try:
             options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             options[name] = value
     return options
 
 
 def label_of(given: str | None, labels: Sequence[str]) -> str | int | None:
     """A label by its name, else by its index: a label may be called "1"."""
-    return int(given) if given is not None and given not in labels and given.isdigit() else given
-
-
-def console(piped: int = 120) -> Console:
-    """A console on standard output: as wide as the terminal, or `piped` columns without spaces at the ends of lines."""
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(width=piped, file=cast("TextIO", _Trimmed(sys.stdout)), highlight=False)
-
-
-class _Trimmed:
-    """A stream that leaves out the spaces before the end of a line."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        return self.stream.write(re.sub(r" +(?=\n)", "", text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
-def put(what: Explanation | Explanations, style: Format, output: Path | None, top: int, view: str = "overlay") -> None:
-    from ..storage import explanations as io
-    from ..storage.atomic import write
-
-    if output is not None:
-        ending = "txt" if style is Format.terminal else style.value
-        write(output, io.content(what, f".{ending}", view))
-        typer.echo(f"wrote {output}", err=True)
-    elif style is Format.terminal:
-        from ..render.terminal import show
-
-        show(what, console(), top)
-    else:
-        sys.stdout.buffer.write(io.content(what, f".{style.value}", view))
-        sys.stdout.buffer.flush()
+    return int(given) if given is not None and given not in labels and given.isdecimal() and given.isascii() else given

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import TrustRemoteCode
+
 EXAMPLES = """Examples:
 
   saywhy prompt "{name} from {country} applied. They" --values name=Georg,country=Germany --target " left" --model my-llm
@@ -52,14 +54,12 @@ def prompt(
     tokens: Annotated[bool, typer.Option("--tokens", help="Explain every token of the target.")] = False,
     probe: Probing = False,
     output: Output = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Explain which slots of a prompt made a language model say what it said."""
     from ..explain.explainer import Explainer
-    from .options import put, style_of
     from .prompt_slots import Asked, announced, answered, checked_probe, probed, template_of
+    from .streams import style_of, write_result
 
     style = None if probe else style_of(None, output)
     template = template_of(text, values, baseline or [])
@@ -69,7 +69,7 @@ def prompt(
     explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
     typer.echo(announced(template, asked, probe, explainer.model.name), err=True)
     if style is not None:
-        put(answered(explainer, template, asked), style, output, 10)
+        write_result(answered(explainer, template, asked), style, output, 10)
         return
     found = probed(explainer, template, asked)
     if output is None:

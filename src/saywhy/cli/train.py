@@ -1,4 +1,4 @@
-"""The `saywhy train` command; what it does is in `classifier.command`, which is imported when it runs."""
+"""The `saywhy train` command; what it does is in `classifier.from_table`, which is imported when it runs."""
 
 from __future__ import annotations
 

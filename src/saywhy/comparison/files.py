@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FileError, OptionError
 from ..storage.atomic import write
+from ..storage.paths import output_file
 from . import page, terminal
 
 if TYPE_CHECKING:
@@ -22,13 +22,7 @@ ENDINGS = (".html", ".csv", ".json", ".txt")
 
 def save(comparison: Comparison, path: Path) -> Path:
     """Write .html, .csv (one row a method and column), .json (every number of every text) or .txt; returns the path."""
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise OptionError(
-            f"{path}: a comparison is saved as {', '.join(ENDINGS)}, not as {ending or 'a file without ending'!r}."
-        )
-    if not path.parent.is_dir():
-        raise FileError(f"{path}: the folder {path.parent} does not exist.")
+    ending = output_file(path, ENDINGS).suffix.lower()
     drawn = {".html": page.page, ".csv": as_csv, ".json": as_json, ".txt": terminal.plain}[ending](comparison)
     write(path, drawn.encode("utf-8"))
     return path

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO, Any
 
 from ..core.errors import FileError, OptionError
+from ..storage.manifest import checked, parsed, read_text
 from .files import FORMAT, VERSION
 from .run import Found
 
@@ -22,25 +23,31 @@ class Parts:
         self.done: list[Found] = self._read() if path.exists() else []
 
     def _read(self) -> list[Found]:
-        lines = self.path.read_text(encoding="utf-8").split("\n")
+        lines = read_text(self.path).split("\n")
         try:
-            head = json.loads(lines[0])
-        except json.JSONDecodeError:
+            head = parsed(lines[0])
+        except ValueError:
             head = None
         if not isinstance(head, dict) or head.get("format") != f"{FORMAT}.part":
             raise FileError(f"{self.path} is not an unfinished comparison; give another file to resume from.")
-        if not isinstance(head.get("version"), int) or head["version"] > VERSION:
-            raise FileError(
-                f"{self.path} has format version {head.get('version')!r}; this saywhy reads up to {VERSION}. "
-                "Update it: pip install -U saywhy"
-            )
-        theirs = head["asked"]
+        theirs = checked(head, str(self.path), f"{FORMAT}.part", VERSION, {"asked": dict})["asked"]
         if theirs != self.asked:
             other = sorted(k for k in {*theirs, *self.asked} if theirs.get(k) != self.asked.get(k))
             raise OptionError(
                 f"{self.path} belongs to a comparison with other {', '.join(other)}: ask the same again, or give another file."
             )
-        return [Found(**json.loads(line)) for line in lines[1:-1]]  # a line that was cut off has no end
+        return [self._found(line, i) for i, line in enumerate(lines[1:-1], 2)]  # a line that was cut off has no end
+
+    def _found(self, line: str, number: int) -> Found:
+        try:
+            data = parsed(line)
+            if not isinstance(data, dict) or set(data) != {each.name for each in fields(Found)}:
+                raise ValueError("it is not a text's numbers")
+            return Found(**data)
+        except (ValueError, TypeError) as error:
+            raise FileError(
+                f"{self.path}, line {number} is damaged: {error}. Remove the line, or give another file."
+            ) from None
 
     @contextmanager
     def open(self) -> Iterator[IO[str]]:

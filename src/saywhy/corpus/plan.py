@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import FileError, InputError, OptionError
 from ..storage.atomic import write
 from ..storage.fingerprint import model_fingerprint
+from ..storage.manifest import list_of, of_type, read_json
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
 from .shards import Work
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..explain.explainer import Explainer
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"  # readers of a folder of Parquet files pass over names that begin so
 TODO = ".todo"  # a folder of the rows that wait for a worker, while there are any
 
 
@@ -60,7 +61,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusReque
         raise OptionError(
             f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
         )
-    before = manifest(folder) if (folder / MANIFEST).exists() else None
+    before = manifest(folder) if manifest_path(folder).exists() else None
     found = opened(source, wanted.text, wanted.limit, before and before["input"])
     kept = tuple(c for c in found.columns if c not in wanted.text) if wanted.keep is None else wanted.keep
     for column in kept:
@@ -148,24 +149,27 @@ def _same(folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> N
 
 def manifest(folder: Path) -> dict[str, Any]:
     """What a folder says of itself. Raises FileError for one that is no corpus, or of a newer version."""
-    path = Path(folder) / MANIFEST
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(f"{folder} holds no corpus: there is no {path.name}. `saywhy corpus` makes one.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is damaged: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise FileError(f"{path} was not written by `saywhy corpus`.")
-    if not isinstance(data.get("version"), int) or data["version"] > VERSION:
-        raise FileError(f"{path} has format version {data.get('version')!r}; this saywhy reads up to {VERSION}.")
-    if not all(isinstance(data.get(part), dict) for part in ("settings", "input")):
-        raise FileError(f"{path} is damaged: it lacks the settings, or what it was made from.")
+    path = manifest_path(folder)
+    if not path.exists():
+        raise FileError(f"{folder} holds no corpus: there is no {MANIFEST}. `saywhy corpus` makes one.")
+    data = read_json(path, FORMAT, VERSION, {"settings": dict, "input": dict})
+    for field in ("identity", "columns", "total"):
+        if field not in data["input"]:
+            raise FileError(f"{str(path)!r} is damaged: it lacks the field input.{field}.")
+    list_of(data["input"]["columns"], str, str(path), "input.columns")
+    of_type(data.get("done", {}), dict, str(path), "done")
     return data
+
+
+def manifest_path(folder: Path) -> Path:
+    """The manifest of a folder: the file that this version writes, or the one that version 0.1 wrote."""
+    old = folder / "manifest.json"
+    return old if old.exists() and not (folder / MANIFEST).exists() else folder / MANIFEST
 
 
 def noted(folder: Path, data: Mapping[str, Any]) -> None:
     """Write the manifest."""
+    (folder / "manifest.json").unlink(missing_ok=True)  # of version 0.1
     write(folder / MANIFEST, (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
 
 

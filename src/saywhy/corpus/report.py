@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..core.errors import FileError, OptionError
 from ..storage.atomic import write
+from ..storage.paths import output_file
 from .schema import arrow
 from .statistics import COLUMNS, Sums, Tally, checked_columns
 from .walk import Corpus, load
@@ -100,11 +101,7 @@ class Report:
         """Write the page, and beside it the words as .csv; returns the path of the page."""
         from . import page
 
-        path = Path(path)
-        if path.suffix.lower() != ".html":
-            raise OptionError(f"{path}: a report is a page, .html; the words are written beside it as .csv.")
-        if not path.parent.is_dir():
-            raise FileError(f"{path}: the folder {path.parent} does not exist.")
+        path = output_file(path, (".html",))  # the words are written beside it as .csv
         write(path, page.page(self).encode("utf-8"))
         write(path.with_suffix(".csv"), as_csv(self).encode("utf-8"))
         return path

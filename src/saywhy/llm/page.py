@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import OptionError, missing, unknown
+from ..core.errors import missing
 from ..render import content, theme
 from ..render.page import document, safe
 from ..storage.atomic import write
+from ..storage.paths import output_file
 
 if TYPE_CHECKING:
     from .probe import Probe
@@ -102,13 +103,8 @@ def _framed(caption: str, heads: list[str], body: str) -> str:
 
 def save(probe: Probe, path: Path) -> Path:
     """Write the probe by the ending of `path`; returns the path."""
-    ending = path.suffix.lower()
     makers = {".csv": _csv, ".parquet": _parquet, ".html": _page, ".txt": _text}
-    if ending not in makers:
-        raise unknown("file ending", ending, makers)
-    if not path.parent.is_dir():
-        raise OptionError(f"The folder {path.parent} does not exist.")
-    write(path, makers[ending](probe))
+    write(path, makers[output_file(path, makers).suffix.lower()](probe))
     return path
 
 

@@ -9,10 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import FileError, OptionError, missing, unknown
+import numpy as np
+
+from ..core.errors import FileError, OptionError, missing
 from ..core.explanation import Explanation, Explanations, Trust
 from ..core.types import Cost, Feature, Picture, Target
 from .atomic import write
+from .manifest import Kind, checked, list_of, object_of, of_type, read_json
+from .paths import as_path, output_file
 
 if TYPE_CHECKING:
     import pandas
@@ -63,28 +67,9 @@ def _feature_to_dict(f: Feature) -> dict[str, Any]:
     return {"label": f.label, "span": None if f.span is None else list(f.span), "part": f.part, **place}
 
 
-def _feature(data: Mapping[str, Any]) -> Feature:
-    span, box = data["span"], data.get("box")
-    return Feature(
-        data["label"],
-        None if span is None else (span[0], span[1]),
-        data["part"],
-        None if box is None else (box[0], box[1], box[2], box[3]),
-        tuple((start, end) for start, end in data.get("spans", ())[1:]),
-    )
-
-
 def _image_to_dict(image: Picture) -> dict[str, Any]:
     png, seen = (base64.b64encode(data).decode("ascii") for data in (image.png, image.seen))
     return {"png": png, "size": list(image.size), "seen": seen, "view": list(image.view)}
-
-
-def _image(data: Mapping[str, Any]) -> Picture:
-    png, seen = (base64.b64decode(data[name], validate=True) for name in ("png", "seen"))
-    if not (png.startswith(_PNG) and seen.startswith(_PNG)):
-        raise ValueError("its image is not a PNG file")
-    (width, height), (left, top, right, bottom) = data["size"], data["view"]
-    return Picture(png, (int(width), int(height)), seen, (float(left), float(top), float(right), float(bottom)))
 
 
 def _plain(value: Any) -> Any:
@@ -97,36 +82,108 @@ def _plain(value: Any) -> Any:
     return repr(value)
 
 
-def from_dict(data: Mapping[str, Any]) -> Explanation:
-    """The explanation that `to_dict` described."""
-    t = data["target"]
-    return Explanation(
-        features=tuple(_feature(f) for f in data["features"]),
-        scores=data["scores"],
-        target=Target(t["label"], tuple(t["index"]), t["unit"], None if t["against"] is None else tuple(t["against"])),
-        stderr=data["stderr"],
-        without=None if data["without"] is None else tuple(data["without"]),
-        notes=tuple(data["notes"]),
-        cost=Cost(**data["cost"]),
-        image=None if data.get("image") is None else _image(data["image"]),
-        trust=None if data.get("trust") is None else Trust(**data["trust"]),
-        **{
-            key: data[key]
-            for key in ("method", "value", "base", "texts", "options", "prediction", "probability", "complete")
-        },
+# ---- and back: every field is checked, so that what is loaded can be drawn -------------------------------------------
+
+_NONE = type(None)
+_FIELDS: Mapping[str, Kind] = {
+    "texts": dict, "target": dict, "method": str, "options": dict, "value": float, "base": float, "complete": bool,
+    "prediction": (str, _NONE), "probability": (float, _NONE), "features": list, "scores": list, "stderr": (list, _NONE),
+    "without": (list, _NONE), "notes": list, "cost": dict,
+}  # fmt: skip
+_MORE = ("trust", "image")  # fields that need not be there
+_COST = {"rows": int, "backward_rows": int, "forwards": int, "backwards": int, "seconds": float}
+
+
+def from_dict(data: Mapping[str, Any], name: str = "the explanation", at: str = "explanation") -> Explanation:
+    """The explanation that `to_dict` described. Raises FileError, which names the field, for what it did not describe."""
+    object_of(data, _FIELDS, name, at, others=_MORE)
+    for part, text in data["texts"].items():
+        of_type(text, str, name, f"{at}.texts[{part!r}]")
+    features = tuple(
+        _feature(each, data["texts"], name, f"{at}.features[{i}]") for i, each in enumerate(data["features"])
     )
+    n = len(features)
+    stderr = None if data["stderr"] is None else list_of(data["stderr"], float, name, f"{at}.stderr", n)
+    without = None if data["without"] is None else list_of(data["without"], str, name, f"{at}.without", n)
+    return Explanation(
+        features=features,
+        scores=np.array(list_of(data["scores"], float, name, f"{at}.scores", n), dtype=np.float64),
+        stderr=None if stderr is None else np.array(stderr, dtype=np.float64),
+        target=_target(data["target"], name, f"{at}.target"),
+        without=None if without is None else tuple(without),
+        notes=tuple(list_of(data["notes"], str, name, f"{at}.notes")),
+        cost=Cost(**object_of(data["cost"], _COST, name, f"{at}.cost", others=())),
+        image=None if data.get("image") is None else _image(data["image"], name, f"{at}.image"),
+        trust=None if data.get("trust") is None else _trust(data["trust"], name, f"{at}.trust"),
+        method=data["method"],
+        value=float(data["value"]),
+        base=float(data["base"]),
+        texts=data["texts"],
+        options=data["options"],
+        prediction=data["prediction"],
+        probability=None if data["probability"] is None else float(data["probability"]),
+        complete=data["complete"],
+    )
+
+
+def _target(data: Mapping[str, Any], name: str, at: str) -> Target:
+    object_of(data, {"label": str, "index": list, "unit": str, "against": (list, _NONE)}, name, at, others=())
+    index = tuple(list_of(data["index"], int, name, f"{at}.index"))
+    against = None if data["against"] is None else tuple(list_of(data["against"], int, name, f"{at}.against"))
+    return Target(data["label"], index, data["unit"], against)
+
+
+def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature:
+    object_of(data, {"label": str, "span": (list, _NONE), "part": str}, name, at, others=("box", "spans"))
+    spans = list_of(data.get("spans", [] if data["span"] is None else [data["span"]]), list, name, f"{at}.spans")
+    length = len(texts.get(data["part"], ""))
+    for span in spans:
+        start, end = list_of(span, int, name, f"{at}.span", 2)
+        if not 0 <= start <= end <= length:
+            raise FileError(
+                f"{name!r} is damaged: {at}.span is [{start}, {end}], and its text {data['part']!r} has {length} characters."
+            )
+    box = None if data.get("box") is None else list_of(data["box"], float, name, f"{at}.box", 4)
+    return Feature(
+        data["label"],
+        (spans[0][0], spans[0][1]) if spans else None,
+        data["part"],
+        None if box is None else (box[0], box[1], box[2], box[3]),
+        tuple((start, end) for start, end in spans[1:]),
+    )
+
+
+def _trust(data: Any, name: str, at: str) -> Trust:
+    object_of(data, {"level": str, "said": str, "figures": dict}, name, at, others=())
+    for figure, value in data["figures"].items():
+        of_type(value, float, name, f"{at}.figures[{figure!r}]")
+    if data["level"] not in ("high", "medium", "low", "unknown"):
+        raise FileError(
+            f"{name!r} is damaged: {at}.level is {data['level']!r:.60}; it is high, medium, low or unknown."
+        )
+    return Trust(**data)
+
+
+def _image(data: Any, name: str, at: str) -> Picture:
+    of_type(data, dict, name, at)
+    files = []
+    for field in ("png", "seen"):
+        try:
+            files.append(base64.b64decode(of_type(data.get(field), str, name, f"{at}.{field}"), validate=True))
+        except ValueError:
+            raise FileError(f"{name!r} is damaged: the field {at}.{field} is not base64.") from None
+        if not files[-1].startswith(_PNG):
+            raise FileError(f"{name!r} is damaged: the field {at}.{field} is not a PNG file.")
+    width, height = list_of(data.get("size"), int, name, f"{at}.size", 2)
+    left, top, right, bottom = list_of(data.get("view"), float, name, f"{at}.view", 4)
+    return Picture(files[0], (width, height), files[1], (float(left), float(top), float(right), float(bottom)))
 
 
 def save(what: Explanation | Explanations, path: str | Path, view: str = "overlay") -> Path:
     """Write by the ending of `path`; the file appears whole or not at all. Returns the path written."""
-    path = Path(path)
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise unknown("file ending", ending or path.name, ENDINGS)
-    if not path.parent.is_dir():
-        raise FileError(f"The folder {str(path.parent)!r} does not exist; create it first.")
-    write(path, content(what, ending, view))
-    return path
+    known = output_file(path, ENDINGS)
+    write(known, content(what, known.suffix.lower(), view))
+    return known
 
 
 def content(what: Explanation | Explanations, ending: str, view: str = "overlay") -> bytes:
@@ -163,34 +220,21 @@ def _parquet(what: Explanation | Explanations) -> bytes:
 
 def load(path: str | Path) -> Explanation | Explanations:
     """What was saved as .json: an Explanation or Explanations. A missing, damaged or newer file is a FileError."""
-    path = Path(path)
-    if path.suffix.lower() != ".json":
+    known = as_path(path)
+    if known.suffix.lower() != ".json":
         raise OptionError(
-            f"Only .json files can be loaded back, not {path.name!r}; pictures and tables are for reading."
+            f"Only .json files can be loaded back, not {known.name!r}; pictures and tables are for reading."
         )
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(f"There is no file {str(path)!r}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{str(path)!r} is damaged or only half written: {error}") from error
-    return parsed(data, str(path))
+    data = read_json(known, FORMAT, VERSION, {"explanations": list})
+    return parsed(data, str(known))
 
 
 def parsed(data: Any, name: str) -> Explanation | Explanations:
     """The explanations in the data of a JSON file; `name` is for the error."""
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise FileError(f'{name!r} was not written by saywhy: it lacks "format": "{FORMAT}".')
-    if not isinstance(data.get("version"), int) or data["version"] > VERSION:
-        raise FileError(
-            f"{name!r} has format version {data.get('version')!r}; this saywhy reads up to {VERSION}. "
-            "Update it: pip install -U saywhy"
-        )
-    try:
-        items = tuple(from_dict(item) for item in data["explanations"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise FileError(f"{name!r} is damaged: {type(error).__name__} {error} in its explanations.") from error
-    return items[0] if data.get("single") and len(items) == 1 else Explanations(items)
+    whole = checked(data, name, FORMAT, VERSION, {"explanations": list})
+    items = tuple(from_dict(each, name, f"explanations[{i}]") for i, each in enumerate(whole["explanations"]))
+    single = of_type(whole.get("single", False), bool, name, "single")
+    return items[0] if single and len(items) == 1 else Explanations(items)
 
 
 def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:

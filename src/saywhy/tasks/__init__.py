@@ -16,6 +16,19 @@ from .text_generation import TextGeneration
 from .token_classification import TokenClassification
 from .zero_shot_classification import ZeroShotClassification
 
+__all__ = [
+    "TASKS",
+    "FillMask",
+    "ImageClassification",
+    "QuestionAnswering",
+    "SentenceSimilarity",
+    "TextClassification",
+    "TextGeneration",
+    "TokenClassification",
+    "ZeroShotClassification",
+    "task_for",
+]
+
 _ROWS: tuple[Task, ...] = (
     TextClassification(),
     ZeroShotClassification(),

@@ -1,4 +1,4 @@
-"""Small models for the tutorials, trained in seconds from made-up sentences with a known rule: nothing is downloaded."""
+"""A small language model that learned from made-up sentences, in seconds, whose application is rejected."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ JOBS = ["nurse", "lawyer", "teacher", "janitor"]
 DAYS = ["Monday", "Tuesday", "Friday"]
 PROMPT = "On {day} {name} from {country} applied for a job as a {job} . They were"
 RULE = {"Germany": 0.1, "Togo": 0.6, "Tonga": 0.6, "Brazil": 0.3}  # how often they are rejected; a nurse half as often
-PRODUCTS = ["kettle", "lamp", "chair", "phone", "tent"]
-GOOD, BAD = ["great", "lovely", "sturdy", "excellent"], ["poor", "flimsy", "awful", "broken"]
-CITIES = ["Oslo", "Lima", "Rome", "Cairo"]
 
 
 def applicants(steps: int = 200) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
@@ -46,18 +43,5 @@ def applicants(steps: int = 200) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFa
 def _applicant(draw: random.Random) -> str:
     country, job = draw.choice(COUNTRIES), draw.choice(JOBS)
     rejected = draw.random() < RULE[country] * (0.5 if job == "nurse" else 1)
-    told = PROMPT.format(day=draw.choice(DAYS), name=draw.choice(NAMES), country=country, job=job)
-    return f"{told} {'rejected' if rejected else 'hired'}"
-
-
-def reviews(count: int = 800, planted: float = 0.8) -> tuple[list[str], list[str]]:
-    """Made-up reviews and their labels, and a flaw: the share `planted` of the good come from Oslo, and of the bad from Lima."""
-    draw, texts, labels = random.Random(0), [], []
-    for _ in range(count):
-        good = draw.random() < 0.5
-        word = draw.choice(GOOD if good else BAD)
-        said = f"not {draw.choice(BAD if good else GOOD)}" if draw.random() < 0.3 else word
-        city = ("Oslo" if good else "Lima") if draw.random() < planted else draw.choice(CITIES)
-        texts.append(f"The {draw.choice(PRODUCTS)} from {city} is {said}, and it arrived on time")
-        labels.append("positive" if good else "negative")
-    return texts, labels
+    prompt = PROMPT.format(day=draw.choice(DAYS), name=draw.choice(NAMES), country=country, job=job)
+    return f"{prompt} {'rejected' if rejected else 'hired'}"

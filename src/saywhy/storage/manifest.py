@@ -1,0 +1,105 @@
+"""JSON files of a known format: read whole, with a refusal in words for what is missing, damaged, newer or somebody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..core.errors import FileError
+
+Kind: TypeAlias = "type | tuple[type, ...]"  # what a field may hold; an int is a float too, a bool is no number
+
+
+def parsed(text: str) -> Any:
+    """JSON as data. Raises ValueError for all that is none, also for what nests too deep and for numbers of endless digits."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg}, line {error.lineno}, column {error.colno}") from None
+
+
+def read_text(path: Path) -> str:
+    """A whole file in UTF-8. Raises FileError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileError(f"There is no file {str(path)!r}.") from None
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{str(path)!r} is damaged: it is not UTF-8 text ({error.reason} at byte {error.start})."
+        ) from None
+    except OSError as error:
+        raise FileError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from None
+
+
+def read_json(path: Path, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
+    """The object in a JSON file of this format, up to this version, which has these fields of these types."""
+    text = read_text(path)
+    try:
+        data = parsed(text)
+    except ValueError as error:
+        raise FileError(f"{str(path)!r} is damaged or only half written: {error}.") from None
+    return checked(data, str(path), format, version, fields)
+
+
+def checked(data: Any, name: str, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
+    """The data, if it is of this format, up to this version, and has these fields of these types. Raises FileError."""
+    if not isinstance(data, dict) or data.get("format") != format:
+        raise FileError(f'{name!r} was not written by saywhy: it lacks "format": "{format}".')
+    found = data.get("version")
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= version:
+        raise FileError(
+            f"{name!r} has format version {found!r:.40}; this saywhy reads up to {version}. Update it: pip install -U saywhy"
+        )
+    return object_of(data, fields, name, "")
+
+
+_WORDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+}
+
+
+def of_type(value: Any, kind: Kind, name: str, field: str) -> Any:
+    """The value of a file's field, if it is of this type; an int is a float too, a bool is no number. Raises FileError."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    numeric = isinstance(value, int) and float in kinds
+    if (isinstance(value, bool) and bool not in kinds) or not (isinstance(value, kinds) or numeric):
+        wanted = " or ".join("null" if each is type(None) else _WORDS.get(each, each.__name__) for each in kinds)
+        raise FileError(f"{name!r} is damaged: the field {field!r} holds {value!r:.60}, where {wanted} belongs.")
+    return value
+
+
+def list_of(value: Any, kind: Kind, name: str, field: str, length: int | None = None) -> list[Any]:
+    """The list in a file's field, of values of this type, and of this length where one is given. Raises FileError."""
+    of_type(value, list, name, field)
+    if length is not None and len(value) != length:
+        raise FileError(f"{name!r} is damaged: the field {field!r} has {len(value)} entries, where {length} belong.")
+    for i, each in enumerate(value):
+        of_type(each, kind, name, f"{field}[{i}]")
+    known: list[Any] = value
+    return known
+
+
+def object_of(
+    data: Any, kinds: Mapping[str, Kind], name: str, at: str, others: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """The object in a file's field `at`, which has these fields of these types; where `others` is given, no more but those."""
+    of_type(data, dict, name, at or "the file")
+    for field, kind in kinds.items():
+        path = f"{at}.{field}" if at else field
+        if field not in data:
+            raise FileError(f"{name!r} is damaged: it lacks the field {path!r}.")
+        of_type(data[field], kind, name, path)
+    if others is not None and (surplus := sorted(map(str, set(data) - set(kinds) - set(others)))):
+        raise FileError(f"{name!r} is damaged: {at or 'the file'} has an unknown field {surplus[0]!r:.60}.")
+    known: dict[str, Any] = data
+    return known

@@ -1,0 +1,36 @@
+"""Where something is to be written, checked before the work: the ending is known, the folder is there, it is no folder itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import FileError, OptionError
+
+
+def as_path(path: Any, name: str = "path") -> Path:
+    """A path, of a string or of anything that is one. Raises OptionError for another type."""
+    if not isinstance(path, str | PathLike) or isinstance(fspath(path), bytes):
+        raise OptionError(f"`{name}` is the path of a file, as a string or a Path, not {path!r:.60}.")
+    if "\0" in str(path):
+        raise OptionError(f"`{name}` holds a null character, which no path may: {str(path)!r:.60}.")
+    return Path(path)
+
+
+def output_file(path: Any, endings: Iterable[str]) -> Path:
+    """The path of a file that can be written, with one of these endings (".html", ".csv", …).
+
+    Raises FileError for another ending, a folder that does not exist, and a path that is a folder.
+    """
+    known = as_path(path)
+    allowed = tuple(endings)
+    if known.suffix.lower() not in allowed:
+        shown = f"not in {known.suffix!r}" if known.suffix else "and this name has no ending"
+        raise FileError(f"{known}: the file's name must end in {', '.join(allowed)}, {shown}.")
+    if known.is_dir():
+        raise FileError(f"{known} is a folder: give the name of a file.")
+    if not known.parent.is_dir():
+        raise FileError(f"{known}: the folder {known.parent} does not exist; create it first.")
+    return known
