@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..core.errors import FileError, InputError, unknown
 from ..models.registry import CLASSIFIER_CARD as CARD
+from ..storage.tables import column
 from .classifier import TextClassifier
 from .files import WEIGHTS
 from .network import Architecture
@@ -62,30 +62,18 @@ class Report:
 
 
 def read(path: Path, text: str, label: str, categorical: Sequence[str]) -> Table:
-    """The columns of a CSV file with a head line, UTF-8; a .tsv file is separated by tabs.
+    """The columns of a table with a head line: .csv, .tsv, .jsonl or .parquet.
 
     Raises FileError for a file that cannot be read, OptionError for an unknown column, InputError for a row without a text
-    or a label, by its line.
+    or a label, by its number.
     """
     wanted = [text, label, *categorical]
     if len(set(wanted)) < len(wanted):
         raise InputError(f"The columns must differ from each other: {', '.join(wanted)}.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-            for name in wanted:
-                if name not in (rows.fieldnames or ()):
-                    raise unknown("column", name, rows.fieldnames or ())
-            found: dict[str, list[str]] = {name: [] for name in wanted}
-            for row in rows:
-                for name in wanted:
-                    if not (row[name] or "").strip():
-                        raise InputError(f"{path}, line {rows.line_num}: the column {name!r} is empty.")
-                    found[name].append(row[name])
-    except (FileNotFoundError, IsADirectoryError):
-        raise FileError(f"There is no file {str(path)!r}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{str(path)!r} is no CSV file in UTF-8: {error}") from error
+    found: dict[str, list[str]] = {name: [] for name in wanted}
+    for _, row in column(path, wanted):
+        for name, value in row.items():
+            found[name].append(value)
     if not found[text]:
         raise InputError(f"{str(path)!r} has no rows.")
     return Table(found[text], found[label], {name: found[name] for name in categorical})

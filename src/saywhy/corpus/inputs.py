@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from numbers import Number
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import FileError, InputError, OptionError, unknown
-from ..storage.tables import ENDINGS, Broken, rows
+from ..storage.tables import ENDINGS, DamagedRow, rows, sound_row
 
 Row = Mapping[str, Any]
 
@@ -26,6 +26,7 @@ class Input:
     source_fingerprint: Mapping[str, Any]  # what tells this input from another
     types: Mapping[str, Any] = field(default_factory=dict)  # Arrow types of columns, where the input has them
     total: int | None = None
+    stamp: Callable[[], object] = lambda: None  # differs once the source has been changed
 
 
 def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[str, Any] | None = None) -> Input:
@@ -51,7 +52,7 @@ def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[st
             raise unknown(f"column of {found.name}", column, found.columns)
     total = found.total if limit is None or found.total is None else min(limit, found.total)
     read = found.rows if limit is None else islice(found.rows, limit)
-    return Input(found.name, read, found.columns, found.source_fingerprint, found.types, total)
+    return replace(found, rows=read, total=total)
 
 
 def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> Input:
@@ -70,7 +71,11 @@ def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> In
     else:
         columns, total = _surveyed(files, limit)
     read = chain.from_iterable(rows(p, lenient=True) for p in files)
-    return Input(str(path), read, columns, source_fingerprint, _types(files), total)
+
+    def stamp() -> object:
+        return [(p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else None for p in files]
+
+    return Input(str(path), read, columns, source_fingerprint, _types(files), total, stamp)
 
 
 def _surveyed(files: Sequence[Path], limit: int | None) -> tuple[tuple[str, ...], int]:
@@ -92,9 +97,13 @@ def _types(files: Sequence[Path]) -> dict[str, Any]:
     """The Arrow types of columns, where all files are Parquet and agree."""
     if any(p.suffix.lower() != ".parquet" for p in files):
         return {}
+    import pyarrow
     from pyarrow import parquet
 
-    schemas = [parquet.read_schema(p) for p in files]
+    try:
+        schemas = [parquet.read_schema(p) for p in files]
+    except (pyarrow.ArrowException, OSError):  # a damaged file: its rows are recorded as such, and values kept as text
+        return {}
     return {
         f.name: f.type
         for f in schemas[0]
@@ -115,13 +124,20 @@ def _dataset(given: Any) -> Input:
 
 
 def _iterable(given: Iterable[Any]) -> Input:
-    read = (row if isinstance(row, Mapping) else {"text": row} for row in given)
+    read = (_whole(row) for row in given)
     first = list(islice(read, 1))
     if not first:
         raise InputError("The corpus has no rows.")
     total = len(given) if isinstance(given, Sequence) else None
     source_fingerprint = {"iterable": type(given).__name__, "rows": total}
     return Input("the corpus", chain(first, read), tuple(map(str, first[0])), source_fingerprint, {}, total)
+
+
+def _whole(row: Any) -> Row:
+    """A row of the caller's own as a mapping; one that cannot be written in UTF-8 is damaged, as in a file."""
+    if not isinstance(row, Mapping):
+        return sound_row({"text": row})
+    return sound_row({str(name): value for name, value in row.items()})
 
 
 def given_by(row: Row, text: Sequence[str]) -> Any:
@@ -131,7 +147,7 @@ def given_by(row: Row, text: Sequence[str]) -> Any:
 
 def refusal(row: Row, text: Sequence[str]) -> str | None:
     """Why a row cannot be explained, as far as can be told without the model; None where it may be."""
-    if isinstance(row, Broken):
+    if isinstance(row, DamagedRow):
         return row.reason
     for name in text:
         value = row.get(name)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..core.errors import InputError
 from ..core.progress import Tick
-from ..storage.tables import Broken
+from ..storage.tables import DamagedRow
 from .inputs import Row, refusal
 from .plan import TODO, CorpusRequest, Plan, alone, noted, work_of
-from .schema import arrow, digest_of, path_of, store
+from .schema import arrow, digest_of, store, store_shard
 from .shards import Work, records
 from .walk import Corpus, finished, pieces
 
@@ -65,7 +65,7 @@ def made(job: Job, work: Work, shard: int) -> Made:
         found = records(work, rows, [work.key(row) for row in rows], start)
     except InputError as refused:
         return Made(shard, 0, 0, str(refused))
-    store(path_of(job.folder, shard), found, job.schema, digest)
+    store_shard(job.folder, shard, found, job.schema, digest)
     return Made(shard, len(found), sum(record["rows"] for record in found))
 
 
@@ -76,6 +76,7 @@ def spread(plan: Plan, spec: Mapping[str, Any], tick: Tick, hand_out: HandOut) -
     """
     began = time.monotonic()
     job = Job(dict(spec), plan.wanted, plan.work.kept, plan.work.typed, plan.schema, plan.folder.resolve())
+    stamp = plan.input.stamp()
     with alone(plan.folder):
         noted(plan.folder, plan.manifest)
         waiting = list(_laid_out(plan, tick))
@@ -84,7 +85,7 @@ def spread(plan: Plan, spec: Mapping[str, Any], tick: Tick, hand_out: HandOut) -
                 raise InputError(one.error)
             if tick is not None:
                 tick(one.texts, one.inputs)
-        return finished(plan, time.monotonic() - began)
+        return finished(plan, time.monotonic() - began, stamp)
 
 
 def _todo(folder: Path, shard: int) -> Path:
@@ -127,5 +128,5 @@ def _read(path: Path) -> tuple[int, str, list[Row]]:
     found: list[Row] = []
     for line in lines:
         columns = {**(line.get("given") or {}), **json.loads(line["parts"])}
-        found.append(columns if line["broken"] is None else Broken(line["broken"], columns))
+        found.append(columns if line["broken"] is None else DamagedRow(line["broken"], columns))
     return lines[0]["start"], digest_of(path), found

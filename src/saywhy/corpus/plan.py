@@ -78,7 +78,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusReque
     )
     if before is not None:
         _same(folder, before, mine)
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
         raise FileError(f"{folder} holds other files and no {MANIFEST}: give an empty or a new folder.")
     mine["fingerprint"] = hashlib.sha256(json.dumps(mine["settings"], sort_keys=True).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)

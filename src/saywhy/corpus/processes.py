@@ -98,7 +98,7 @@ class _Servant:
         self.job, self.queue, self.told = job, queue, told
         self.environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": str(threads)}
         self.process: subprocess.Popen[str] | None = None
-        self.ended = False
+        self.ended = self.ready = False
         self.thread = Thread(target=self._serve, daemon=True)
 
     def _serve(self) -> None:
@@ -112,12 +112,12 @@ class _Servant:
 
     def _made(self, shard: int) -> Made:
         for _ in range(TRIES):
-            process = self.process or self._begun()
-            if answer := self._asked(process, str(shard)):
-                said = json.loads(answer)
-                if FAILED in said:
-                    raise ModelError(f"A worker failed over shard {shard}: {said[FAILED]}")
-                return Made(**said)
+            process = self.process or self._started()
+            if self.ready and (answer := self._asked(process, str(shard))):
+                made = json.loads(answer)
+                if FAILED in made:
+                    raise ModelError(f"A worker failed over shard {shard}: {made[FAILED]}")
+                return Made(**made)
             status, self.process = _buried(process), None
             if self.ended:
                 raise Empty
@@ -126,14 +126,16 @@ class _Servant:
             "workers=1 shows what happens."
         )
 
-    def _begun(self) -> subprocess.Popen[str]:
+    def _started(self) -> subprocess.Popen[str]:
+        """A new worker, `ready` or already dead: one that was killed while it started is replaced like any other."""
         command = [sys.executable, "-c", BEGIN, *sys.path]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
         process = self.process = subprocess.Popen(command, env=self.environment, **pipes)
         if self.ended:
             process.kill()
         answer = self._asked(process, self.job).strip()
-        if answer != READY:
+        self.ready = answer == READY
+        if not self.ready and (answer or _buried(process) >= 0):
             raise ModelError(f"A worker could not begin (exit status {_buried(process)}): {answer or 'see above'}")
         return process
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,12 +99,55 @@ def path_of(folder: Path, shard: int) -> Path:
 
 
 def store(path: Path, records: Sequence[Mapping[str, Any]], columns: pyarrow.Schema, digest: str) -> None:
-    """Write a shard: it is there whole, or not at all."""
+    """Write rows as a file that is there whole, or not at all."""
     pa = arrow()
     columns = columns.with_metadata({**(columns.metadata or {}), DIGEST: digest.encode()})
     sink = pa.BufferOutputStream()
-    pa.parquet.write_table(pa.Table.from_pylist(list(records), schema=columns), sink, compression="zstd")
+    pa.parquet.write_table(_table(records, columns), sink, compression="zstd")
     write(path, sink.getvalue().to_pybytes())
+
+
+def store_shard(
+    folder: Path, shard: int, records: Sequence[Mapping[str, Any]], columns: pyarrow.Schema, digest: str
+) -> None:
+    """Write a shard, and a checksum by which damage is noticed later."""
+    path = path_of(folder, shard)
+    _checksum_path(path).unlink(missing_ok=True)
+    store(path, records, columns, digest)
+    _checksum_path(path).parent.mkdir(exist_ok=True)
+    write(_checksum_path(path), hashlib.sha256(path.read_bytes()).hexdigest().encode())
+
+
+def _table(records: Sequence[Mapping[str, Any]], columns: pyarrow.Schema) -> pyarrow.Table:
+    """The records as a table; one that cannot be written down becomes a row with the reason."""
+    pa = arrow()
+    unwritable = (pa.ArrowException, ValueError, OverflowError, TypeError)
+    try:
+        return pa.Table.from_pylist(list(records), schema=columns)
+    except unwritable:
+        sound = []
+        for record in records:
+            try:
+                pa.Table.from_pylist([record], schema=columns)
+                sound.append(record)
+            except unwritable as error:
+                if "error" not in columns.names:
+                    raise
+                reason = f"the row cannot be written down: {' '.join(str(error).split())[:300]}"
+                sound.append({**refused(None, reason), "row": record.get("row"), "same_as": None})
+        return pa.Table.from_pylist(sound, schema=columns)
+
+
+def _checksum_path(path: Path) -> Path:
+    return path.parent / ".checksums" / f"{path.stem}.sha256"
+
+
+def is_whole(path: Path) -> bool:
+    """Is the shard there, as it was written? One without a checksum (of version 0.1) is taken at its word."""
+    if not path.exists():
+        return False
+    beside = _checksum_path(path)
+    return not beside.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == beside.read_text("utf-8")
 
 
 def digest_of(path: Path) -> str:

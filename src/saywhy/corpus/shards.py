@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError, SaywhyError
 from ..core.progress import Tick
-from ..storage.tables import Broken
+from ..storage.tables import DamagedRow
 from .inputs import Row, given_by, refusal, written
 from .schema import arrow, path_of, record, refused
 
@@ -37,7 +37,7 @@ class Work:
     def key(self, row: Row) -> bytes:
         """What two rows share when the explainer is given the same."""
         given = given_by(row, self.text)
-        if isinstance(row, Broken):  # what tells these apart is what is wrong with them
+        if isinstance(row, DamagedRow):  # what tells these apart is what is wrong with them
             given = [row.reason, given]
         plain = given if isinstance(given, str) else json.dumps([type(given).__name__, given], default=repr)
         return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()[:16]

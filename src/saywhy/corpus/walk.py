@@ -13,7 +13,7 @@ from ..core.errors import InputError
 from ..core.progress import Tick
 from .inputs import Row
 from .plan import Plan, alone, manifest, noted
-from .schema import arrow, digest_of, path_of, store
+from .schema import arrow, digest_of, is_whole, path_of, store_shard
 from .shards import Known, records
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def pieces(plan: Plan) -> Iterator[Piece]:
         keys = [plan.work.key(row) for row in rows]
         digest = plan.work.digest(rows, keys)
         path = path_of(plan.folder, index)
-        done = path.exists()
+        done = is_whole(path)
         if done and digest_of(path) != digest:
             raise InputError(
                 f"Rows {start} to {start + len(rows) - 1} are not those that {path} was made from: the input has changed. "
@@ -95,6 +95,7 @@ def walk(plan: Plan, tick: Tick) -> Corpus:
     """All shards that are not there yet, one after the other. Memory: a shard, and where the texts used last lie."""
     began = time.monotonic()
     known = Known(plan.folder, plan.wanted.shard_rows, plan.wanted.cache)
+    stamp = plan.input.stamp()
     with alone(plan.folder):
         noted(plan.folder, plan.manifest)
         for piece in pieces(plan):
@@ -103,13 +104,16 @@ def walk(plan: Plan, tick: Tick) -> Corpus:
                     tick(len(piece.rows), 0)
             else:
                 found = records(plan.work, piece.rows, piece.keys, piece.start, known, tick)
-                store(path_of(plan.folder, piece.index), found, plan.schema, piece.digest)
+                store_shard(plan.folder, piece.index, found, plan.schema, piece.digest)
             known.passed(piece.keys, piece.start)
-        return finished(plan, time.monotonic() - began)
+        return finished(plan, time.monotonic() - began, stamp)
 
 
-def finished(plan: Plan, seconds: float) -> Corpus:
-    """The corpus, with its sums in the manifest: rows, errors, copies of earlier texts, model inputs."""
+def finished(plan: Plan, seconds: float, stamp: object) -> Corpus:
+    """The corpus, with its sums in the manifest: rows, errors, copies of earlier texts, model inputs.
+
+    Raises InputError where the input was changed while it was read: `stamp` is what told it before.
+    """
     rows = errors = copies = inputs = 0
     pc = _compute()
     found = Corpus(plan.folder, plan.manifest)
@@ -118,6 +122,13 @@ def finished(plan: Plan, seconds: float) -> Corpus:
         errors += table.num_rows - table["error"].null_count
         copies += table.num_rows - table["same_as"].null_count
         inputs += pc.sum(table["rows"]).as_py() or 0
+    total = plan.input.total
+    if plan.input.stamp() != stamp or (total is not None and total != rows):
+        counted = "" if total in (None, rows) else f" It had {total:,} rows when the run began, and {rows:,} were read."
+        raise InputError(
+            f"{plan.input.name} was changed while it was explained.{counted} What is written is of what was read: give another "
+            "folder, and an input that stays as it is."
+        )
     done = {"rows": rows, "errors": errors, "copies": copies, "model_inputs": inputs, "shards": len(found.shards)}
     data = {**plan.manifest, "done": {**done, "seconds_of_the_last_run": round(seconds, 3)}}
     noted(plan.folder, data)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import SaywhyError
+from ..core.errors import ModelError, SaywhyError
 from ..core.explanation import Explanation, Trust
 from ..core.types import Cost, EmbeddingPath, Encoding, Problem, Scores, Target
 from ..engine.batching import CHUNK, BoundProblem, OutputCache
@@ -39,7 +39,10 @@ class Pipeline:
         return max(WINDOW, self.engine.batches.budget // 4) if self.request.method.reuses_forward else WINDOW
 
     def attempt(self, window: Sequence[Any]) -> list[Explanation | SaywhyError]:
-        """For each input an explanation of the target, or why there is none. What is refused together is asked by halves."""
+        """For each input an explanation of the target, or why there is none. What fails together is asked by halves.
+
+        Whatever the model, its tokenizer or a caller's function raises on an input is that input's reason.
+        """
         request = self.request
         try:
             inputs = [self.task.with_targets(given, [request.target], request.against) for given in window]
@@ -47,6 +50,9 @@ class Pipeline:
         except SaywhyError as error:
             if len(window) == 1:
                 return [error]
+        except Exception as error:
+            if len(window) == 1:
+                return [ModelError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")]
         half = len(window) // 2
         return [*self.attempt(window[:half]), *self.attempt(window[half:])]
 
