@@ -91,7 +91,7 @@ def test_a_module_in_the_working_directory_is_not_imported(folder, tmp_path, mon
 
 
 def test_what_fails_in_a_worker_ends_the_run_with_its_words(folder, tmp_path, monkeypatch):
-    full = "import saywhy.corpus.jobs as j\ndef store_shard(*given): raise OSError('no space left')\nj.store_shard = store_shard\n"
+    full = "import saywhy.corpus.jobs as j\ndef fail(*given): raise OSError('no space left')\nj.store_shard = fail\n"
     (tmp_path / "sitecustomize.py").write_text(full)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ModelError, match="failed over shard 0: OSError: no space left"):
