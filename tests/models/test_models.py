@@ -288,8 +288,8 @@ def test_black_boxes():
 def test_black_boxes_of_the_wrong_shape_or_kind():
     with pytest.raises(OptionError, match="labels="):
         saywhy.Explainer(len)
-    with pytest.raises(ModelError, match=r"shape \(1,\)"):
-        saywhy.Explainer(lambda texts: [1.0] * len(texts), labels=["a"])("x")
+    with pytest.raises(ModelError, match=r"shape \(1,\)|shape \(2,\)"):
+        saywhy.Explainer(lambda texts: [1.0] * len(texts), labels=["a", "b"])("x")
     with pytest.raises(ModelError, match="must return numbers"):
         saywhy.Explainer(lambda texts: [["many"]] * len(texts), labels=["a"])("x")
     with pytest.raises(ModelError, match="nan"):

@@ -39,7 +39,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         about = next(name for name in packed.namelist() if name.endswith("/METADATA"))
         metadata = packed.read(about).decode()
     assert names == {f"saywhy/{name}" for name in files(PACKAGE)}
-    assert {"saywhy/py.typed", "saywhy/models/demo/model/model.safetensors", "saywhy/models/demo/model/tokenizer.json"} <= names
+    assert {
+        "saywhy/py.typed",
+        "saywhy/models/demo/model/model.safetensors",
+        "saywhy/models/demo/model/tokenizer.json",
+    } <= names
     assert {Path(name).suffix for name in names} == {".py", ".json", ".md", ".safetensors", ".typed"}
     assert f"Version: {saywhy.__version__}" in metadata
     assert "Requires-Python: >=3.10" in metadata

@@ -127,7 +127,7 @@ def attribute_cost(
 def to_cpu_rows(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """The outputs row by row, float64 on the CPU, in one transfer."""
     if isinstance(outputs, Tensor):
-        return list(outputs.cpu().double())
+        return list(outputs.to("cpu", torch.float64, copy=True))  # a model may hand out one buffer again and again
     flat = torch.cat([output.reshape(-1) for output in outputs]).cpu().double()
     cut = torch.split(flat, [output.numel() for output in outputs])
     return [piece.reshape(output.shape) for piece, output in zip(cut, outputs, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from itertools import islice
 from typing import Any, overload
 
@@ -16,6 +16,7 @@ from ..core.types import Encoding
 from ..engine.batching import OutputCache
 from ..engine.engine import Engine
 from ..models import demo
+from ..models.labels import label_names
 from ..models.load import adapt, head_of, inspect_source
 from ..models.protocol import OVERLONG, EncodingOptions, Model
 from ..tasks import task_for
@@ -73,8 +74,10 @@ class Explainer:
         self.batch_tokens = None if batch_tokens is None else whole_number("batch_tokens", batch_tokens, least=1)
         given = inspect_source(demo.folder() if model is None else model, tokenizer, trust_remote_code)
         self.task: Task = task_for(task, given.task, head_of(given.architecture), given.architecture)
+        if task is None and given.settings is not None and is_dataclass(self.task):
+            self.task = replace(self.task, **given.settings.task)
         if labels is not None and isinstance(self.task, ZeroShotClassification):
-            self.task, labels = replace(self.task, labels=tuple(labels)), None
+            self.task, labels = replace(self.task, labels=label_names(labels)), None
         self.model: Model[Any] = adapt(
             given,
             self.task.head,
@@ -123,7 +126,8 @@ class Explainer:
             The baseline value, what takes an absent feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or
             "drop" (left out); in an image "mean", "black", "white" or "blur".
         overlong
-            What becomes of a text longer than the model reads: "refuse" (default), "truncate", or "window" (a sliding window).
+            What becomes of a text longer than the model reads: "refuse" (default; of a pipeline, what it does itself),
+            "truncate", or "window" (a sliding window).
         embedding
             The embeddings that gradients follow: "word" (default), or "position" or "token_type" where the model has them.
         trust
@@ -232,7 +236,7 @@ class Explainer:
         given = (self.task.with_targets(each, [request.target], request.against) for each in inputs)
         return (each[0] for each in self._explained(given, request, [request.target], None, False))
 
-    def predict(self, inputs: Sequence[Any], *, overlong: str = "refuse") -> list[tuple[str | None, float | None]]:
+    def predict(self, inputs: Sequence[Any], *, overlong: str | None = None) -> list[tuple[str | None, float | None]]:
         """What the model says of each input, and its probability (or score), as the model itself gives them.
 
         Parameters
@@ -251,8 +255,8 @@ class Explainer:
         InputError, OptionError, ModelError
         """
         _several("predict", inputs)
-        overlong = one_of("value of `overlong`", overlong, OVERLONG)
-        encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], overlong)
+        what = self.model.overlong if overlong is None else one_of("value of `overlong`", overlong, OVERLONG)
+        encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], what)
         engine, out = Engine(self.model, self.batch_tokens), []
         source = iter(inputs)
         while window := list(islice(source, WINDOW)):

@@ -51,7 +51,7 @@ def request_for(
     unit: str | None = None,
     by: Granularity | None = None,
     absent: str | None = None,
-    overlong: str = "refuse",
+    overlong: str | None = None,
     embedding: str = "word",
     trust: str = "quick",
     **options: Any,
@@ -81,7 +81,7 @@ def request_for(
     encoding = EncodingOptions(
         task.default_granularity if by is None else granularity(by),
         text_or_none("absent", absent, "mask") or "",
-        one_of("value of `overlong`", overlong, OVERLONG),
+        model.overlong if overlong is None else one_of("value of `overlong`", overlong, OVERLONG),
         one_of("value of `embedding`", embedding, EMBEDDINGS),
     )
     if method is None:

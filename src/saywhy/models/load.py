@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.errors import ModelError, OptionError
 from .callable import CallableModel
+from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
 
@@ -26,6 +27,7 @@ class ModelSource:
     task: str | None = None  # of a pipeline
     architecture: str | None = None  # the name of a transformers class
     pooling: str | None = None  # of a sentence-transformer
+    settings: PipelineSettings | None = None  # of a pipeline
     load: Callable[[Path, str], Any] | None = None  # what loads a folder that is no Hugging Face one
 
 
@@ -47,7 +49,9 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = model.model
         reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
-        return ModelSource(inner, tokenizer or reader, str(model.task), type(inner).__name__)
+        return ModelSource(
+            inner, tokenizer or reader, str(model.task), type(inner).__name__, settings=settings_of(model)
+        )
     if hasattr(model, "adapter"):  # a classifier of saywhy's own
         return ModelSource(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
@@ -103,7 +107,10 @@ def adapt(
         return CallableModel(model, labels, mask_token)
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    return _wrapped(model, tokenizer, labels, head, pooling or "mean")
+    made = _wrapped(model, tokenizer, labels, head, pooling or "mean")
+    if given.settings is not None:
+        made.follow(given.settings)
+    return made
 
 
 def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .causal.prompts import Prompt
+    from .pipelines import PipelineSettings
     from .text.attention import AttentionOutputs
 
 ABSENCES = ("mask", "pad", "unk", "zero", "drop", "hide")
@@ -59,6 +60,8 @@ class Model(Protocol[R]):
         "it does not say what its attention heads look at"  # None: `attention_maps` answers
     )
     prefix_sharing: bool = False  # do rows that begin alike belong into one batch? `bundles` then says which
+    overlong: str = "refuse"  # what is done with a text longer than `limit`, where the caller does not say
+    limit: int | None = None  # the longest input, in tokens
     vocabulary: int = 0  # for a language model: of how many tokens each is one
 
     @property
@@ -113,6 +116,15 @@ class Model(Protocol[R]):
     def attention_maps(self, rows: Sequence[R], points: Sequence[Tensor]) -> AttentionOutputs:
         """The outputs at these embeddings, and the attention weights of every head."""
         raise MethodError(f"{self.name} does not say what its attention heads look at.")
+
+    def follow(self, settings: PipelineSettings) -> None:
+        """Take over what a pipeline's settings say of the model: its outputs' kind, how long a text may be, and what then."""
+        if settings.kind is not None:
+            self.kind = settings.kind
+        if settings.overlong is not None:
+            self.overlong = settings.overlong
+        if settings.limit is not None:
+            self.limit = settings.limit if self.limit is None else min(self.limit, settings.limit)
 
     def frozen(self) -> AbstractContextManager[None]:
         """While inside, the model is this thread's, in eval mode, its weights without gradients; after, all is as it was."""

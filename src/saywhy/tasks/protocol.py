@@ -153,4 +153,9 @@ def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
         raise OptionError(
             f"The label index {wanted} is out of range: the model has {len(labels)} labels, 0 to {len(labels) - 1}."
         )
+    if (named := [i for i, label in enumerate(labels) if label == str(wanted)]) and named[0] != wanted:
+        raise OptionError(
+            f"{wanted} is both a label's name (output {named[0]}) and the index of another, {labels[wanted]!r}: give the label "
+            f"by its name, target='{wanted}' or target={labels[wanted]!r}."
+        )
     return wanted

@@ -81,6 +81,8 @@ def parts(given: Any, columns: Sequence[str] = ()) -> Mapping[str, str]:
             raise InputError(f"A pair is two texts; {len(given)} were given: {given!r:.80}")
         given = {"first": given[0], "second": given[1]}
     if isinstance(given, Mapping):
+        if set(given) == {"text", "text_pair"}:  # the pipeline's names, which mean what they mean there, in any order
+            given = {"text": given["text"], "text_pair": given["text_pair"]}
         values = {name: str(given[name]) for name in columns if name in given}
         given = {part: text for part, text in given.items() if part not in values}
         if not 1 <= len(given) <= 2:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...core.errors import OptionError
+from ..labels import label_names as known_names
+from ..labels import same_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -15,9 +17,11 @@ def label_names(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[s
     id2label = getattr(getattr(model, "config", None), "id2label", None)
     count = len(id2label) if id2label else None
     if labels is not None:
-        if count is not None and len(labels) != count:
-            raise OptionError(f"{len(labels)} labels were given ({list(labels)!r}) and the model has {count} outputs.")
-        return tuple(str(label) for label in labels)
+        names = known_names(labels)
+        if count is not None and len(names) != count:
+            raise OptionError(f"{len(names)} labels were given ({list(names)!r}) and the model has {count} outputs.")
+        same_order(names, [id2label[i] for i in sorted(id2label)] if id2label else None, "the model's config")
+        return names
     many = getattr(getattr(model, "config", None), "num_labels", None)
     if not id2label and isinstance(many, int) and many > 0:
         return tuple(f"LABEL_{i}" for i in range(many))  # as transformers itself names them

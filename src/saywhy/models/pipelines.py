@@ -1,0 +1,99 @@
+"""A transformers pipeline with its own settings: what of them the task and the model follow, and what cannot be followed.
+
+A pipeline keeps what it was made with in three mappings (of preprocessing, forward and postprocessing). Each setting is followed,
+has no effect on what is explained, or is refused by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import OptionError
+
+# settings that change how results are listed or batched, and not what the model answers
+_WITHOUT_EFFECT = {
+    *("top_k", "_legacy", "padding", "return_tensors", "return_type", "clean_up_tokenization_spaces", "timeout"),
+    *("skip_special_tokens", "batch_size", "num_workers", "generation_config"),
+}
+_GREEDY = {"do_sample": False, "num_beams": 1, "num_beam_groups": 1}  # generation that gives the same text each time
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineSettings:
+    """What a pipeline's settings come to here."""
+
+    task: Mapping[str, Any] = field(default_factory=dict)  # fields of the task
+    kind: str | None = None  # of the outputs, where the pipeline says what is applied to them
+    limit: int | None = None  # the most tokens that the pipeline reads
+    overlong: str | None = None  # what the pipeline does with a longer text, where it does not fail
+
+
+def settings_of(pipe: Any) -> PipelineSettings:
+    """The settings of a pipeline. Raises OptionError for one that cannot be followed, by its name."""
+    given: dict[str, Any] = {}
+    for name in ("_preprocess_params", "_forward_params", "_postprocess_params"):
+        given |= {key: value for key, value in (getattr(pipe, name, None) or {}).items() if value is not None}
+    name = str(pipe.task)
+    config = given.get("generation_config")
+    left = {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT}
+    limit, overlong = _truncation(pipe, left)
+    kind = _kind(left.pop("function_to_apply", None))
+    task: dict[str, Any] = {}
+    if name == "zero-shot-classification":
+        for theirs, ours in (("candidate_labels", "labels"), ("hypothesis_template", "template"), ("multi_label",) * 2):
+            if theirs in left:
+                value = left.pop(theirs)
+                task[ours] = tuple(value) if ours == "labels" else value
+    elif name in ("token-classification", "ner"):
+        if "aggregation_strategy" in left:
+            strategy = left.pop("aggregation_strategy")
+            task["group"] = str(getattr(strategy, "value", strategy))
+        if "ignore_labels" in left:
+            task["ignored_labels"] = tuple(left.pop("ignore_labels"))
+        if left.get("is_split_into_words") is False:
+            del left["is_split_into_words"]
+    elif name == "text-generation":
+        task |= _generation(left, config)
+    if left:
+        setting, value = next(iter(left.items()))
+        raise OptionError(
+            f"The pipeline was made with {setting}={value!r:.80}, which cannot be followed here. Make it without, or give "
+            "(model, tokenizer) and the settings of a task: Explainer((pipe.model, pipe.tokenizer), task=…)."
+        )
+    return PipelineSettings(task, kind, limit, overlong)
+
+
+def _truncation(pipe: Any, left: dict[str, Any]) -> tuple[int | None, str | None]:
+    """The most tokens read and what becomes of the rest, from `truncation` and `max_length` or a mapping of them."""
+    own = left.pop("tokenizer_kwargs", None) or left.pop("tokenize_kwargs", None)
+    if own:
+        left |= {key: value for key, value in own.items() if value is not None}
+    truncation = left.pop("truncation", False)
+    length = None if str(pipe.task) == "text-generation" else left.pop("max_length", None)
+    if truncation in (False, "do_not_truncate"):
+        return None, None  # a `max_length` alone is only for padding
+    if truncation not in (True, "longest_first"):
+        left["truncation"] = truncation
+        return None, None
+    return length, "truncate"
+
+
+def _kind(function: Any) -> str | None:
+    """What is read off the logits: the kind of outputs whose probability is that function of them."""
+    if function is None:
+        return None
+    return {"sigmoid": "sigmoid", "softmax": "softmax", "none": "regression"}[str(getattr(function, "value", function))]
+
+
+def _generation(left: dict[str, Any], config: Any) -> dict[str, Any]:
+    """How the continuation is written that is explained where none is given: greedily, of at most so many tokens."""
+    for setting, value in _GREEDY.items():
+        if left.get(setting, value) == value:
+            left.pop(setting, None)
+    for setting in ("temperature", "top_p", "top_k"):  # nothing where nothing is drawn
+        if "do_sample" not in left:
+            left.pop(setting, None)
+    most = left.pop("max_new_tokens", getattr(config, "max_new_tokens", None))
+    return {} if most is None else {"max_new_tokens": int(most)}
