@@ -36,7 +36,8 @@ def test_an_additive_game_gives_its_weights_back(row):
     torch.testing.assert_close(scores.values, expected, rtol=2e-3, atol=2e-3)
     if scores.stderr is not None:
         assert scores.stderr.shape == weights.shape
-        assert scores.stderr.abs().max() < 1e-5
+        fewest = row.name == "guided_shap"  # one row more than weights, so nothing is quite sure
+        assert scores.stderr.abs().max() < (1e-3 if fewest else 1e-5)
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS.values() if row.complete], ids=lambda row: row.name)
@@ -46,7 +47,7 @@ def test_complete_methods_leave_no_gap(row):
     scores = game.drive(row.function(game.problem)).values
     gap = (full - base - scores.sum(1)).abs()
     assert (gap <= 0.01 * scores.abs().sum(1)).all()
-    if row.family == "coalition":
+    if row.coalitions:
         assert gap.max() < 1e-9
 
 
@@ -70,6 +71,9 @@ def test_the_same_seed_gives_the_same_scores_and_another_does_not(row):
         ("shapley_sampling", {"permutations": 4}, 40, 0),
         ("kernel_shap", {"budget": 100}, 100, 0),
         ("kernel_shap", {"budget": 600}, 512, 0),
+        ("guided_shap", {}, 20, 2),
+        ("guided_shap", {"budget": 8, "guide": "libra"}, 8, 1),
+        ("guided_shap", {"budget": 600}, 512, 0),
         ("lime", {"samples": 50}, 51, 0),
         ("saliency", {}, 0, 1),
         ("input_x_gradient", {}, 0, 1),
@@ -174,7 +178,8 @@ def test_kernel_shap_is_the_bayesian_regression_on_walsh_functions():
             fitted = torch.linalg.solve(cover, odd[:, k])
             size = odd[:, k] @ fitted / 30
             weights.append(-15 * size.log() - torch.logdet(cover) / 2)
-            weights[-1] -= max(0, (math.log10(level) - TYPICAL_LEVEL[0]) / TYPICAL_LEVEL[1]) ** 2 / 2
+            away = (math.log10(level) - TYPICAL_LEVEL[0]) / TYPICAL_LEVEL[1]
+            weights[-1] += max(-3.0, -(away**2) / 2) if away < 0 else -(away**2) / 2
             posterior = prior.diag() - (walsh * prior).T @ torch.linalg.solve(cover, walsh * prior)
             means.append(share @ (prior * (walsh.T @ fitted)))
             squares.append(means[-1] ** 2 + (size * share @ posterior @ share.T).diag())
@@ -305,6 +310,9 @@ def test_integrated_gradients_say_when_they_did_not_converge():
         ("shapley_sampling", {"permutations": 3}),
         ("kernel_shap", {"budget": 5}),
         ("kernel_shap", {"budget": 9000}),
+        ("guided_shap", {"budget": 5}),
+        ("guided_shap", {"budget": 9000}),
+        ("guided_shap", {"guide": "saliency"}),
         ("lime", {"samples": 1}),
         ("lime", {"width": 0}),
         ("smoothgrad", {"samples": 3}),

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from .errors import InputError, MethodError, OptionError, unknown
 from .line import Ask, MethodLike
 from .methods import METHODS, Method, checked_options, method_named
 from .models import EMBEDDINGS, NOT_FOLLOWED, OVERLONG, Look, Model
 from .tasks import Case, Task, WantedTarget
-from .types import Problem, Target
+from .types import Encoding, Problem, Smooth, Target
 
 MOST_FEATURES = 5_000  # that a method may ask about one by one: more coalitions than that fit no memory
 
@@ -85,14 +88,23 @@ def check(model: Model, task: Task, inputs: Sequence[Any], ask: Ask, many: bool)
         try:
             encoding = task.encode(model, given, ask.look)
             task.targets(Case(model, encoding), [ask.target], ask.against, ask.unit)
-            if ask.method.family == "coalition":
+            if ask.method.coalitions:
                 _few_enough(len(encoding.features), ask.method)
-                dry = ask.method.function(Problem(encoding.features, (Target("", (0,)),)), **ask.options)
+                dry = ask.method.function(_without_model(encoding, ask.method), **ask.options)
                 next(dry)
                 dry.close()
         except (InputError, OptionError, MethodError) as error:
             where = f"Input {i} of {len(inputs)}: " if many else ""
             raise type(error)(where + str(error)) from None
+
+
+def _without_model(encoding: Encoding, method: Method) -> Problem:
+    """A problem of these features, for a method to check its options by; where it asks for gradients, of no embeddings."""
+    n = len(encoding.features)
+    smooth = None
+    if method.gradients:
+        smooth = Smooth(torch.zeros(n, 1), torch.zeros(n, 1), np.arange(n), n)
+    return Problem(encoding.features, (Target("", (0,)),), smooth)
 
 
 def kind(inputs: Sequence[Any]) -> dict[str, bool]:

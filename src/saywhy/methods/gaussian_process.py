@@ -23,7 +23,8 @@ LEVELS = torch.logspace(-12, 0.25, 50, dtype=torch.float64)  # the variance of o
 TYPICAL_LEVEL = (
     -2.0,
     1.5,
-)  # its logarithm to base 10: any up to so much, and how fast more grows unlikely, for real classifiers
+)  # mean and standard deviation of its logarithm to base 10, for real classifiers
+ADDITIVE = -3.0  # the logarithm of what the smallest levels weigh at least: together a tenth
 DECAYS = (0.03, 0.1, 0.3, 1.0)  # the variance of order 5 over that of order 3, and of 7 over 5
 FINE, COARSE = 300, 600  # coalitions up to which all decays are tried, and up to which two are; beyond that one
 EXACT = 1_024  # coalitions up to which covariances are factorised in double precision
@@ -144,20 +145,22 @@ class Seen:
         f, n = self.factors, len(self.told)
         noise = (n * level + f.stretch)[:, None]
         linear = f.direct @ (f.stretch.sqrt()[:, None] * self.told / noise)
-        return linear + f.crossed @ (n * level * self.told / noise) + self.beyond
+        found: Tensor = linear + f.crossed @ (n * level * self.told / noise) + self.beyond
+        return found
 
     def variance(self, level: float) -> Tensor:
         """[n]: the posterior variance of each Shapley value over the size of the prior."""
         f = self.factors
-        found: Tensor = level * (f.spare + f.mixed.square() @ (1 / (len(f.spare) * level + f.stretch)))
-        return found
+        linear: Tensor = f.mixed.square() @ (1 / (len(f.spare) * level + f.stretch))
+        return level * (f.spare + linear)
 
 
 def typical() -> Tensor:
     """[levels]: the logarithm of what is expected of each level before anything is seen. A game may well be additive."""
     mean, deviation = TYPICAL_LEVEL
-    above: Tensor = ((LEVELS.log10() - mean) / deviation).clamp(min=0)
-    return -above.square() / 2
+    away: Tensor = (LEVELS.log10() - mean) / deviation
+    expected = -away.square() / 2
+    return torch.where(away < 0, expected.clamp(min=ADDITIVE), expected)
 
 
 def averaged(seen: Sequence[Seen], expected: Sequence[float] | None = None) -> tuple[Tensor, Tensor]:
