@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -192,10 +193,10 @@ class Kept:
 
     def __init__(self, most: int):
         self.most, self.held = most, 0
-        self.items: OrderedDict[Hashable, tuple[int, object]] = OrderedDict()
+        self.items: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
         self.lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], object], size: Callable[[object], int]) -> object:
+    def get(self, key: Hashable, make: Callable[[], Any], size: Callable[[Any], int]) -> Any:
         """The item of that key, made now where it is not there."""
         with self.lock:
             if key in self.items:
@@ -212,13 +213,12 @@ class Kept:
         return made
 
 
-_KEPT = Kept(KEPT)
+KEPT_FACTORS = Kept(KEPT)
 
 
 def shared_factors(key: Hashable, signs: Tensor, decay: float) -> Factors:
     """The factors of a design, shared by all texts of one number of features; `key` names the design."""
-    found = _KEPT.get(("odd", key, decay), lambda: factors(signs, decay), lambda made: getattr(made, "size", 0))
-    assert isinstance(found, Factors)
+    found: Factors = KEPT_FACTORS.get(("odd", key, decay), lambda: factors(signs, decay), lambda made: made.size)
     return found
 
 

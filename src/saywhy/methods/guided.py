@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import OptionError, unknown
 from ..types import Asking, Problem, Scores, Values
-from .coalitions import every_coalition, shapley_of_table
+from .coalitions import every_coalition, of_every_coalition
 from .design import design
 from .gaussian_process import FAINT, LEVELS, Factors, Seen, decays, factorised, higher_orders, shared_factors, typical
 from .gradients import fixed_path, smooth_face
@@ -63,7 +63,7 @@ def guided_shap(
     face = smooth_face(problem)
     if exact:
         values = yield Values(every_coalition(n))
-        return Scores(shapley_of_table(values, n), notes=("every coalition was asked: these Shapley values are exact",))
+        return of_every_coalition(values, n, ("every coalition was asked: these Shapley values are exact",))
     rules, steps = GUIDES[guide]
     guided = yield from fixed_path(face, steps, rules)
     half, place = design(n, (budget - 2) // 2, seed)

@@ -9,22 +9,25 @@ from torch import Tensor
 
 from ..errors import OptionError
 from ..types import Asking, Problem, Scores, Values
-from .coalitions import every_coalition, shapley_of_table, shapley_sampling
+from .coalitions import every_coalition, of_every_coalition, shapley_sampling
 from .design import design
 from .gaussian_process import shapley_of_odd_part
+from .interactions import pairs_of_even_part
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it
+PAIRED, MOST_PAIRED = 40, 128  # features up to which pairs are told of without being asked for, and at all
 LARGEST = 1_000  # features that a regression is fitted to: it costs the cube of their number
 
 
-def kernel_shap(problem: Problem, *, budget: int | None = None, seed: int = 0) -> Asking:
+def kernel_shap(problem: Problem, *, budget: int | None = None, pairs: bool | None = None, seed: int = 0) -> Asking:
     """Shapley values by regression over chosen coalitions, with standard errors. `budget` evaluations, by default 16 n + 64.
 
     Every coalition comes with its complement, none is asked twice, value - base is kept exactly, and with 2^n within the
     budget all coalitions are asked and the answer is exact. Coalitions are chosen as those that tell most about the scores,
     and the fit goes beyond KernelSHAP's linear one to interactions: see docs/design/gaussian_process.md. More than 1,000
     features are asked in random orders instead, as `shapley_sampling` asks, and a note says so; by default 8,192 evaluations,
-    or 2 n where that is more. Raises OptionError for a budget below 2 n + 2, or above 8,192 where 2 n + 2 is less.
+    or 2 n where that is more. `pairs`: tell of the interaction of every two features too, from the same evaluations; by default
+    with up to 40 features, at most with 128. Raises OptionError for a budget below 2 n + 2, or above 8,192 where 2 n + 2 is less.
     Source: Lundberg & Lee 2017; the pairs from Covert & Lee 2021; the sizes from Musco & Witter 2025.
     """
     n = problem.n
@@ -32,10 +35,15 @@ def kernel_shap(problem: Problem, *, budget: int | None = None, seed: int = 0) -
     budget = min(16 * n + 64, most) if budget is None else budget
     if 2**n <= budget or n <= 2:
         values = yield Values(every_coalition(n))
-        return Scores(shapley_of_table(values, n), notes=("every coalition was asked: these Shapley values are exact",))
+        return of_every_coalition(values, n, ("every coalition was asked: these Shapley values are exact",))
     if not 2 * n + 2 <= budget <= most:
         raise OptionError(
             f"kernel_shap over {n} features takes a `budget` from {2 * n + 2} to {most} evaluations, not {budget}."
+        )
+    if pairs and n > MOST_PAIRED:
+        raise OptionError(
+            f"kernel_shap tells of pairs of up to {MOST_PAIRED} features, and here are {n}. Take coarser features (`by`), or "
+            "leave `pairs` out."
         )
     if n > LARGEST:
         return (yield from _in_random_orders(problem, budget, seed))
@@ -43,7 +51,9 @@ def kernel_shap(problem: Problem, *, budget: int | None = None, seed: int = 0) -
     values = yield Values(paired(half[:, place]))
     signs = torch.cat([torch.ones(1, n), half * 2.0 - 1]).double()
     scores, errors = shapley_of_odd_part((n, len(half)), signs, odd_part(values))
-    return Scores(scores[:, place], stderr=errors[:, place])
+    wanted = n <= PAIRED if pairs is None else pairs
+    told = pairs_of_even_part((n, len(half)), signs, even_part(values), place) if wanted else None
+    return Scores(scores[:, place], stderr=errors[:, place], pairs=told)
 
 
 def paired(half: Tensor) -> Tensor:
@@ -56,6 +66,12 @@ def odd_part(values: Tensor) -> Tensor:
     """[P + 1, K] from the values [2 P + 2, K] of `paired` coalitions: half of each difference."""
     first, second = values.chunk(2)
     return (first - second) / 2
+
+
+def even_part(values: Tensor) -> Tensor:
+    """[P + 1, K] from the values [2 P + 2, K] of `paired` coalitions: half of each sum."""
+    first, second = values.chunk(2)
+    return (first + second) / 2
 
 
 def _in_random_orders(problem: Problem, budget: int, seed: int) -> Asking:

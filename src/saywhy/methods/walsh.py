@@ -80,10 +80,10 @@ def shapley_variance(n: int, prior: Prior) -> float:
     return sum(4 / (k * n) * v for k, v in prior.items())
 
 
-def pair_link(signs: Tensor, prior: Prior, index: str) -> Tensor:
-    """float64 [P, n (n - 1) / 2]: the covariance of the game at each sign vector with the interaction of each pair."""
+def pair_link(signs: Tensor, prior: Prior, index: str, pairs: Tensor) -> Tensor:
+    """float64 [P, M]: the covariance of the game at each sign vector with the interaction of each pair, int64 [2, M]."""
     n = signs.shape[1]
-    first, second = torch.triu_indices(n, n, 1)
+    first, second = pairs
     table = krawtchouk(n - 2, max(prior) - 2)
     shares = {
         k - 2: 4 * pair_weight(index, k) * v * k * (k - 1) / (n * (n - 1)) for k, v in prior.items() if 2 <= k <= n
