@@ -69,9 +69,10 @@ def pairs_of_even_part(key: Hashable, signs: Tensor, even: Tensor, place: Tensor
         square = torch.zeros_like(mean)
         for fit, each, share, size in zip(fits, whitened, weights, sizes, strict=True):
             if share.any():
-                found = fit.pairs(each, index)
+                reader = fit.reader(index)
+                found = each.T @ reader.weights
                 mean += share[:, None] * found
-                square += share[:, None] * (found.square() + size[:, None] * fit.variance(index))
+                square += share[:, None] * (found.square() + size[:, None] * reader.variance)
         error = (square - mean.square()).clamp(min=0).sqrt()
         told[index], errors[index] = (_placed(found, place) for found in (mean, error))
     return PairScores(told, errors)
@@ -85,6 +86,16 @@ class _Factor:
     @property
     def size(self) -> int:
         return self.root.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    weights: Tensor  # [P, pairs]: what the whitened even part is multiplied by
+    variance: Tensor  # [pairs]: the posterior variance over the size of the prior
+
+    @property
+    def size(self) -> int:
+        return self.weights.nbytes + self.variance.nbytes
 
 
 class _Fit:
@@ -110,26 +121,17 @@ class _Fit:
         found: Tensor = torch.linalg.solve_triangular(root, even.to(root), upper=False)
         return found.double()
 
-    def pairs(self, whitened: Tensor, index: str) -> Tensor:
-        """[K, pairs]: the posterior mean of each interaction."""
-        root = self.factor.root
-        solved = torch.linalg.solve_triangular(root.T, whitened.to(root), upper=True).double()
-        return torch.cat([solved.T @ link for link in self._links(index)], 1)
-
-    def variance(self, index: str) -> Tensor:
-        """[pairs]: the posterior variance of each interaction, over the size of the prior."""
-        found: Tensor = KEPT_FACTORS.get((*self.key, index), partial(self._variance, index), lambda made: made.nbytes)
+    def reader(self, index: str) -> _Reader:
+        """How every interaction follows from the whitened even part; kept for further texts."""
+        found: _Reader = KEPT_FACTORS.get((*self.key, index), partial(self._reader, index), lambda made: made.size)
         return found
 
-    def _variance(self, index: str) -> Tensor:
+    def _reader(self, index: str) -> _Reader:
         root = self.factor.root
-        told = [
-            torch.linalg.solve_triangular(root, link.to(root), upper=False).square().sum(0)
-            for link in self._links(index)
-        ]
+        told = [torch.linalg.solve_triangular(root, link.to(root), upper=False).double() for link in self._links(index)]
+        weights = torch.cat(told, 1)
         whole = pair_variance(self.signs.shape[1], self.prior, index)
-        left: Tensor = whole - torch.cat(told).double()
-        return left.clamp(min=0)
+        return _Reader(weights, (whole - weights.square().sum(0)).clamp(min=0))
 
     def _links(self, index: str) -> Iterator[Tensor]:
         """[P, some pairs] each."""
