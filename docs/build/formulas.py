@@ -54,7 +54,7 @@ TOLD = {
     "shapley_values": Told(
         "φᵢ = Σ over S without i of |S|! (n − |S| − 1)! / n! · (v(S and i) − v(S))",
         "Exact for the question it asks, which is an average over every subset: half of them are hardly texts. It shares an effect "
-        "of several words evenly among them and does not say that they belong together. Every feature doubles the cost.",
+        "of several words evenly among them; `e.pairs()` says which two belong together. Every feature doubles the cost.",
         "Up to twelve features: slots of a prompt, sentences, a short text.",
     ),
     "lime": Told(

@@ -6,11 +6,14 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .errors import FileError, OptionError, missing, unknown
-from .explanation import Explanation, Explanations, Trust
+from .explanation import Explanation, Explanations, Interactions, Trust
 from .types import Cost, Feature, Picture, Target
 from .writing import write
 
@@ -22,8 +25,9 @@ FORMAT = "saywhy.explanations"
 VERSION = 1
 COLUMNS = (
     *("explanation", "text", "prediction", "target", "unit", "method", "value", "base", "gap"),
-    *("feature", "label", "part", "start", "end", "score", "stderr", "left", "top", "right", "bottom"),
+    *("feature", "label", "part", "start", "end", "score", "stderr", "left", "top", "right", "bottom", "pairs"),
 )
+_PLACE = ("left", "top", "right", "bottom")
 _PNG = b"\x89PNG\r\n\x1a\n"
 ENDINGS = (".html", ".json", ".parquet", ".png", ".svg", ".txt")
 
@@ -53,7 +57,25 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "cost": e.cost._asdict(),
         **({} if e.trust is None else {"trust": {**e.trust._asdict(), "figures": dict(e.trust.figures)}}),
         **({} if e.image is None else {"image": _image_to_dict(e.image)}),
+        **({} if e.interactions is None else {"pairs": _pairs_to_dict(e.interactions)}),
     }
+
+
+def _pairs_to_dict(pairs: Interactions) -> dict[str, Any]:
+    """Of every two features (0, 1), (0, 2), …, (n - 2, n - 1)."""
+    scores, errors = ({i: a.tolist() for i, a in (each or {}).items()} for each in pairs)
+    return {"scores": scores, "stderr": None if pairs.stderr is None else errors}
+
+
+def _pairs(data: Mapping[str, Any], n: int) -> Interactions:
+    """Raises ValueError where a number is missing or is none."""
+    kinds = [data["scores"], *([] if data["stderr"] is None else [data["stderr"]])]
+    for index, found in chain.from_iterable(kind.items() for kind in kinds):
+        if np.asarray(found, dtype=np.float64).shape != (n * (n - 1) // 2,):
+            raise ValueError(f"its pairs ({index}) are not {n * (n - 1) // 2} numbers")
+    if data["stderr"] is not None and set(data["stderr"]) != set(data["scores"]):
+        raise ValueError("the standard errors of its pairs are not of the same indices")
+    return Interactions(data["scores"], data["stderr"])
 
 
 def _feature_to_dict(f: Feature) -> dict[str, Any]:
@@ -107,6 +129,7 @@ def from_dict(data: Mapping[str, Any]) -> Explanation:
         cost=Cost(**data["cost"]),
         image=None if data.get("image") is None else _image(data["image"]),
         trust=None if data.get("trust") is None else Trust(**data["trust"]),
+        interactions=None if data.get("pairs") is None else _pairs(data["pairs"], len(data["features"])),
         **{
             key: data[key]
             for key in ("method", "value", "base", "texts", "options", "prediction", "probability", "complete")
@@ -191,7 +214,10 @@ def parsed(data: Any, name: str) -> Explanation | Explanations:
 
 
 def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:
-    """One row a feature: text, target, method, value, base, gap, then the feature's index, label, span, score, stderr and box."""
+    """One row a feature: text, target, method, value, base, gap, then the feature's index, label, span, score, stderr and box.
+
+    `pairs` lists the feature's Shapley interaction with each feature after it, or is null where the method tells of none.
+    """
     try:
         import pyarrow as pa
     except ImportError:
@@ -200,6 +226,8 @@ def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:
     text = ("text", "prediction", "target", "unit", "method", "label", "part")
     whole = ("explanation", "feature", "start", "end")
     kinds = {name: pa.string() for name in text} | {name: pa.int64() for name in whole}
+    pair = pa.struct([("feature", pa.int64()), ("score", pa.float64()), ("stderr", pa.float64())])
+    kinds["pairs"] = pa.list_(pair)
     schema = pa.schema(
         [(name, kinds.get(name, pa.float64())) for name in COLUMNS], metadata={"saywhy.version": str(VERSION)}
     )
@@ -223,6 +251,12 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
 def _rows(i: int, e: Explanation) -> list[dict[str, Any]]:
     about = {"explanation": i, "text": e.text, "prediction": e.prediction, "target": e.target.label, "unit": e.target.unit,
              "method": e.method, "value": e.value, "base": e.base, "gap": e.gap}  # fmt: skip
+    pairs: list[list[dict[str, Any]]] | None = None
+    if e.interactions is not None:
+        pairs = [[] for _ in e.features]
+        for pair in sorted(e.pairs(None), key=lambda pair: pair.indexes):
+            first, second = pair.indexes
+            pairs[first].append({"feature": second, "score": pair.score, "stderr": pair.stderr})
     return [
         {
             **about,
@@ -233,7 +267,8 @@ def _rows(i: int, e: Explanation) -> list[dict[str, Any]]:
             "end": None if f.span is None else f.span[1],
             "score": float(e.scores[j]),
             "stderr": None if e.stderr is None else float(e.stderr[j]),
-            **dict(zip(COLUMNS[-4:], f.box or (None,) * 4, strict=True)),
+            **dict(zip(_PLACE, f.box or (None,) * 4, strict=True)),
+            "pairs": None if pairs is None else pairs[j],
         }
         for j, f in enumerate(e.features)
     ]

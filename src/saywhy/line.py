@@ -10,16 +10,17 @@ import torch
 
 from .engine import Engine
 from .errors import SaywhyError
-from .explanation import Explanation, Trust
+from .explanation import Explanation, Interactions, Trust
 from .focus import both, focused
 from .methods import Method
+from .methods.interactions import pairs_over_draws
 from .models import NOT_FOLLOWED, Look, Model
 from .packing import CHUNK, parts
 from .packing import WINDOW as WINDOW
 from .posed import Posed, Seen
 from .tasks import Case, Task, WantedTarget
 from .trust import trust
-from .types import Asking, Cost, Encoding, Problem, Scores, Smooth, Target, Values
+from .types import Asking, Cost, Encoding, PairScores, Problem, Scores, Smooth, Target, Values
 
 MethodLike: TypeAlias = "str | Callable[..., Asking]"
 BARE = 1_000  # outputs with everything absent that are remembered
@@ -236,6 +237,7 @@ class Line:
                 cost=cost,
                 image=picture,
                 trust=trusts[k],
+                interactions=_interactions(scores.pairs, k),
             )
             for k in range(wanted)
         ]
@@ -253,6 +255,16 @@ class Line:
             "overlong": look.overlong,
             "embedding": look.embedding,
         }
+
+
+def _interactions(pairs: PairScores | None, k: int) -> Interactions | None:
+    """Of one target."""
+    if pairs is None:
+        return None
+    scores = {index: found[k].numpy() for index, found in pairs.values.items()}
+    if pairs.stderr is None:
+        return Interactions(scores)
+    return Interactions(scores, {index: found[k].numpy() for index, found in pairs.stderr.items()})
 
 
 def _by_draw(numbers: torch.Tensor) -> torch.Tensor:
@@ -274,7 +286,8 @@ def over_draws(scores: Scores, drawn: int) -> Scores:
     if scores.stderr is not None:
         variance = variance + scores.stderr[:many] ** 2
     without = None if scores.without is None else scores.without[:many]
-    return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without)
+    pairs = None if scores.pairs is None else pairs_over_draws(scores.pairs, drawn, many)
+    return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without, pairs=pairs)
 
 
 def ends(n: int) -> torch.Tensor:

@@ -148,3 +148,16 @@ def _placed(pairs: Tensor, place: Tensor) -> Tensor:
     square = pairs.new_zeros(len(pairs), n, n)
     square[:, first, second] = square[:, second, first] = pairs
     return square[:, place[first], place[second]]
+
+
+def pairs_over_draws(pairs: PairScores, drawn: int, many: int) -> PairScores:
+    """Interactions of the means over so many draws of baselines, with the standard errors that come of drawing.
+
+    The rows of `pairs` are the `many` targets' means, then every draw's own; a draw's own are a sample of one.
+    """
+    errors = {}
+    for index, found in pairs.values.items():
+        variance = found[many:].reshape(drawn, many, -1).var(0) / drawn
+        own = 0 if pairs.stderr is None else pairs.stderr[index][:many] ** 2
+        errors[index] = (variance + own).sqrt()
+    return PairScores({index: found[:many] for index, found in pairs.values.items()}, errors)
