@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from saywhy.errors import OptionError
+from saywhy.errors import MethodError, OptionError
 from saywhy.methods import METHODS
 from saywhy.methods import guided as module
 from saywhy.methods.coalitions import every_coalition, shapley_of_table
@@ -122,6 +122,22 @@ def test_a_budget_below_half_the_features_and_an_unknown_guide_are_refused_befor
     with pytest.raises(OptionError, match="Did you mean 'libra'"):
         game.drive(METHODS["guided_shap"].function(game.problem, guide="libr"))
     assert game.evaluations == game.bends == 0
+    many = Game(1001, lambda presence: presence[:, :1])
+    with pytest.raises(MethodError, match="up to 1,000 features, and here are 1,001"):
+        many.drive(METHODS["guided_shap"].function(many.problem))
+    assert many.evaluations == many.bends == 0
+
+
+@pytest.mark.parametrize("n", range(3, 10))
+def test_every_budget_of_few_features_gives_finite_scores_that_add_up(n):
+    game = tangled(n=n)
+    base, full = game.play(torch.tensor([[0.0] * n, [1.0] * n], dtype=torch.float64))
+    for name, least in (("guided_shap", 2 * ((n + 3) // 4) + 2), ("kernel_shap", 2 * n + 2)):
+        for budget in range(least, min(2**n + 2, 70)):
+            scores = game.drive(METHODS[name].function(game.problem, budget=budget))
+            torch.testing.assert_close(scores.values.sum(1), full - base)
+            for each in (scores.stderr, *(scores.pairs.values.values() if scores.pairs else ())):
+                assert each is None or torch.isfinite(each).all()
 
 
 def test_standard_errors_cover_the_error_at_small_budgets():

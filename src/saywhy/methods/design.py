@@ -20,6 +20,7 @@ from .walsh import covariance, differences, shapley_link
 
 CHOSEN_BY_GAIN = 32  # features up to which coalitions are chosen one by one
 POOL = 2_000  # coalitions that each of them is chosen from
+CHOSEN = 512  # coalitions that are chosen so; what a larger budget adds is drawn at random
 DRAWS, FEW = 6, 48  # of so few coalitions, the best of several designs: they differ by a tenth in what they tell
 TYPICAL = {1: 1.0, 3: 0.05, 5: 0.01, 7: 0.002}  # the variance of each odd order, of real classifiers
 SMALL = 0.15  # of a block's rows beyond the first, that many small coalitions: for games that depend on how many are present
@@ -65,9 +66,10 @@ def _by_gain(n: int, pairs: int, draw: torch.Generator) -> tuple[Tensor, float]:
     prior = {k: v for k, v in TYPICAL.items() if k <= n}
     signs = torch.cat([torch.ones(1, n), pool * 2.0 - 1]).double()  # the whole is always asked, and first
     telling, left = shapley_link(signs, prior), torch.full((len(signs),), sum(prior.values()), dtype=torch.float64)
-    known = torch.zeros(len(signs), pairs, dtype=torch.float64)  # the chosen columns of the root of the covariance
+    steps = min(pairs, CHOSEN)
+    known = torch.zeros(len(signs), steps, dtype=torch.float64)  # the chosen columns of the root of the covariance
     chosen, total = [0], 0.0
-    for step in range(pairs):
+    for step in range(steps):
         last = chosen[-1]
         shared = covariance(differences(signs, signs[last : last + 1]), n, prior)[:, 0]
         column = shared - known[:, :step] @ known[last, :step]
@@ -80,7 +82,10 @@ def _by_gain(n: int, pairs: int, draw: torch.Generator) -> tuple[Tensor, float]:
         gain[chosen] = -1.0
         chosen.append(int(gain.argmax()))
         total += float(gain[chosen[-1]])
-    return pool[torch.tensor(chosen[1:]) - 1], total
+    places = torch.tensor(chosen[1:]) - 1
+    spare = torch.ones(len(pool), dtype=torch.bool)
+    spare[places] = False
+    return torch.cat([pool[places], pool[spare][: pairs - steps]]), total
 
 
 def _by_rule(n: int, pairs: int, draw: torch.Generator) -> Tensor:

@@ -115,7 +115,7 @@ def factors(signs: Tensor, decay: float) -> Factors:
     rows, n = signs.shape
     signs = signs.to(torch.float64 if rows <= EXACT else torch.float32)
     prior: Prior = higher_orders(n, decay)
-    higher = covariance(differences(signs, signs), n, prior).to(signs)
+    higher = covariance(differences(signs, signs), n, prior, signs.dtype)
     spare = torch.full((n,), shapley_variance(n, prior), dtype=torch.float64)
     return factorised(signs, higher, shapley_link(signs, prior), spare)
 

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import OptionError, unknown
+from ..errors import MethodError, OptionError, unknown
 from ..types import Asking, Problem, Scores, Values
 from .coalitions import every_coalition, of_every_coalition
 from .design import design
 from .gaussian_process import FAINT, LEVELS, Factors, Seen, decays, factorised, higher_orders, shared_factors, typical
 from .gradients import fixed_path, smooth_face
-from .surrogates import MOST, odd_part, paired
+from .surrogates import LARGEST, MOST, odd_part, paired
 
 GUIDES = {
     "integrated_rules": ("libra", 2),
@@ -46,14 +46,19 @@ def guided_shap(
     Like `kernel_shap`, but the prior has a mean and variances by feature from a `guide`: gradients integrated over two steps
     under the rules of `libra` ("integrated_rules", the default), one pass under those of "libra", "detach_attention" or
     "attn_lrp" (whose authors claim a patent), or three steps of "integrated_gradients". `budget` is 2 n + 2 by default, and at
-    least n / 2 + 2. Value - base is kept exactly. Where the guide is no help, the likelihood says so and the scores are those
-    of kernel_shap. `budget` forwards, and 1 to 3 forwards and backwards a target for the guide.
+    least n / 2 + 2; more than 1,000 features are refused. Value - base is kept exactly. Where the guide is no help, the
+    likelihood says so and the scores are those of kernel_shap. `budget` forwards, and 1 to 3 forwards and backwards a target for the guide.
     Source: the regression of kernel_shap; the gradient as a mean and a variance is saywhy's own.
     """
     n = problem.n
     budget = min(2 * n + 2, MOST) if budget is None else budget
     if guide not in GUIDES:
         raise unknown("guide", guide, GUIDES)
+    if n > LARGEST:
+        raise MethodError(
+            f"guided_shap fits up to {LARGEST:,} features, and here are {n:,}. Take coarser features (`by`), or 'kernel_shap', "
+            "'shapley_sampling' or 'integrated_rules'."
+        )
     least = 2 * ((n + 3) // 4) + 2
     exact = 2**n <= budget or n <= 2
     if not exact and not least <= budget <= MOST:

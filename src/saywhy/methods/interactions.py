@@ -110,9 +110,11 @@ class _Fit:
 
     def _factorised(self) -> _Factor:
         rows, n = self.signs.shape
-        gram = covariance(differences(self.signs, self.signs), n, self.prior)
+        kind = torch.float64 if rows <= EXACT else torch.float32
+        signs = self.signs.to(kind)
+        gram = covariance(differences(signs, signs), n, self.prior, kind)
         gram.diagonal().add_((1e-9 if rows <= EXACT else 1e-5) * sum(self.prior.values()))
-        root = torch.linalg.cholesky(gram.to(torch.float64 if rows <= EXACT else torch.float32))
+        root = torch.linalg.cholesky(gram)
         return _Factor(root, 2 * float(root.diagonal().double().log().sum()))
 
     def whitened(self, even: Tensor) -> Tensor:

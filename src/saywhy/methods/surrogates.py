@@ -11,7 +11,7 @@ from ..errors import OptionError
 from ..types import Asking, Problem, Scores, Values
 from .coalitions import every_coalition, of_every_coalition, shapley_sampling
 from .design import design
-from .gaussian_process import shapley_of_odd_part
+from .gaussian_process import EXACT, shapley_of_odd_part
 from .interactions import pairs_of_even_part
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it
@@ -27,7 +27,8 @@ def kernel_shap(problem: Problem, *, budget: int | None = None, pairs: bool | No
     and the fit goes beyond KernelSHAP's linear one to interactions: see docs/design/gaussian_process.md. More than 1,000
     features are asked in random orders instead, as `shapley_sampling` asks, and a note says so; by default 8,192 evaluations,
     or 2 n where that is more. `pairs`: tell of the interaction of every two features too, from the same evaluations; by default
-    with up to 40 features, at most with 128. Raises OptionError for a budget below 2 n + 2, or above 8,192 where 2 n + 2 is less.
+    with up to 40 features and 2,048 evaluations, at most with 128 features. Raises OptionError for a budget below 2 n + 2, or
+    above 8,192 where 2 n + 2 is less.
     Source: Lundberg & Lee 2017; the pairs from Covert & Lee 2021; the sizes from Musco & Witter 2025.
     """
     n = problem.n
@@ -51,7 +52,7 @@ def kernel_shap(problem: Problem, *, budget: int | None = None, pairs: bool | No
     values = yield Values(paired(half[:, place]))
     signs = torch.cat([torch.ones(1, n), half * 2.0 - 1]).double()
     scores, errors = shapley_of_odd_part((n, len(half)), signs, odd_part(values))
-    wanted = n <= PAIRED if pairs is None else pairs
+    wanted = n <= PAIRED and len(half) < EXACT if pairs is None else pairs
     told = pairs_of_even_part((n, len(half)), signs, even_part(values), place) if wanted else None
     return Scores(scores[:, place], stderr=errors[:, place], pairs=told)
 

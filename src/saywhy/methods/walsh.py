@@ -61,9 +61,9 @@ def differences(signs: Tensor, others: Tensor) -> Tensor:
     return ((signs.shape[1] - signs @ others.T) / 2).round().long()
 
 
-def covariance(differ: Tensor, n: int, prior: Prior) -> Tensor:
-    """float64, of the shape of `differ`: the covariance of the game at coalitions that differ in so many places."""
-    return _weighed(prior, krawtchouk(n, max(prior, default=0)))[differ]
+def covariance(differ: Tensor, n: int, prior: Prior, kind: torch.dtype = torch.float64) -> Tensor:
+    """Of the shape of `differ`: the covariance of the game at coalitions that differ in so many places."""
+    return _weighed(prior, krawtchouk(n, max(prior, default=0))).to(kind)[differ]
 
 
 def shapley_link(signs: Tensor, prior: Prior) -> Tensor:
