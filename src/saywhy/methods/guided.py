@@ -44,10 +44,11 @@ def guided_shap(
     """Shapley values by regression from few evaluations, guided by gradients, with standard errors. `budget` evaluations.
 
     Like `kernel_shap`, but the prior has a mean and variances by feature from a `guide`: gradients integrated over two steps
-    under the rules of `libra` ("integrated_rules", the default), one pass under those of "libra", "detach_attention" or
-    "attn_lrp" (whose authors claim a patent), or three steps of "integrated_gradients". `budget` is 2 n + 2 by default, and at
-    least n / 2 + 2; more than 1,000 features are refused. Value - base is kept exactly. Where the guide is no help, the
-    likelihood says so and the scores are those of kernel_shap. `budget` forwards, and 1 to 3 forwards and backwards a target for the guide.
+    under the rules of `libra` ("integrated_rules", the default), one pass half way under those of "libra", "detach_attention"
+    or "attn_lrp" (whose authors claim a patent), or three steps of "integrated_gradients". `budget` is 2 n + 2 by default, and
+    at least n / 2 + 2; more than 1,000 features are refused. Value - base is kept exactly. Where the guide is no help, the
+    likelihood says so and the scores are those of kernel_shap. `budget` forwards, and 1 to 3 forwards and backwards a target
+    for the guide.
     Source: the regression of kernel_shap; the gradient as a mean and a variance is saywhy's own.
     """
     n = problem.n
