@@ -41,8 +41,8 @@ TOLD = {
         "the linear part is b a plus the rest, a set of features varies as the product of its (|aᵢ| / mean + 0.4)^p,\n"
         "and b, p and how large each order is are weighed by their likelihood",
         "With few rows the scores lean on the gradient, and share its faults where no row speaks against them. Standard errors "
-        "hold for the prior that the rows prefer, not for one that no row can tell apart. From some 8 n rows on it gains nothing "
-        "over `kernel_shap`.",
+        "hold for the prior that the rows prefer, not for one that no row can tell apart: with some 2 n rows they are too small. "
+        "From some 8 n rows on `kernel_shap` is nearer.",
         "Shapley values of a model with gradients where n / 2 to 4 n rows are affordable.",
     ),
     "shapley_sampling": Told(
