@@ -36,6 +36,15 @@ TOLD = {
         "scores. Like every Shapley value it averages over inputs with most of the text gone, which the model may never have seen.",
         "The default for a callable: near the exact Shapley values at a fraction of the rows.",
     ),
+    "guided_shap": Told(
+        "φᵢ as in kernel_shap, estimated by the same regression with a prior from a gradient aᵢ:\n"
+        "the linear part is b a plus the rest, a set of features varies as the product of its (|aᵢ| / mean + 0.4)^p,\n"
+        "and b, p and how large each order is are weighed by their likelihood",
+        "With few rows the scores lean on the gradient, and share its faults where no row speaks against them. Standard errors "
+        "hold for the prior that the rows prefer, not for one that no row can tell apart: with some 2 n rows they are too small. "
+        "From some 8 n rows on `kernel_shap` is nearer.",
+        "Shapley values of a model with gradients where n / 2 to 4 n rows are affordable.",
+    ),
     "shapley_sampling": Told(
         "φᵢ = the mean over m drawn orders (each with its reverse) of v(before i, and i) − v(before i)",
         "The error falls with the root of the number of orders: four times the rows for half the error. At equal rows "
@@ -45,7 +54,7 @@ TOLD = {
     "shapley_values": Told(
         "φᵢ = Σ over S without i of |S|! (n − |S| − 1)! / n! · (v(S and i) − v(S))",
         "Exact for the question it asks, which is an average over every subset: half of them are hardly texts. It shares an effect "
-        "of several words evenly among them and does not say that they belong together. Every feature doubles the cost.",
+        "of several words evenly among them; `e.pairs()` says which two belong together. Every feature doubles the cost.",
         "Up to twelve features: slots of a prompt, sentences, a short text.",
     ),
     "lime": Told(

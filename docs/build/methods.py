@@ -53,7 +53,8 @@ def page(method: Method) -> str:
     """What a reader must know of one method."""
     told, options = TOLD[method.name], method.options
     doc = (inspect.getdoc(method.function) or "").split("\n\n", 1)
-    needs = {"gradient": "a model with gradients", "attention": f"a model with {method.needs}"}.get(
+    ways = dict.fromkeys(("gradient", "guided"), "a model with gradients")
+    needs = {**ways, "attention": f"a model with {method.needs}"}.get(
         method.family, "nothing of the model: any callable will do" if method.family == "coalition" else "nothing"
     )
     lines = [f"# {method.name}", "", doc[0].replace("\n", " "), ""]

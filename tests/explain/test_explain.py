@@ -30,6 +30,7 @@ def test_the_result_states_everything_it_rests_on(bert):
         "overlong": "refuse",
         "embedding": "word",
         "budget": 40,
+        "pairs": None,
         "seed": 5,
     }
     assert e.target.unit == "logit"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from .errors import MethodError
+from .errors import MethodError, unknown
 from .types import Cost, Feature, Floats, Picture, Target
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ class Variant(NamedTuple):
     flips: bool
 
 
+class Pair(NamedTuple):
+    """Two features, and what they do together beyond what each does alone, in the target's unit."""
+
+    indexes: tuple[int, int]
+    words: tuple[str, str]
+    score: float
+    stderr: float | None  # None where every coalition was asked, so that it is exact
+
+
 class Trust(NamedTuple):
     """How far to believe an explanation."""
 
@@ -36,10 +45,25 @@ class Trust(NamedTuple):
     figures: Mapping[str, float]  # what was measured; `rows` are the evaluations it took, beside those of the method
 
 
+class Interactions(NamedTuple):
+    """What every two features do together, by index ("SII", "FSII", "Banzhaf"): arrays [n (n - 1) / 2], read-only.
+
+    Pairs are in the order (0, 1), (0, 2), …, (n - 2, n - 1), as of `numpy.triu_indices(n, 1)`.
+    """
+
+    scores: Mapping[str, Floats]
+    stderr: Mapping[str, Floats] | None = None  # None where they are exact
+
+
 def _frozen(array: Any) -> Floats:
     out = np.array(array, dtype=np.float64)
     out.setflags(write=False)
     return out
+
+
+def _frozen_pairs(given: Interactions) -> Interactions:
+    scores = {index: _frozen(found) for index, found in given.scores.items()}
+    return Interactions(scores, None if given.stderr is None else {i: _frozen(e) for i, e in given.stderr.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +87,14 @@ class Explanation:
     cost: Cost = field(default_factory=Cost)
     image: Picture | None = None  # where the input is one
     trust: Trust | None = None  # how far to believe it, where that was checked
+    interactions: Interactions | None = None  # of pairs, where the method tells of them: see `pairs`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", _frozen(self.scores))
         if self.stderr is not None:
             object.__setattr__(self, "stderr", _frozen(self.stderr))
+        if self.interactions is not None:
+            object.__setattr__(self, "interactions", _frozen_pairs(self.interactions))
         object.__setattr__(self, "texts", MappingProxyType(dict(self.texts)))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
@@ -95,6 +122,50 @@ class Explanation:
         """The k features of largest |score|, as (label, score)."""
         order = np.argsort(-np.abs(self.scores), kind="stable")[:k]
         return [(self.features[i].label, float(self.scores[i])) for i in order]
+
+    def pairs(self, k: int | None = 5, *, index: str = "SII") -> list[Pair]:
+        """Which features belong together: the k pairs of largest |score|, from the evaluations that the method has asked.
+
+        Parameters
+        ----------
+        k : int, optional
+            How many; None for all n (n - 1) / 2.
+        index : str
+            "SII", the Shapley interaction index: how much the effect of one feature changes with the other, over all orders.
+            "FSII", the pairs of the best fit by single features and pairs. "Banzhaf", over all coalitions alike.
+
+        Returns
+        -------
+        list of Pair
+            `indexes`, `words`, `score` and `stderr`, strongest first, in the target's unit: a pair that scores -1.9 lowers the
+            target by so much beyond what its features do alone.
+
+        Raises
+        ------
+        MethodError
+            The method does not tell of pairs: `kernel_shap` does (by default with up to 40 features) and `shapley_values`.
+        OptionError
+            Another index.
+        """
+        if self.interactions is None:
+            raise MethodError(
+                f"{self.method!r} told nothing of pairs here; use method='kernel_shap' (with more than 40 features pairs=True) "
+                "or 'shapley_values'."
+            )
+        if index not in self.interactions.scores:
+            raise unknown("index of interaction", index, self.interactions.scores)
+        scores, errors = self.interactions.scores[index], self.interactions.stderr
+        firsts, seconds = np.triu_indices(len(self.features), 1)
+        order = np.argsort(-np.abs(scores), kind="stable")[:k]
+        return [
+            Pair(
+                (int(firsts[p]), int(seconds[p])),
+                (self.features[firsts[p]].label, self.features[seconds[p]].label),
+                float(scores[p]),
+                None if errors is None else float(errors[index][p]),
+            )
+            for p in order
+        ]
 
     @property
     def variants(self) -> list[Variant]:

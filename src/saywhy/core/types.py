@@ -214,6 +214,14 @@ MethodGenerator: TypeAlias = "Generator[Question, Any, Scores]"
 
 
 @dataclass(frozen=True, eq=False)
+class PairScores:
+    """The interaction of every two features, by each index. Pairs are in the order (0, 1), (0, 2), …, (n - 2, n - 1)."""
+
+    values: Mapping[str, Tensor]  # "SII", "FSII", "Banzhaf" -> [K, n (n - 1) / 2]
+    stderr: Mapping[str, Tensor] | None = None  # likewise; None where they are exact
+
+
+@dataclass(frozen=True, eq=False)
 class Scores:
     """What a method returns."""
 
@@ -221,6 +229,7 @@ class Scores:
     stderr: Tensor | None = None  # [K, n]
     notes: tuple[str, ...] = ()
     without: Tensor | None = None  # [K, n]: the targets with each feature alone absent, where the method asked that
+    pairs: PairScores | None = None  # where the method can tell of pairs from what it asked
 
 
 class Cost(NamedTuple):

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.types import (
     AttentionMaps,
     AttentionWeights,
+    EmbeddingPath,
     Feature,
     Gradients,
     LabelAttentions,
@@ -30,7 +31,9 @@ def first_coalitions(
 
     Raises what the method raises of these features and options.
     """
-    generator = method(Problem(tuple(features), (Target("", (0,)),)), **options)
+    n = len(features)
+    path = EmbeddingPath(torch.zeros(n, 1), torch.zeros(n, 1), np.arange(n), n)  # for methods that ask for gradients as well
+    generator = method(Problem(tuple(features), (Target("", (0,)),), path), **options)
     try:
         question = next(generator)
     except StopIteration:

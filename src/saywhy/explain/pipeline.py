@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError, SaywhyError
-from ..core.explanation import Explanation, Trust
-from ..core.types import Cost, EmbeddingPath, Encoding, Problem, Scores, Target
+from ..core.explanation import Explanation, Interactions, Trust
+from ..core.types import Cost, EmbeddingPath, Encoding, PairScores, Problem, Scores, Target
 from ..engine.batching import CHUNK, BoundProblem, OutputCache
 from ..engine.batching import WINDOW as WINDOW
 from ..engine.dry_run import first_coalitions
 from ..engine.engine import Engine
+from ..methods.interactions import pairs_over_draws
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
 from .focus import both, focused
@@ -252,6 +253,7 @@ class Pipeline:
                 cost=cost,
                 image=picture,
                 trust=trusts[k],
+                interactions=_interactions(scores.pairs, k),
             )
             for k in range(wanted)
         ]
@@ -269,6 +271,16 @@ class Pipeline:
             "overlong": encoding_options.overlong,
             "embedding": encoding_options.embedding,
         }
+
+
+def _interactions(pairs: PairScores | None, k: int) -> Interactions | None:
+    """Of one target."""
+    if pairs is None:
+        return None
+    scores = {index: found[k].numpy() for index, found in pairs.values.items()}
+    if pairs.stderr is None:
+        return Interactions(scores)
+    return Interactions(scores, {index: found[k].numpy() for index, found in pairs.stderr.items()})
 
 
 def _by_draw(numbers: torch.Tensor) -> torch.Tensor:
@@ -290,7 +302,8 @@ def over_draws(scores: Scores, drawn: int) -> Scores:
     if scores.stderr is not None:
         variance = variance + scores.stderr[:many] ** 2
     without = None if scores.without is None else scores.without[:many]
-    return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without)
+    pairs = None if scores.pairs is None else pairs_over_draws(scores.pairs, drawn, many)
+    return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without, pairs=pairs)
 
 
 def ends(n: int) -> torch.Tensor:

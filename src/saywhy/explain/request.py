@@ -170,7 +170,7 @@ def check(model: Model[Any], task: Task, inputs: Sequence[Any], request: Request
         try:
             encoding = task.encode(model, given, request.encoding)
             task.targets(Case(model, encoding), [request.target], request.against, request.unit)
-            if request.method.family == "coalition":
+            if request.method.coalitions:
                 _few_enough(len(encoding.features), request.method)
                 first_coalitions(request.method.function, encoding.features, request.options)  # may refuse
         except (InputError, OptionError, MethodError) as error:

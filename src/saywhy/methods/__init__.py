@@ -21,6 +21,7 @@ from .gradients import (
     saliency,
     smoothgrad,
 )
+from .guided import guided_shap
 from .rules import attn_lrp, detach_attention, integrated_rules, libra
 from .surrogates import kernel_shap, lime
 
@@ -30,7 +31,7 @@ class Method:
     """One row: what a user and a contract test must know of a method."""
 
     function: Callable[..., MethodGenerator]
-    family: str  # "coalition", "gradient", "attention" or "control"
+    family: str  # "coalition", "gradient", "guided" (coalitions and gradients), "attention" or "control"
     cost: str  # evaluations a text, in F (forwards) and B (backwards); n features
     source: str
     complete: bool = False  # do the scores add up to value - base?
@@ -49,7 +50,13 @@ class Method:
 
     @property
     def gradients(self) -> bool:
-        return self.family == "gradient"
+        """Does it ask for gradients, so that there must be some?"""
+        return self.family in ("gradient", "guided")
+
+    @property
+    def coalitions(self) -> bool:
+        """Does it ask about coalitions, by options that can be checked before the model is asked?"""
+        return self.family in ("coalition", "guided")
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -62,6 +69,7 @@ _ROWS = (
     Method(integrated_gradients, "gradient", "9-25 (F + B), adaptive", "Sundararajan et al. 2017", complete=True),
     Method(occlusion, "coalition", "n + 1 F", "Zeiler & Fergus 2014", leaves_one_out=True),
     Method(kernel_shap, "coalition", "16 n + 64 F, or 2^n", "Lundberg & Lee 2017; Musco & Witter 2025", complete=True),
+    Method(guided_shap, "guided", "2 n + 2 F, 2 (F + B)", "Lundberg & Lee 2017; Mehri et al. 2025", complete=True),
     Method(shapley_sampling, "coalition", "16 n F", "Castro et al. 2009", complete=True),
     Method(shapley_values, "coalition", "2^n F", "Shapley 1953", complete=True),
     Method(lime, "coalition", "257 F", "Ribeiro et al. 2016"),

@@ -33,7 +33,14 @@ def shapley_values(problem: Problem, *, max_features: int = 12) -> MethodGenerat
             f"Use method='kernel_shap' or 'shapley_sampling', coarser features (by='sentence' or spans), or max_features={n}."
         )
     values = yield Values(every_coalition(n))  # [2^n, K], row = the coalition's bits
-    return Scores(shapley_of_table(values, n))
+    return of_every_coalition(values, n)
+
+
+def of_every_coalition(values: Tensor, n: int, notes: tuple[str, ...] = ()) -> Scores:
+    """Exact Shapley values and interactions of pairs from the values [2^n, K] of all coalitions."""
+    from .interactions import exact_pairs
+
+    return Scores(shapley_of_table(values, n), notes=notes, pairs=exact_pairs(values, n) if n > 1 else None)
 
 
 def every_coalition(n: int) -> Tensor:

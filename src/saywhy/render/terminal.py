@@ -27,6 +27,7 @@ _LONG = 1600  # characters of a text that are still shown whole
 _HALF = 10  # cells of a bar on each side of zero
 _CELLS = 24  # cells of an image in a row, three letters each
 _FAINT, _WEAK = 0.05, 0.25  # shares of the scale: less is not coloured, less colours only the letters
+_PAIRS, _PAIR = 3, 0.1  # pairs that are told, and the share of the scale that they must reach
 _BOLD, _QUIET = Style(bold=True), Style(dim=True)
 _ASCII = str.maketrans({"·": "|", "±": "+/-", "│": "|", "█": "#", "▌": "#", "▐": "#", "…": "...", "−": "-", "Σ": "sum"})
 
@@ -61,7 +62,23 @@ def _blocks(items: Sequence[Explanation], top: int, width: int) -> list[Renderab
 
 def _single(e: Explanation, limit: float, top: int) -> list[RenderableType]:
     out = [_heading(e, limit), _phrases(content.about(e)), "", *_text(e, limit, top), "", _table(e, limit, top), ""]
-    return [*out, *_closing(e, limit)]
+    return [*out, *_pairs(e, limit), *_closing(e, limit)]
+
+
+def _pairs(e: Explanation, limit: float) -> list[RenderableType]:
+    """The pairs that stand out from their standard errors and are not nothing beside the strongest score: "not + bad -1.9"."""
+    if e.interactions is None or len(e.features) < 2:
+        return []
+    form, least = content.spec(limit), _PAIR * limit
+    told = [p for p in e.pairs(_PAIRS) if abs(p.score) > max(least, 2 * (p.stderr or 0.0))]
+    if not told:
+        return []
+    phrases = [
+        f"{content.label(p.words[0])} + {content.label(p.words[1])} {content.signed(p.score, form)}"
+        + ("" if p.stderr is None else f" ± {format(p.stderr, form)}")
+        for p in told
+    ]
+    return [_set(Text.assemble(("together: ", _QUIET), " · ".join(phrases))), ""]
 
 
 def _compact(e: Explanation, limit: float, top: int, common: Sequence[str]) -> list[RenderableType]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import FileError, OptionError, missing
-from ..core.explanation import Explanation, Explanations, Trust
+from ..core.explanation import Explanation, Explanations, Interactions, Trust
 from ..core.types import Cost, Feature, Picture, Target
 from .atomic import write
 from .manifest import Kind, checked, list_of, object_of, of_type, read_json
@@ -26,8 +26,9 @@ FORMAT = "saywhy.explanations"
 VERSION = 1
 COLUMNS = (
     *("explanation", "text", "prediction", "target", "unit", "method", "value", "base", "gap"),
-    *("feature", "label", "part", "start", "end", "score", "stderr", "left", "top", "right", "bottom"),
+    *("feature", "label", "part", "start", "end", "score", "stderr", "left", "top", "right", "bottom", "pairs"),
 )
+_PLACE = ("left", "top", "right", "bottom")
 _PNG = b"\x89PNG\r\n\x1a\n"
 ENDINGS = (".html", ".json", ".parquet", ".png", ".svg", ".txt")
 
@@ -57,7 +58,14 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "cost": e.cost._asdict(),
         **({} if e.trust is None else {"trust": {**e.trust._asdict(), "figures": dict(e.trust.figures)}}),
         **({} if e.image is None else {"image": _image_to_dict(e.image)}),
+        **({} if e.interactions is None else {"pairs": _pairs_to_dict(e.interactions)}),
     }
+
+
+def _pairs_to_dict(pairs: Interactions) -> dict[str, Any]:
+    """Of every two features (0, 1), (0, 2), …, (n - 2, n - 1)."""
+    scores, errors = ({i: a.tolist() for i, a in (each or {}).items()} for each in pairs)
+    return {"scores": scores, "stderr": None if pairs.stderr is None else errors}
 
 
 def _feature_to_dict(f: Feature) -> dict[str, Any]:
@@ -90,7 +98,7 @@ _FIELDS: Mapping[str, Kind] = {
     "prediction": (str, _NONE), "probability": (float, _NONE), "features": list, "scores": list, "stderr": (list, _NONE),
     "without": (list, _NONE), "notes": list, "cost": dict,
 }  # fmt: skip
-_MORE = ("trust", "image")  # fields that need not be there
+_MORE = ("trust", "image", "pairs")  # fields that need not be there
 _COST = {"rows": int, "backward_rows": int, "forwards": int, "backwards": int, "seconds": float}
 
 
@@ -115,6 +123,7 @@ def from_dict(data: Mapping[str, Any], name: str = "the explanation", at: str = 
         cost=Cost(**object_of(data["cost"], _COST, name, f"{at}.cost", others=())),
         image=None if data.get("image") is None else _image(data["image"], name, f"{at}.image"),
         trust=None if data.get("trust") is None else _trust(data["trust"], name, f"{at}.trust"),
+        interactions=None if data.get("pairs") is None else _pairs(data["pairs"], n, name, f"{at}.pairs"),
         method=data["method"],
         value=float(data["value"]),
         base=float(data["base"]),
@@ -162,6 +171,21 @@ def _trust(data: Any, name: str, at: str) -> Trust:
             f"{name!r} is damaged: {at}.level is {data['level']!r:.60}; it is high, medium, low or unknown."
         )
     return Trust(**data)
+
+
+def _pairs(data: Any, n: int, name: str, at: str) -> Interactions:
+    object_of(data, {"scores": dict, "stderr": (dict, _NONE)}, name, at, others=())
+    kinds = {"scores": data["scores"], **({} if data["stderr"] is None else {"stderr": data["stderr"]})}
+    arrays = {
+        kind: {
+            index: np.array(list_of(numbers, float, name, f"{at}.{kind}.{index}", n * (n - 1) // 2), dtype=np.float64)
+            for index, numbers in of_index.items()
+        }
+        for kind, of_index in kinds.items()
+    }
+    if "stderr" in arrays and arrays["stderr"].keys() != arrays["scores"].keys():
+        raise FileError(f"{name!r} is damaged: {at}.stderr is not of the same indices as {at}.scores.")
+    return Interactions(arrays["scores"], arrays.get("stderr"))
 
 
 def _image(data: Any, name: str, at: str) -> Picture:
@@ -238,7 +262,10 @@ def parsed(data: Any, name: str) -> Explanation | Explanations:
 
 
 def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:
-    """One row a feature: text, target, method, value, base, gap, then the feature's index, label, span, score, stderr and box."""
+    """One row a feature: text, target, method, value, base, gap, then the feature's index, label, span, score, stderr and box.
+
+    `pairs` lists the feature's Shapley interaction with each feature after it, or is null where the method tells of none.
+    """
     try:
         import pyarrow as pa
     except ImportError:
@@ -247,6 +274,8 @@ def to_arrow(explanations: Sequence[Explanation]) -> pyarrow.Table:
     text = ("text", "prediction", "target", "unit", "method", "label", "part")
     whole = ("explanation", "feature", "start", "end")
     kinds = {name: pa.string() for name in text} | {name: pa.int64() for name in whole}
+    pair = pa.struct([("feature", pa.int64()), ("score", pa.float64()), ("stderr", pa.float64())])
+    kinds["pairs"] = pa.list_(pair)
     schema = pa.schema(
         [(name, kinds.get(name, pa.float64())) for name in COLUMNS], metadata={"saywhy.version": str(VERSION)}
     )
@@ -270,6 +299,12 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
 def _rows(i: int, e: Explanation) -> list[dict[str, Any]]:
     about = {"explanation": i, "text": e.text, "prediction": e.prediction, "target": e.target.label, "unit": e.target.unit,
              "method": e.method, "value": e.value, "base": e.base, "gap": e.gap}  # fmt: skip
+    pairs: list[list[dict[str, Any]]] | None = None
+    if e.interactions is not None:
+        pairs = [[] for _ in e.features]
+        for pair in sorted(e.pairs(None), key=lambda pair: pair.indexes):
+            first, second = pair.indexes
+            pairs[first].append({"feature": second, "score": pair.score, "stderr": pair.stderr})
     return [
         {
             **about,
@@ -280,7 +315,8 @@ def _rows(i: int, e: Explanation) -> list[dict[str, Any]]:
             "end": None if f.span is None else f.span[1],
             "score": float(e.scores[j]),
             "stderr": None if e.stderr is None else float(e.stderr[j]),
-            **dict(zip(COLUMNS[-4:], f.box or (None,) * 4, strict=True)),
+            **dict(zip(_PLACE, f.box or (None,) * 4, strict=True)),
+            "pairs": None if pairs is None else pairs[j],
         }
         for j, f in enumerate(e.features)
     ]
