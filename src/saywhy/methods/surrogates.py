@@ -110,5 +110,5 @@ def lime(
     centred = values - (weight * values).sum(0) / weight.sum()
     gram = design.T @ (weight * design)
     # where all samples are far, as those of one feature, their weights are minute, and the ridge must be small beside them
-    gram = gram + ridge * gram.diagonal().mean().clamp(1e-300, 1.0) * torch.eye(n, dtype=torch.float64)
+    gram = gram + ridge * gram.diagonal().mean().clamp(1e-150, 1.0) ** 2 * torch.eye(n, dtype=torch.float64)
     return Scores(torch.linalg.solve(gram, design.T @ (weight * centred)).T)
