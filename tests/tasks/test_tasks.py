@@ -444,7 +444,15 @@ class TestSimilarity:
             e = saywhy.Explainer(tmp_path)(("a", "b"), method="random")
             assert e.value == pytest.approx(float(torch.cosine_similarity(*vectors, dim=0)), abs=1e-5)
         (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_weightedmean_tokens": true}')
-        with pytest.raises(ModelError, match="pools in a way"):
+        states = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].detach() for text in "ab"]
+        weights = [torch.arange(1.0, len(s) + 1)[:, None] for s in states]
+        vectors = [(w * s).sum(0) / w.sum() for w, s in zip(weights, states, strict=True)]
+        e = saywhy.Explainer(tmp_path)(("a", "b"), method="random")
+        assert e.value == pytest.approx(float(torch.cosine_similarity(*vectors, dim=0)), abs=1e-5)
+        (tmp_path / "1_Pooling" / "config.json").write_text(
+            '{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}'
+        )
+        with pytest.raises(ModelError, match="cls\\+max.*not known here"):
             saywhy.Explainer(tmp_path)
 
     def test_each_text_is_blanked_against_the_other_whole(self):

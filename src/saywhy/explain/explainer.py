@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from itertools import islice
 from typing import Any, overload
+
+import torch
 
 from ..core.checks import one_of, text_or_none, whole_number, yes_or_no
 from ..core.errors import InputError, OptionError
@@ -17,7 +20,8 @@ from ..engine.batching import OutputCache
 from ..engine.engine import Engine
 from ..models import demo
 from ..models.labels import label_names
-from ..models.load import adapt, head_of, inspect_source
+from ..models.load import adapt, head_of, inspect_source, is_transformers_class
+from ..models.pipelines import SAMPLE, refuse_other_answers
 from ..models.protocol import OVERLONG, EncodingOptions, Model
 from ..tasks import task_for
 from ..tasks.protocol import Case, Task, WantedTarget
@@ -73,7 +77,8 @@ class Explainer:
         trust_remote_code = yes_or_no("trust_remote_code", trust_remote_code)
         self.batch_tokens = None if batch_tokens is None else whole_number("batch_tokens", batch_tokens, least=1)
         given = inspect_source(demo.folder() if model is None else model, tokenizer, trust_remote_code)
-        self.task: Task = task_for(task, given.task, head_of(given.architecture), given.architecture)
+        named = given.architecture if task is None or is_transformers_class(given.model) else None
+        self.task: Task = task_for(task, given.task, head_of(named), named)
         if task is None and given.settings is not None and is_dataclass(self.task):
             self.task = replace(self.task, **given.settings.task)
         if labels is not None and isinstance(self.task, ZeroShotClassification):
@@ -88,6 +93,10 @@ class Explainer:
         )
         if model is None:
             self.model.name = demo.NAME
+        if task is None and given.settings is not None and given.settings.sample is not None and labels is None:
+            exact = all(p.dtype == torch.float32 for p in getattr(self.model.module, "parameters", tuple)())
+            with suppress(InputError):  # where the sample is too long for the model, there is nothing to compare
+                refuse_other_answers(given.settings, self.predict([SAMPLE])[0], exact)
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.model.name} for {self.task.name}>"

@@ -15,6 +15,7 @@ from ..engine.batching import CHUNK, BoundProblem, OutputCache
 from ..engine.batching import WINDOW as WINDOW
 from ..engine.dry_run import first_coalitions
 from ..engine.engine import Engine
+from ..methods.gaussian_process import EXACT
 from ..methods.interactions import pairs_over_draws
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
@@ -107,9 +108,11 @@ class Pipeline:
         found = self.engine.run([(p, self.request.method.function(p.problem, **self.request.options)) for p in asked])
         scores = [over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
         values = self._ends(asked)
+        noise = self._noise(asked, values)
+        scores = [with_noise(s, each) for s, each in zip(scores, noise, strict=True)]
         costs = [p.cache.cost for p in asked]
         many = [(case, len(named)) for case, named in zip(cases, chosen, strict=True) if named]
-        trusts = self._trusts(asked, scores, many)
+        trusts = self._trusts(asked, scores, many, noise)
         made = iter(zip(scores, values, costs, trusts, strict=True))
         return [
             self._explanations(case, p, *next(made)) if named else []
@@ -132,8 +135,24 @@ class Pipeline:
             )
         return values
 
+    def _noise(self, asked: Sequence[BoundProblem], values: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
+        """[K] each: how far both ends differ when they are asked again; None where the model answers the same each time."""
+        if self.model.deterministic or self.request.trust == "none":
+            return [None] * len(asked)
+        fresh = [replace(p, cache=OutputCache(keep=p.cache.keep)) for p in asked]
+        again = self.engine.values([(p, ends(len(p.problem.features))) for p in fresh])
+        found = [(one - other).abs().amax(0) for one, other in zip(values, again, strict=True)]
+        return [
+            each if bool((each > 1e-9 * (1 + v.abs().amax(0))).any()) else None
+            for each, v in zip(found, values, strict=True)
+        ]
+
     def _trusts(
-        self, bound: Sequence[BoundProblem], scores: Sequence[Scores], wanted: Sequence[tuple[Case, int]]
+        self,
+        bound: Sequence[BoundProblem],
+        scores: Sequence[Scores],
+        wanted: Sequence[tuple[Case, int]],
+        noise: Sequence[torch.Tensor | None],
     ) -> list[list[Trust | None]]:
         """For each problem, how far to believe the scores of each target that was wanted."""
         request = self.request
@@ -145,8 +164,8 @@ class Pipeline:
             else "feature"
         )
         checks = [
-            (p, trust(p.problem, s, request.trust, request.method.complete, noun, self._confidence(case, p, k)))
-            for p, s, (case, k) in zip(bound, scores, wanted, strict=True)
+            (p, trust(p.problem, s, request.trust, request.method.complete, noun, self._confidence(case, p, k), each))
+            for p, s, (case, k), each in zip(bound, scores, wanted, noise, strict=True)
         ]
         return self.engine.drive(checks)
 
@@ -281,6 +300,23 @@ def _interactions(pairs: PairScores | None, k: int) -> Interactions | None:
     if pairs.stderr is None:
         return Interactions(scores)
     return Interactions(scores, {index: found[k].numpy() for index, found in pairs.stderr.items()})
+
+
+def with_noise(scores: Scores, noise: torch.Tensor | None) -> Scores:
+    """The scores of a model that answers otherwise each time: `noise` [K] is how far two answers to the same texts differed.
+
+    A score is a (weighted) difference of two answers, so its variance is twice that of one, which is half of noise squared.
+    """
+    if noise is None:
+        return scores
+    k = len(scores.values)
+    before = torch.zeros_like(scores.values) if scores.stderr is None else scores.stderr
+    note = (
+        f"the function answers otherwise each time: asked twice, the same texts differed by up to {float(noise[:k].max()):.3g}; "
+        "the standard errors have it in them"
+    )
+    kept = tuple(each for each in scores.notes if each != EXACT)
+    return replace(scores, stderr=(before**2 + noise[:k, None] ** 2).sqrt(), notes=(*kept, note))
 
 
 def _by_draw(numbers: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ HARDLY = {"logit": 0.1, "log-prob": 0.1, "log-odds": 0.1, "prob": 0.02}  # a sma
 HIGH, LOW = 0.9, 0.5  # the correlation of what the scores say and what removal does
 GAP = 0.05  # of sum |scores|, where a method promises none
 NEAR = 0.35  # how far from chance, in log-probability, a continuation is that the model may know nothing of
+NOISE = 0.02  # of the largest |score|, how far two answers to the same texts may differ without a word
 SURE = 0.25  # of the largest |score|, the most that a standard error may be
 
 Checking = Generator[Question, Any, "list[Trust]"]
@@ -41,6 +42,7 @@ def trust(
     complete: bool,
     noun: str,
     confidence: Sequence[tuple[float, int, bool] | None],
+    noise: Tensor | None = None,
 ) -> Checking:
     """How far to believe the scores of the first targets, as many as `confidence` tells of.
 
@@ -64,6 +66,8 @@ def trust(
         figures = _figures(scores, k, gone, falls, float(values[0, k] - values[1, k]), complete)
         if (told := confidence[k]) is not None:
             figures |= dict(zip(("probability", "labels", "picked"), map(float, told), strict=True))
+        if noise is not None and (largest := float(scores.values[k].abs().max())):
+            figures["noise"] = float(noise[k]) / largest
         if how == "full":
             more = yield from _more(problem, scores.values[k], k)
             figures |= {**more, "rows": figures["rows"] + more["rows"]}
@@ -201,6 +205,10 @@ def _doubts(f: dict[str, float], unit: str) -> Sequence[tuple[str, bool]]:
         found.append((f"the scores leave {f['gap']:.0%} unexplained", False))
     if f.get("stderr", 0.0) > SURE:
         found.append(("the scores are uncertain (standard errors)", False))
+    if f.get("noise", 0.0) > NOISE:
+        found.append(
+            (f"the model answers otherwise each time, by {f['noise']:.0%} of the largest score", f["noise"] > SURE)
+        )
     if f.get("leave_one_out", 1.0) < 0.3:
         found.append(("leave-one-out says otherwise", False))
     return found

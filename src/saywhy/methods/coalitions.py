@@ -10,6 +10,8 @@ from torch import Tensor
 from ..core.errors import MethodError, OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
 
+EVERY_COALITION = "every coalition was asked: these Shapley values are exact"  # a note, where that is so
+
 
 def occlusion(problem: Problem) -> MethodGenerator:
     """How far each target falls when each feature alone is absent. n + 1 evaluations.

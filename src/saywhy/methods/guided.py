@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..core.errors import MethodError, OptionError, unknown
 from ..core.types import MethodGenerator, Problem, Scores, Values
-from .coalitions import every_coalition, of_every_coalition
+from .coalitions import EVERY_COALITION, every_coalition, of_every_coalition
 from .design import design
 from .gaussian_process import FAINT, LEVELS, Factors, Seen, decays, factorised, higher_orders, shared_factors, typical
 from .gradients import embedding_path, fixed_path
@@ -69,7 +69,7 @@ def guided_shap(
     embedding = embedding_path(problem)
     if exact:
         values = yield Values(every_coalition(n))
-        return of_every_coalition(values, n, ("every coalition was asked: these Shapley values are exact",))
+        return of_every_coalition(values, n, (EVERY_COALITION,))
     rules, steps = GUIDES[guide]
     guided = yield from fixed_path(embedding, steps, rules)
     half, place = design(n, (budget - 2) // 2, seed)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
-from .coalitions import every_coalition, of_every_coalition, shapley_sampling
+from .coalitions import EVERY_COALITION, every_coalition, of_every_coalition, shapley_sampling
 from .design import design
 from .gaussian_process import EXACT, shapley_of_odd_part
 from .interactions import pairs_of_even_part
@@ -38,7 +38,7 @@ def kernel_shap(
     budget = min(16 * n + 64, most) if budget is None else budget
     if 2**n <= budget or n <= 2:
         values = yield Values(every_coalition(n))
-        return of_every_coalition(values, n, ("every coalition was asked: these Shapley values are exact",))
+        return of_every_coalition(values, n, (EVERY_COALITION,))
     if not 2 * n + 2 <= budget <= most:
         raise OptionError(
             f"kernel_shap over {n} features takes a `budget` from {2 * n + 2} to {most} evaluations, not {budget}."

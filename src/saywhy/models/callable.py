@@ -32,6 +32,7 @@ class CallableModel(Model[str]):
     kind = "score"
     embeddings: tuple[str, ...] = ()
     differentiable = False
+    deterministic = False
     uniform = False
     batch_tokens = 16_384
 

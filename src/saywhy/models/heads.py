@@ -23,7 +23,22 @@ class Wanted:
 
 
 Read = Callable[[Any, Sequence[Any], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
-POOLINGS = ("mean", "first", "last", "max")
+
+
+def _weighted_mean(states: Tensor) -> Tensor:
+    """Later positions count for more: position i of S has the weight i (Muennighoff 2022)."""
+    weights = torch.arange(1, len(states) + 1, device=states.device, dtype=states.dtype)
+    return (weights[:, None] * states).sum(0) / weights.sum()
+
+
+POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {  # hidden states [S, D] of a text -> its vector [D]
+    "mean": lambda states: states.mean(0),
+    "first": lambda states: states[0],
+    "last": lambda states: states[-1],
+    "max": lambda states: states.amax(0),
+    "mean_sqrt_len": lambda states: states.sum(0) / len(states) ** 0.5,
+    "weightedmean": _weighted_mean,
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,9 @@ class Head:
 
 def _labels(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, labels]"""
-    logits = out.logits if hasattr(out, "logits") else out if isinstance(out, Tensor) else out[0]
+    logits = _member(out, "logits")
+    if logits is None:
+        logits = out if isinstance(out, Tensor) else out[0] if isinstance(out, tuple | list) and out else None
     return _shaped(logits, (len(rows), wanted.labels), "AutoModelForSequenceClassification").float()
 
 
@@ -72,8 +89,7 @@ def _blanks(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) 
 def _vector(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, D]: the last hidden states pooled over each row's own positions"""
     states = _shaped(_member(out, "last_hidden_state"), (len(rows), None, None), "AutoModel").float()
-    pool = {"mean": lambda s: s.mean(0), "first": lambda s: s[0], "last": lambda s: s[-1], "max": lambda s: s.amax(0)}
-    return torch.stack([pool[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
+    return torch.stack([POOLINGS[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
 
 
 def _next(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
@@ -124,7 +140,7 @@ def _read(row: Row, device: torch.device) -> Tensor:
 
 
 def _member(out: Any, name: str) -> Any:
-    return getattr(out, name, None)
+    return out.get(name) if isinstance(out, Mapping) else getattr(out, name, None)
 
 
 def _shaped(output: Any, shape: tuple[int | None, ...], loader: str) -> Tensor:

@@ -16,6 +16,7 @@ from .callable import CallableModel
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
+from .wrappers import adapter_base, cross_encoder_settings, pooling_of, unwrapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +46,10 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
             )
         if (loader := loader_of(Path(name))) is not None:
             return ModelSource(Path(name), tokenizer, load=loader)
-        return ModelSource(name, tokenizer, None, _architecture(name, trust_remote_code))
+        base = adapter_base(Path(name))
+        return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
-        inner = model.model
+        inner = unwrapped(model.model)
         reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
         return ModelSource(
             inner, tokenizer or reader, str(model.task), type(inner).__name__, settings=settings_of(model)
@@ -56,12 +58,22 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         return ModelSource(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
+    if type(model).__name__ == "CrossEncoder":
+        inner, reader = unwrapped(model.model), tokenizer or model.tokenizer
+        settings = cross_encoder_settings(model)
+        return ModelSource(inner, reader, "text-classification", type(inner).__name__, settings=settings)
+    model = unwrapped(model)
     if not hasattr(model, "parameters") and not callable(model):
         raise OptionError(
             f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
             "function from a list of strings to an array [B, K] with labels=[...]."
         )
     return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
+
+
+def is_transformers_class(model: Any) -> bool:
+    """Does the class's name tell for sure what it can do? A class of the caller's own may be called anything."""
+    return isinstance(model, str) or type(model).__module__.startswith("transformers.")
 
 
 def head_of(architecture: str | None) -> str | None:
@@ -150,18 +162,9 @@ def _pooling(name: str) -> str | None:
     path: str | None = str(Path(name) / "1_Pooling" / "config.json")
     if not Path(name).is_dir():
         path = cached_file(name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
-    return _mode(Path(path)) if path is not None and Path(path).is_file() else None
-
-
-def _mode(path: Path) -> str:
-    modes = {"mean_tokens": "mean", "cls_token": "first", "lasttoken": "last", "max_tokens": "max"}
-    told = json.loads(path.read_text(encoding="utf-8"))
-    chosen = [ours for theirs, ours in modes.items() if told.get(f"pooling_mode_{theirs}")]
-    if told.get("pooling_mode") in ("mean", "cls", "lasttoken", "max"):
-        chosen = [{"cls": "first", "lasttoken": "last"}.get(told["pooling_mode"], told["pooling_mode"])]
-    if len(chosen) != 1:
-        raise ModelError(f"{path} pools in a way that is not known here; known are mean, cls, last token and max.")
-    return chosen[0]
+    if path is None or not Path(path).is_file():
+        return None
+    return pooling_of(json.loads(Path(path).read_text(encoding="utf-8")), str(path))
 
 
 def _sentence_transformer(model: Any, tokenizer: Any) -> ModelSource:
@@ -173,7 +176,7 @@ def _sentence_transformer(model: Any, tokenizer: Any) -> ModelSource:
         )
     inner = getattr(model[0], "auto_model", None) or model[0].model
     mode = model[1].get_pooling_mode_str() if hasattr(model[1], "get_pooling_mode_str") else model[1].pooling_mode
-    pooling = {"cls": "first", "lasttoken": "last"}.get(str(mode), str(mode))
+    pooling = pooling_of(mode, "The SentenceTransformer")
     return ModelSource(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
 
 
@@ -216,7 +219,7 @@ def _from_pretrained(
             f"{name!r} has no trained head for this task: its weights lack {', '.join(missing[:4])}. "
             "An untrained head would be explained as if it meant something; fine-tune the model first."
         )
-    return model.to(device or _device()), tokenizer
+    return unwrapped(model.to(device or _device())), tokenizer
 
 
 def _device() -> str:

@@ -68,7 +68,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
             yield
             return
         training = [module for module in model.modules() if module.training]
-        with_gradients = [p for p in model.parameters() if p.requires_grad]
+        with_gradients = [p for p in model.parameters() if p.requires_grad and not p.is_inference()]
         try:
             for module in training:
                 module.training = False

@@ -6,17 +6,19 @@ has no effect on what is explained, or is refused by its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from ..core.errors import OptionError
+from ..core.errors import ModelError, OptionError
 
 # settings that change how results are listed or batched, and not what the model answers
 _WITHOUT_EFFECT = {
     *("top_k", "_legacy", "padding", "return_tensors", "return_type", "clean_up_tokenization_spaces", "timeout"),
     *("skip_special_tokens", "batch_size", "num_workers", "generation_config"),
 }
+SAMPLE = "A good example"  # what a pipeline and its model are both asked, to compare
 _GREEDY = {"do_sample": False, "num_beams": 1, "num_beam_groups": 1}  # generation that gives the same text each time
 
 
@@ -28,6 +30,7 @@ class PipelineSettings:
     kind: str | None = None  # of the outputs, where the pipeline says what is applied to them
     limit: int | None = None  # the most tokens that the pipeline reads
     overlong: str | None = None  # what the pipeline does with a longer text, where it does not fail
+    sample: Callable[[], tuple[str, float] | None] | None = None  # the label and score it gives to SAMPLE, where it can
 
 
 def settings_of(pipe: Any) -> PipelineSettings:
@@ -62,7 +65,41 @@ def settings_of(pipe: Any) -> PipelineSettings:
             f"The pipeline was made with {setting}={value!r:.80}, which cannot be followed here. Make it without, or give "
             "(model, tokenizer) and the settings of a task: Explainer((pipe.model, pipe.tokenizer), task=…)."
         )
-    return PipelineSettings(task, kind, limit, overlong)
+    sampled = name == "text-classification" or (name == "zero-shot-classification" and "labels" in task)
+    return PipelineSettings(task, kind, limit, overlong, partial(_answer, pipe) if sampled else None)
+
+
+def _answer(pipe: Any) -> tuple[str, float] | None:
+    """The likeliest label of SAMPLE and its score, as the pipeline itself gives them; what it counts stays as it was."""
+    calls = getattr(pipe, "call_count", None)
+    try:
+        found = pipe(SAMPLE)
+    except Exception:  # whatever it is: a pipeline that cannot answer this says nothing to compare with
+        return None
+    finally:
+        if calls is not None:
+            pipe.call_count = calls
+    while isinstance(found, list) and found:
+        found = found[0] if isinstance(found[0], list) else max(found, key=lambda each: each["score"])
+    if not isinstance(found, Mapping):
+        return None
+    if "labels" in found:
+        return str(found["labels"][0]), float(found["scores"][0])
+    return str(found["label"]), float(found["score"])
+
+
+def refuse_other_answers(settings: PipelineSettings, own: tuple[str | None, float | None], exact: bool) -> None:
+    """Raises ModelError where the pipeline itself answers SAMPLE otherwise than the model by the settings that were read."""
+    theirs = None if settings.sample is None else settings.sample()
+    if theirs is None or own[1] is None:
+        return
+    label, score = theirs
+    if label != own[0] or abs(score - own[1]) > (1e-4 if exact else 0.05) * max(1.0, abs(score)):
+        raise ModelError(
+            f"The pipeline answers {label!r} ({score:.4g}) to {SAMPLE!r}, and its model, read with its settings, {own[0]!r} "
+            f"({own[1]:.4g}): it does something of its own that cannot be followed here. Explain what it calls: "
+            "Explainer((pipe.model, pipe.tokenizer)), or a function around it with labels=…."
+        )
 
 
 def _truncation(pipe: Any, left: dict[str, Any]) -> tuple[int | None, str | None]:

@@ -50,6 +50,7 @@ class Model(Protocol[R]):
     absences: tuple[str, ...]  # the ways a feature can be taken away here, the default first
     batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
 
+    deterministic: bool = True  # is the same row answered the same each time? Of a function nobody knows
     differentiable: bool = False
     embeddings: tuple[str, ...] = ()  # the embeddings that gradients can follow: some of EMBEDDINGS
     uniform: bool = False  # must rows of a batch be of equal length?

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .protocol import WantedTarget
 
 _UNITS = ("logit", "log-prob", "prob")
+NO_ANSWER = "no answer"
 _ENDS = ("answer", "start", "end")
 _CANDIDATES = 12  # spans of a window that are looked at, as the transformers pipeline does
 
@@ -29,11 +30,14 @@ class QuestionAnswering(Task):
 
     Given: (question, context) or {"question": …, "context": …}. A target is "answer" (start and end together), "start" or
     "end" of the answer that the model picks, or an answer of your own: a piece of the context, or its (start, end) there.
+    "no answer" is the model's own, for models that were trained with it: both ends on the classifier token. It is what is
+    explained where it is likelier than any answer, unless `no_answer` is False.
     Probabilities are over the context's tokens, and a span's is their product. `predict` gives the pipeline's, which adds up the
     spans that read the same in whole words; explained is the likeliest of those.
     """
 
     max_answer_tokens: int = 15
+    no_answer: bool = True  # may the model say that the context holds no answer?
     name = "question-answering"
     head = "span"
     position_indexed = True
@@ -61,6 +65,7 @@ class QuestionAnswering(Task):
         for want in wanted:
             which, index = self._index(case, want)
             name = f"{which}: {self._text(case, index)}" if index else which
+            name = NO_ANSWER if index and index[0] == _classifier(case) else name
             name += "" if held is None else f" rather than {self._text(case, held)}"
             out.append(Target(name, index, unit, held))
         return tuple(out)
@@ -72,6 +77,11 @@ class QuestionAnswering(Task):
             if not case.answered:
                 return which, ()
             start, end = self.answer(case)[0]
+        elif want == NO_ANSWER:
+            place = _classifier(case)
+            if place is None:
+                raise OptionError(f"{case.model.name} has no classifier token, on which {NO_ANSWER!r} would stand.")
+            start = end = place
         else:
             start, end = self._given(case, want)
         return which, {"answer": (start, 0, end, 1), "start": (start, 0), "end": (end, 1)}[which]
@@ -116,7 +126,12 @@ class QuestionAnswering(Task):
                     text = self._text(case, (i, 0, j, 1)).casefold()
                     first, total = found.get(text, ((i, j), 0.0))
                     found[text] = (first, total + prob)
-        return max(found.values(), key=lambda answer: answer[1])
+        best = max(found.values(), key=lambda answer: answer[1])
+        place = _classifier(case)
+        if place is None or not self.no_answer:
+            return best
+        none = float((probs[..., place, 0] * probs[..., place, 1]).min())  # of windows the one that is least sure of it
+        return ((place, place), none) if none > best[1] else best
 
     def span(self, case: Case, start: int, end: int) -> tuple[int, int]:
         """The characters of an answer in the context, whole words of the tokenizer."""
@@ -127,6 +142,8 @@ class QuestionAnswering(Task):
         return min(a for a, _ in spans), max(b for _, b in spans)
 
     def _text(self, case: Case, index: tuple[int, ...]) -> str:
+        if index[0] == _classifier(case):
+            return NO_ANSWER
         start, end = self.span(case, index[0], index[-2])
         return case.encoding.texts["context"][start:end].strip()
 
@@ -145,6 +162,8 @@ class QuestionAnswering(Task):
         """The probability of the answer, of as many pairs of a first and a last token as there are for each that reads so."""
         (start, end), probability = self.answer(case)
         words = [t.word if t.part == "context" else None for t in case.encoding.tokens]
+        if start == _classifier(case):
+            return probability, max(2, int(_context(case).sum()) ** 2), True
         first, last = (1 if words[i] is None else words.count(words[i]) for i in (start, end))
         alike = first * last if words[start] != words[end] or words[start] is None else first * (first + 1) // 2
         return probability, max(1, int(_context(case).sum()) ** 2 // alike), True
@@ -153,6 +172,15 @@ class QuestionAnswering(Task):
 def _context(case: Case) -> Tensor:
     """bool [S]: the positions where an answer may be."""
     return torch.tensor([t.part == "context" and t.span is not None for t in case.encoding.tokens])
+
+
+def _classifier(case: Case) -> int | None:
+    """The position of the classifier token, on which "no answer" stands; None where the tokenizer has none."""
+    label = getattr(case.model.text_tokenizer, "cls_token", None)
+    places = (
+        i for i, t in enumerate(case.encoding.tokens) if label is not None and t.span is None and t.label == label
+    )
+    return next(places, None)
 
 
 def _logp(case: Case, outputs: Tensor) -> Tensor:
@@ -171,6 +199,11 @@ def _number(case: Case, outputs: Tensor, unit: str, index: tuple[int, ...]) -> T
         saw = case.output.isfinite().all(-1)  # [W, S]
         around = saw.cumsum(1)
         room = torch.minimum(around[:, pairs[0][0]], saw.sum(1) - around[:, pairs[-1][0]])
-        table = table[:, int(torch.where(saw[:, [i for i, _ in pairs]].all(1), room, -1).argmax())]
+        window = int(torch.where(saw[:, [i for i, _ in pairs]].all(1), room, -1).argmax())
+        if pairs[0][0] == _classifier(case):  # every window sees it: the one that is least sure of it decides
+            window = int(
+                torch.stack([_logp(case, case.output[None])[0, :, i, end] for i, end in pairs]).sum(0).argmin()
+            )
+        table = table[:, window]
     total = torch.stack([table[:, i, end] for i, end in pairs]).sum(0)
     return total.exp() if unit == "prob" else total

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...core.errors import InputError, ModelError
 from ...core.types import Encoding, Held, Ints
 from ..heads import HEADS, Wanted, vocabulary_at
-from ..lock import frozen
+from ..lock import exclusive, frozen
 from ..protocol import ABSENCES, EncodingOptions, Model
 from ..text.config import forwards_only, length_limit
 from ..text.embedding import embedded, find_embeddings, word_vectors
@@ -85,7 +85,8 @@ class LanguageModel(Model[Scored]):
 
     def encode_prompt(self, prompt: Prompt, options: EncodingOptions) -> Encoding:
         """The rows of a prompt or a template with its continuations. Raises InputError before any forward."""
-        return encoding_of(self, prompt, options)
+        with exclusive(self.tokenizer):  # truncation is a state of a tokenizer, which another thread would change
+            return encoding_of(self, prompt, options)
 
     def replacement_id(self, absent: str) -> int | None:
         """The id that stands for an absent token; None for the zero vector and for dropping."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...core.errors import OptionError
+from ...core.errors import ModelError, OptionError
 from ..labels import label_names as known_names
 from ..labels import same_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def label_names(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -58,6 +62,34 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
     return min(known) if known else None
 
 
+def accepted_inputs(model: PreTrainedModel) -> dict[str, str] | None:
+    """What a model's forward calls the ids and what goes with them; None where it takes whatever transformers' models take.
+
+    Raises ModelError for a forward that asks for something else.
+    """
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters) or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    names = [p.name for p in parameters]
+    known = {name: name for name in _INPUTS if name in names}
+    if "input_ids" not in known and names:
+        known["input_ids"] = names[0]
+    mask = next((name for name in names[1:] if "mask" in name), None)
+    if mask is not None:
+        known["attention_mask"] = mask
+    needed = [p.name for p in parameters if p.default is p.empty and p.name not in known.values()]
+    if needed or not names:
+        raise ModelError(
+            f"{type(model).__name__}.forward asks for {', '.join(needed) or 'nothing'}; an explainer gives it "
+            f"{', '.join(_INPUTS)}. Wrap it in a module whose forward takes (input_ids, attention_mask)."
+        )
+    return known
+
+
 def forwards_only(model: PreTrainedModel) -> bool:
-    """Does the model hold layers that no gradient comes back through (torch's own quantised ones)?"""
+    """Does the model hold layers that no gradient comes back through (torch's own quantised ones), or weights that no
+    backward pass may keep (made in inference mode)?
+    """
+    if any(p.is_inference() for p in model.parameters()):
+        return True
     return any(".quantized" in type(module).__module__ for module in model.modules())

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...core.errors import ModelError
+from ...core.errors import InputError, ModelError
 from ...core.types import Bools, Encoding, Held
 from ..heads import HEADS, Wanted
-from ..lock import frozen
+from ..lock import exclusive, frozen
 from ..protocol import ABSENCES, EncodingOptions, Model
 from .attention import AttentionOutputs, eager, extract_attention, unavailable_reason
-from .config import forwards_only, label_names, length_limit, output_kind, padding_id
+from .config import accepted_inputs, forwards_only, label_names, length_limit, output_kind, padding_id
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
 from .tokens import Row, Tokens, tokenised
 
@@ -53,6 +53,7 @@ class TextModel(Model[Row]):
         self.kind = output_kind(model, self.labels) if head == "labels" else "softmax"
         self.wanted = Wanted(len(self.labels), pooling)
         self.pad = padding_id(model, tokenizer)
+        self.takes = accepted_inputs(model)
         self.most_rows = 1 if self.pad is None else None
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
@@ -72,7 +73,9 @@ class TextModel(Model[Row]):
 
     def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
-        t = tokenised(self.tokenizer, texts, self.limit, options, held or Held())
+        with exclusive(self.tokenizer):  # truncation is a state of a tokenizer, which another thread would change
+            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held())
+        self._refuse_unknown_ids(t)
         rows = self._windows(t, options.embedding)
 
         def at(coalitions: Bools) -> list[Any]:
@@ -83,6 +86,17 @@ class TextModel(Model[Row]):
         owner = np.concatenate([t.owner[places] for _, places in rows])
         notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,))
         return Encoding(texts, t.features, at, owner, notes, self.labels if self.head == "labels" else (), t.tokens)
+
+    def _refuse_unknown_ids(self, t: Tokens) -> None:
+        """Raises InputError for an id that the model has no embedding of."""
+        table = self.tables.get("word", ())
+        known = min((int(m.weight.shape[0]) for m in table if isinstance(m, nn.Embedding)), default=None)
+        if known is not None and len(t.row.ids) and int(t.row.ids.max()) >= known:
+            place = int(t.row.ids.argmax())
+            raise InputError(
+                f"The tokenizer gives {t.tokens[place].label!r} the id {int(t.row.ids[place])}, and the model has embeddings of "
+                f"{known} tokens: take the tokenizer that belongs to the model, or model.resize_token_embeddings(len(tokenizer))."
+            )
 
     def _windows(self, t: Tokens, embedding: str) -> list[tuple[Row, Any]]:
         """Each window's row and the positions it holds; a text that fits is one window that holds all of them."""
@@ -177,15 +191,20 @@ class TextModel(Model[Row]):
         if points is not None:
             vectors = together(points, self._left)
         elif any(row.absent is not None for row in rows):
-            vectors = self._filled(batch["input_ids"], rows)
+            vectors = self._filled(batch[self.ids_name], rows)
         embedding = rows[0].embedding
         if vectors is None:
             out = self.model(**batch, **more)
         else:
-            with embedded(embedding, self.tables.get(embedding, ()), batch["input_ids"], vectors):
+            with embedded(embedding, self.tables.get(embedding, ()), batch[self.ids_name], vectors):
                 out = self.model(**batch, **more)
-        longest = batch["input_ids"].shape[1]
+        longest = batch[self.ids_name].shape[1]
         return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
+
+    @property
+    def ids_name(self) -> str:
+        """What the model calls the ids."""
+        return "input_ids" if self.takes is None else self.takes["input_ids"]
 
     @property
     def _left(self) -> bool:
@@ -193,14 +212,17 @@ class TextModel(Model[Row]):
 
     def _collated(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         ids = padded([r.ids for r in rows], self.pad or 0, self._left)
-        batch = {"input_ids": ids}
-        if "attention_mask" in self.tokenizer.model_input_names:
+        batch = {"input_ids": ids}  # under transformers' names; `taken` below has the model's own
+        if "attention_mask" in self.tokenizer.model_input_names or (self.takes and "attention_mask" in self.takes):
             batch["attention_mask"] = padded([_shown(r) for r in rows], 0, self._left)
         for name in rows[0].extras:
             blank = getattr(self.tokenizer, "pad_token_type_id", 0) if name == "token_type_ids" else 0
             batch[name] = padded([r.extras[name] for r in rows], blank, self._left)
         device = self.device
-        return {name: values.to(device) for name, values in batch.items()}
+        taken = (
+            batch if self.takes is None else {self.takes[name]: v for name, v in batch.items() if name in self.takes}
+        )
+        return {name: values.to(device) for name, values in taken.items()}
 
     def embed(self, row: Row) -> Tensor:
         return self._filled(torch.as_tensor(row.ids, device=self.device)[None], [row])[0].float()
@@ -214,7 +236,7 @@ class TextModel(Model[Row]):
 
         def answer(ids: Tensor) -> Tensor:
             if embedding == "word":
-                return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), "input_ids": ids}))
+                return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), self.ids_name: ids}))
             return looked_up(tables[0], ids, lambda: self.model(**self._collated(rows)))
 
         vectors = answer(ids)
@@ -247,7 +269,7 @@ class TextModel(Model[Row]):
 
     def _probe_embeddings(self) -> dict[str, tuple[nn.Module, ...]]:
         batch = self._collated([self._sample(3)])
-        found = find_embeddings(self.model, batch["input_ids"], lambda: self.model(**batch))
+        found = find_embeddings(self.model, batch[self.ids_name], lambda: self.model(**batch))
         return found if found["word"] else {}
 
     def _hides(self) -> bool:

@@ -1,0 +1,89 @@
+"""What stands around a model: compiled, parallel, adapted and packaged models, looked through to the one that answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import FileError, ModelError, missing
+from .heads import POOLINGS
+from .pipelines import PipelineSettings
+
+# sentence-transformers' names of poolings -> ours; several at once are put side by side there, which is not known here
+_POOLING = {"cls": "first", "lasttoken": "last", "mean_sqrt_len_tokens": "mean_sqrt_len"}
+_FLAGS = {
+    "cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "weightedmean_tokens": "weightedmean", "lasttoken": "lasttoken",
+}  # fmt: skip
+
+
+def unwrapped(model: Any) -> Any:
+    """The module within `torch.compile`, DataParallel and PEFT wrappers, whose numbers are the same; another as it is.
+
+    A compiled model is asked uncompiled: hooks on its embeddings, and gradients with respect to them, need its own code.
+    """
+    for _ in range(8):  # wrappers stand in each other
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
+            inner = model.module
+        if inner is None and hasattr(model, "get_base_model") and hasattr(model, "peft_config"):
+            inner = _adapted(model)
+        if inner is None:
+            return model
+        model = inner
+    return model
+
+
+def _adapted(model: Any) -> Any:
+    """The base model of PEFT, in which the adapters stand. Raises ModelError for prompts that are learned, which it lacks."""
+    if any(getattr(config, "is_prompt_learning", False) for config in model.peft_config.values()):
+        raise ModelError(
+            f"{type(model).__name__} puts learned vectors before the prompt, which cannot be followed here; LoRA and other "
+            "adapters that stand in the layers can."
+        )
+    return model.get_base_model()
+
+
+def adapter_base(folder: Path) -> str | None:
+    """The model that the adapters in a PEFT folder are for; None for another folder. Raises FileError, MissingError."""
+    path = folder / "adapter_config.json"
+    if not path.is_file() or (folder / "config.json").is_file():
+        return None
+    try:
+        base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (ValueError, AttributeError, OSError) as error:
+        raise FileError(f"{str(path)!r} is damaged: {error}.") from None
+    if not isinstance(base, str) or not base:
+        raise FileError(f"{str(path)!r} does not say which model its adapters are for (base_model_name_or_path).")
+    try:
+        import peft  # noqa: F401
+    except ImportError:
+        raise missing("peft", "Loading a folder of adapters", "peft") from None
+    return base
+
+
+def pooling_of(found: Any, where: str) -> str:
+    """How a sentence-transformer pools, from its name or from its flags. Raises ModelError for a way not known here."""
+    if isinstance(found, Mapping):
+        named = [key.removeprefix("pooling_mode_") for key, on in found.items() if on is True]
+        flags = [_FLAGS[key] for key in named if key in _FLAGS]
+        name = found.get("pooling_mode") or (flags[0] if len(flags) == 1 else "+".join(flags))
+    else:
+        name = str(found)
+    ours = _POOLING.get(str(name), str(name))
+    if ours not in POOLINGS:
+        raise ModelError(f"{where} pools by {name!r}, which is not known here; known are {', '.join(POOLINGS)}.")
+    return ours
+
+
+def cross_encoder_settings(model: Any) -> PipelineSettings:
+    """What a CrossEncoder does with texts and outputs: its own activation, and its own longest input, which it cuts to."""
+    activation = type(getattr(model, "activation_fn", None)).__name__
+    kinds = {"Sigmoid": "sigmoid", "Identity": "regression", "Softmax": "softmax"}
+    if activation not in kinds:
+        raise ModelError(
+            f"A CrossEncoder with the activation {activation} is not known here; known are {', '.join(kinds)}."
+        )
+    return PipelineSettings({}, kinds[activation], getattr(model, "max_length", None), "truncate")
