@@ -452,7 +452,7 @@ class TestSimilarity:
         (tmp_path / "1_Pooling" / "config.json").write_text(
             '{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}'
         )
-        with pytest.raises(ModelError, match="cls\\+max.*not known here"):
+        with pytest.raises(ModelError, match=r"cls\+max.*not known here"):
             saywhy.Explainer(tmp_path)
 
     def test_each_text_is_blanked_against_the_other_whole(self):

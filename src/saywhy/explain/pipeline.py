@@ -15,7 +15,7 @@ from ..engine.batching import CHUNK, BoundProblem, OutputCache
 from ..engine.batching import WINDOW as WINDOW
 from ..engine.dry_run import first_coalitions
 from ..engine.engine import Engine
-from ..methods.gaussian_process import EXACT
+from ..methods.coalitions import EVERY_COALITION
 from ..methods.interactions import pairs_over_draws
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
@@ -142,10 +142,8 @@ class Pipeline:
         fresh = [replace(p, cache=OutputCache(keep=p.cache.keep)) for p in asked]
         again = self.engine.values([(p, ends(len(p.problem.features))) for p in fresh])
         found = [(one - other).abs().amax(0) for one, other in zip(values, again, strict=True)]
-        return [
-            each if bool((each > 1e-9 * (1 + v.abs().amax(0))).any()) else None
-            for each, v in zip(found, values, strict=True)
-        ]
+        least = [1e-9 * (1 + v.abs().amax(0)) for v in values]
+        return [each if bool((each > low).any()) else None for each, low in zip(found, least, strict=True)]
 
     def _trusts(
         self,
@@ -315,7 +313,7 @@ def with_noise(scores: Scores, noise: torch.Tensor | None) -> Scores:
         f"the function answers otherwise each time: asked twice, the same texts differed by up to {float(noise[:k].max()):.3g}; "
         "the standard errors have it in them"
     )
-    kept = tuple(each for each in scores.notes if each != EXACT)
+    kept = tuple(each for each in scores.notes if each != EVERY_COALITION)
     return replace(scores, stderr=(before**2 + noise[:k, None] ** 2).sqrt(), notes=(*kept, note))
 
 
