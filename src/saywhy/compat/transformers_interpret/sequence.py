@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,11 @@ from ...core.explanation import Explanation
 from ...tasks.text_classification import TextClassification, parts
 from .attributions import LIGAttributions, Record
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
-from .explainer import TextExplainer
+from .explainer import TextExplainer, custom_names
 from .page import Page
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class SequenceClassificationExplainer(TextExplainer):
@@ -29,20 +32,14 @@ class SequenceClassificationExplainer(TextExplainer):
     task = TextClassification()
 
     def __init__(
-        self, model: Any, tokenizer: Any, attribution_type: str = "lig", custom_labels: Sequence[str] | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        attribution_type: str = "lig",
+        custom_labels: Sequence[str] | None = None,
     ):
         super().__init__(model, tokenizer, attribution_type)
-        config = model.config
-        self.id2label = {int(i): str(label) for i, label in config.id2label.items()}
-        self.label2id = {label: i for i, label in self.id2label.items()}
-        if custom_labels is not None:
-            if len(custom_labels) != len(self.id2label):
-                raise ValueError(
-                    f"{len(custom_labels)} custom labels were given and the model has {len(self.id2label)} labels: "
-                    f"{list(self.id2label.values())}."
-                )
-            self.id2label = dict(enumerate(map(str, custom_labels)))
-            self.label2id = {label: i for i, label in self.id2label.items()}
+        self.id2label, self.label2id = custom_names(model.config, custom_labels)
         self.custom_labels = custom_labels
         self.attributions: Any = None  # LIGAttributions after a call
         self.input_ids: Tensor = torch.empty(0)
@@ -62,25 +59,34 @@ class SequenceClassificationExplainer(TextExplainer):
 
     def _run(
         self,
+        text: str | list[str],
+        index: int | None = None,
+        class_name: str | None = None,
+        embedding_type: int | None = None,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> Any:
+        """As a call; the first four arguments are those that subclasses of transformers-interpret's class pass."""
+        settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
+        return self._explain(text, self._selected(index, class_name), embedding_type, settings)
+
+    def _explain(
+        self,
         given: Any,
-        index: int | None,
-        class_name: str | None,
-        embedding_type: int,
-        internal_batch_size: int | None,
-        n_steps: int | None,
+        target: int | None,
+        embedding_type: int | None,
+        settings: dict[str, Any],
         flip_sign: bool = False,
     ) -> Any:
         inputs = given if isinstance(given, list) else [given]
-        target = self._selected(index, class_name)
         full = [one for one in inputs if any(text.strip() for text in self._texts(one))]
         found = iter(
             self._explained(
                 full,
                 unit="score" if self.why.model.kind == "regression" else "prob",
                 embedding_type=embedding_type,
-                n_steps=n_steps,
-                internal_batch_size=internal_batch_size,
                 target=target,
+                **settings,
             )
             if full
             else []
@@ -103,9 +109,10 @@ class SequenceClassificationExplainer(TextExplainer):
             return None
         if index is None:
             return None
-        if not -len(self.id2label) <= int(index) < len(self.id2label):
-            raise IndexError(f"The index {index} is out of range: the model has {len(self.id2label)} labels.")
-        return int(index) % len(self.id2label)
+        many = len(self.why.model.labels)
+        if not -many <= int(index) < many:
+            raise IndexError(f"The index {index} is out of range: the model has {many} labels.")
+        return int(index) % many
 
     def _calculate_attributions(self, given: Any, explanation: Explanation | None, flip: bool = False) -> Any:
         """The attributions of one input; None is a blank one, where there is nothing to give a score to."""
@@ -181,9 +188,6 @@ class SequenceClassificationExplainer(TextExplainer):
         known = "n/a" if true is None else self.id2label.get(true, true) if isinstance(true, int) else true
         return attributions.visualize_attributions(prob, predicted, known, explained, attributions.tokens)
 
-    def __str__(self) -> str:
-        return super().__str__()[:-1] + f"\tattribution_type='{self.attribution_type}',\n)"
-
 
 class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
     """Why a classifier of two texts says what it says: `explainer(text1, text2)` -> [(token, score), …]."""
@@ -200,11 +204,24 @@ class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
         flip_sign: bool = False,
     ) -> list[tuple[str, float]]:
         """[(token, score), …] of both texts; `flip_sign` tells what speaks against, for models with one output."""
+        return self._run(text1, text2, index, class_name, embedding_type, flip_sign, internal_batch_size, n_steps)
+
+    def _run(  # type: ignore[override]
+        self,
+        text1: str,
+        text2: str,
+        index: int | None = None,
+        class_name: str | None = None,
+        embedding_type: int | None = None,
+        flip_sign: bool = False,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> list[tuple[str, float]]:
         self.text1, self.text2 = text1, text2
         parts((text1, text2))
-        found: list[tuple[str, float]] = self._run(
-            (text1, text2), index, class_name, embedding_type, internal_batch_size, n_steps, flip_sign
-        )
+        settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
+        target = self._selected(index, class_name)
+        found: list[tuple[str, float]] = self._explain((text1, text2), target, embedding_type, settings, flip_sign)
         return found
 
 
@@ -212,7 +229,11 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
     """Why each of several labels has its probability: `explainer(text)` -> {label: [(token, score), …]}, in label order."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, attribution_type: str = "lig", custom_labels: Sequence[str] | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        attribution_type: str = "lig",
+        custom_labels: Sequence[str] | None = None,
     ):
         super().__init__(model, tokenizer, attribution_type, custom_labels)
         model_of_ours: Any = self.why.model
@@ -235,7 +256,7 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
             embedding_type=embedding_type,
             n_steps=n_steps,
             internal_batch_size=internal_batch_size,
-            default_targets=True,
+            each_target=True,
         )
         out = []
         for one, explanations in zip(inputs, found, strict=True):
