@@ -15,7 +15,7 @@ from ...classifier.training import Training, train
 from ...core.errors import InputError, OptionError
 from . import explain
 from .config import TrainingConfig
-from .tokens import batched
+from .tokenizers import batched
 
 if TYPE_CHECKING:
     from .wrapper import torchTextClassifiers

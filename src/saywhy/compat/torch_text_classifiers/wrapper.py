@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from ...core.errors import FileError, InputError, ModelError, OptionError
 from .building import built
 from .config import ModelConfig, TrainingConfig
 from .running import answered, checked, labelled, problem_of, trained
-from .tokenizers import BaseTokenizer, of_ours
-from .value_encoder import ValueEncoder, encoder_from_json, encoder_to_json
+from .tokenizers import BaseTokenizer, inner_of, of_ours
+from .value_encoder.value_encoder import ValueEncoder, encoder_from_json, encoder_to_json
 
 CARD = "torch_text_classifiers.json"
 
@@ -107,7 +108,7 @@ class torchTextClassifiers:  # noqa: N801
         sizes = self.categorical_vocabulary_sizes or []
         names = names or [f"column {i + 1}" for i in range(len(sizes))]
         variables = tuple(Values(name, tuple(range(size))) for name, size in zip(names, sizes, strict=True))
-        return TextClassifier(self.tokenizer.inner, self.pytorch_model, levels, variables, self._problem)
+        return TextClassifier(inner_of(self.tokenizer), self.pytorch_model, levels, variables, self._problem)
 
     @property
     def classifier(self) -> TextClassifier:
@@ -135,7 +136,7 @@ class torchTextClassifiers:  # noqa: N801
         """Train in place, and end with the best weights.
 
         After the labels come `training_config, X_val, y_val, verbose`, or `X_val, y_val, training_config`, as their manual
-        and their tutorials have it. Nothing is written unless the configuration names a `save_path`.
+        and their tutorials have it. What was trained is saved in the configuration's `save_path`, unless that is None.
         """
         if more and isinstance(more[0], TrainingConfig):
             named = ("training_config", "X_val", "y_val", "verbose")
@@ -157,8 +158,21 @@ class torchTextClassifiers:  # noqa: N801
             held = (held_texts, labelled(self, given["y_val"], config), held_columns)
         trained(self, (texts, labels, columns), held, config, bool(given["verbose"]))
         if config.save_path is not None:
-            self.save(config.save_path)
-            self.save_path = config.save_path
+            self._keep(config.save_path)
+
+    def _keep(self, path: str) -> None:
+        """Save what was trained; where that cannot be done as plain data, a warning, and the training is not lost."""
+        try:
+            self.save(path)
+        except ModelError as error:
+            warnings.warn(
+                f"The trained classifier was not saved in {path!r}: {error} It is in memory; with save_path=None "
+                "nothing is written.",
+                UserWarning,
+                stacklevel=3,
+            )
+        else:
+            self.save_path = path
 
     def predict(
         self,

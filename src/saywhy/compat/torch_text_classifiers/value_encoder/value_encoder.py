@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...classifier.encoders import Values, plain
-from ...core.errors import InputError, OptionError
+from ....classifier.encoders import Values, plain
+from ....core.errors import InputError, OptionError
 
 
 class DictEncoder:

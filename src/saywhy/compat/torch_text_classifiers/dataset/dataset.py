@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...core.errors import InputError, ModelError
-from .tokenizers import BaseTokenizer
+from ....core.errors import InputError, ModelError
+from ..tokenizers import BaseTokenizer
 
 
 class TextClassificationDataset(Dataset[dict[str, Any]]):
