@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -40,6 +40,9 @@ class Indexed:
                 self.inverse_vocab.append(piece)
             places[index].append(place)
         self._places = places
+        self._owner = np.full(len(pieces), -1)  # of each piece the index, -1 for what has none
+        for index, each in enumerate(places):
+            self._owner[each] = index
         self.positions = places if bow else np.array([place for [place] in places], dtype=np.int64)
 
     def raw_string(self) -> str:
@@ -64,9 +67,18 @@ class Indexed:
 
     def inverse_removing(self, words_to_remove: Sequence[int] | NDArray[np.int64]) -> str:
         """The text without some words: with `bow` they are cut out, without they become `mask_string`."""
-        gone = {place for index in words_to_remove for place in self._places[int(index)]}
-        filler = "" if self.bow else self.mask_string
-        return "".join([filler if place in gone else piece for place, piece in enumerate(self.as_list)])
+        kept = np.ones((1, self.num_words()), dtype=bool)
+        kept[0, np.asarray(words_to_remove, dtype=np.int64)] = False
+        return self.without(kept)[0]
+
+    def without(self, kept: NDArray[np.bool_]) -> list[str]:
+        """The texts with only these words [N, words], as `inverse_removing` leaves them."""
+        always = np.ones((len(kept), 1), dtype=bool)  # what has no index is never removed
+        stays = np.concatenate([kept, always], axis=1)[:, self._owner].tolist()
+        if self.bow:
+            return ["".join(compress(self.as_list, row)) for row in stays]
+        pieces, filler = self.as_list, self.mask_string
+        return ["".join([p if there else filler for p, there in zip(pieces, row, strict=True)]) for row in stays]
 
 
 class IndexedString(Indexed):

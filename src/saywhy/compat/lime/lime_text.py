@@ -243,14 +243,15 @@ def answered(
     text: Indexed, data: Floats, classifier_fn: Classifier, labels: Sequence[int], batch_size: int, tick: Tick
 ) -> Floats:
     """[samples, classes]: what the classifier says of each row, every distinct one asked once, `batch_size` at a time."""
-    packed = np.packbits(data.astype(bool), axis=1)
+    kept = data.astype(bool)
+    packed = np.packbits(kept, axis=1)
     known: dict[bytes, int] = {}
     which = [known.setdefault(row.tobytes(), len(known)) for row in packed]
     first = np.unique(np.array(which), return_index=True)[1]
     found: list[Floats] = []
     for start in range(0, len(first), batch_size):
-        rows = data[first[start : start + batch_size]]
-        answer = _probabilities(classifier_fn, [text.inverse_removing(np.flatnonzero(row == 0)) for row in rows])
+        rows = kept[first[start : start + batch_size]]
+        answer = _probabilities(classifier_fn, text.without(rows))
         classes = answer.shape[1]
         if wrong := [label for label in labels if not -classes <= label < classes]:
             raise InputError(
