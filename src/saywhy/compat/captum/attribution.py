@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.errors import InputError, ModelError, OptionError, unknown
 from ...core.explanation import Explanation, Explanations
-from ...core.types import Target
+from ...core.types import MethodGenerator, Problem, Target
 from ...explain.explainer import Explainer
-from ...models.causal.prompts import Goal, Prompt
+from ...models.causal.prompts import Filling, Goal, Prompt
+from ...models.protocol import Model
 from .inputs import TextTemplateInput, TextTokenInput, Tokenised, token_ids
 from .logits_model import LogitsModel, TokenizerLike, encoded, joined
 from .methods import AttributionMethod, LayerMethod, checked_arguments, way_of
@@ -88,7 +89,12 @@ class LLMAttribution:
         return self._once(inp, goal, method, options, kwargs)
 
     def _once(
-        self, inp: AnyInput, goal: Goal, method: Any, options: dict[str, Any], kwargs: Mapping[str, Any]
+        self,
+        inp: AnyInput,
+        goal: Goal,
+        method: str | Callable[[Problem], MethodGenerator],
+        options: dict[str, Any],
+        kwargs: Mapping[str, Any],
     ) -> Explanations:
         settings = {"method": method, "unit": UNITS[self.attr_target], "progress": kwargs.get("show_progress") or None}
         return _explained(self._explainer, inp.given, goal, settings | options)
@@ -141,7 +147,7 @@ class LLMGradientAttribution:
         return _result(inp, [Explanations((_summed(tokens.items), *tokens.items))], _device(self.model))
 
 
-def explainer_of(model: Any, tokenizer: TokenizerLike, layer: Any = None) -> Explainer:
+def explainer_of(model: Callable[..., Any], tokenizer: TokenizerLike, layer: nn.Module | None = None) -> Explainer:
     """The explainer of a language model: transformers' own, or any that answers logits, with any tokenizer.
 
     A model of transformers that sees what it is to predict is refused; of others each token is scored by a call of its own.
@@ -157,7 +163,7 @@ def explainer_of(model: Any, tokenizer: TokenizerLike, layer: Any = None) -> Exp
     return Explainer(LogitsModel(model, tokenizer, layer), task="text-generation")
 
 
-def _kept(baselines: Any, count: int) -> tuple[bool, ...] | None:
+def _kept(baselines: Tensor | Sequence[Tensor] | None, count: int) -> tuple[bool, ...] | None:
     """Which tokens Captum's `baselines` of a gradient method keep: those with 1."""
     if baselines is None:
         return None
@@ -172,7 +178,7 @@ def _kept(baselines: Any, count: int) -> tuple[bool, ...] | None:
 def _goal(
     explainer: Explainer,
     tokenizer: TokenizerLike,
-    given: Any,
+    given: Filling,
     target: str | Tensor | Sequence[int] | None,
     gen_args: Mapping[str, Any] | None,
     skip_tokens: Sequence[int] | Sequence[str] | None,
@@ -203,33 +209,34 @@ def _goal(
 
 
 @contextmanager
-def _inspected(model: Any, tokenizer: TokenizerLike, call: InspectForward | None) -> Iterator[None]:
+def _inspected(model: Model[Any], tokenizer: TokenizerLike, call: InspectForward | None) -> Iterator[None]:
     """While inside, `call` is told of every row that the model answers."""
     if call is None:
         yield
         return
     forward = model.forward
 
-    def reporting(rows: Sequence[Any], points: Any = None) -> Any:
+    def reporting(rows: Sequence[Any], points: Sequence[Tensor] | None = None) -> Tensor | Sequence[Tensor]:
         answers = forward(rows, points)
         for row, logp in zip(rows, answers, strict=True):
             if isinstance(getattr(row, "prompt", None), str):
                 prompt, response = row.prompt, row.target
             else:
                 prompt, response = (joined(tokenizer, each.tolist()) for each in (row.ids, row.goal))
-            logp = logp[: model.count(response) if isinstance(getattr(row, "prompt", None), str) else len(row.goal)]
+            logp = logp[: len(row.goal)] if hasattr(row, "goal") else logp
             call(prompt, response, [float(logp.sum().exp()), *logp.exp().tolist()])
         return answers
 
-    model.forward = reporting  # on our adapter alone, never on the caller's model
+    adapter: Any = model  # ours alone, never the caller's model
+    adapter.forward = reporting
     try:
         yield
     finally:
-        del model.forward
+        del adapter.forward
 
 
 def _explained(
-    explainer: Explainer, given: Any, goal: Goal, settings: dict[str, Any], whole: bool = True
+    explainer: Explainer, given: Filling, goal: Goal, settings: dict[str, Any], whole: bool = True
 ) -> Explanations:
     """The whole continuation first (if `whole`), then each of its tokens."""
     model: Any = explainer.model
@@ -250,7 +257,9 @@ def _summed(tokens: Sequence[Explanation]) -> Explanation:
     )
 
 
-def _result(inp: AnyInput, found: Sequence[Explanations], device: Any, tokens: bool = True) -> LLMAttributionResult:
+def _result(
+    inp: AnyInput, found: Sequence[Explanations], device: torch.device | str, tokens: bool = True
+) -> LLMAttributionResult:
     scores = torch.stack([torch.as_tensor(each.matrix.copy()) for each in found]).mean(0).float()  # [1 + T, F]
     scores = inp.spread(scores).to(device)
     each = found[0].items[1:]
@@ -276,9 +285,9 @@ def _output_names(each: Sequence[Explanation]) -> list[str]:
     return out
 
 
-def _device(model: Any) -> torch.device | str:
+def _device(model: object) -> torch.device | str:
     device: torch.device | str | None = getattr(model, "device", None)
     if device is not None:
         return device
-    parameters = model.parameters() if isinstance(model, torch.nn.Module) else iter(())
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
     return next((p.device for p in parameters), torch.device("cpu"))

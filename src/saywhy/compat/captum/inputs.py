@@ -35,7 +35,7 @@ class ProductBaselines:
         else:
             self.options = [_listed(i, values, dict(enumerate(given))) for i, values in enumerate(given)]
 
-    def sample(self) -> Any:
+    def sample(self) -> list[Any] | dict[str, Any]:
         """One random combination: a list, or a mapping from slots."""
         if not isinstance(self.options, Mapping):
             return [random.choice(values) for values in self.options]
@@ -45,11 +45,11 @@ class ProductBaselines:
             out |= dict(zip(key, chosen, strict=True)) if isinstance(key, tuple) else {key: chosen}
         return out
 
-    def __call__(self) -> Any:
+    def __call__(self) -> list[Any] | dict[str, Any]:
         return self.sample()
 
 
-def _listed(key: Any, values: Any, given: Mapping[Any, Any]) -> list[Any]:
+def _listed(key: object, values: object, given: Mapping[Any, Any]) -> list[Any]:
     """The baselines of one slot, each of the type it has. A list among them is in Captum its text; a warning says so."""
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise InputError(f"The baselines of {key!r} must be a list, not {values!r:.80}")
@@ -195,7 +195,7 @@ class Tokenised:
         mask = self.inp.itp_mask[0].numpy()
         return np.where(mask, mask.cumsum() - 1, -1).astype(np.int64)
 
-    def filled(self, tokenizer: Any, present: Bools) -> list[Rendered]:
+    def filled(self, tokenizer: TokenizerLike | None, present: Bools) -> list[Rendered]:
         """One prompt, as ids."""
         owner = self.owner
         gone = (owner >= 0) & ~(present | self.kept)[owner]

@@ -6,28 +6,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from torch import nn
+
 from ...core.errors import OptionError
+
+
+class InterpretableModel(Protocol):
+    """A linear model: scikit-learn's kind with `coef_` after fit, or Captum's with `representation()`."""
+
+    fit: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureAblation:
     """How far the target falls when each feature alone is replaced."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class ShapleyValueSampling:
     """Shapley values: exact where all subsets cost no more than the orders asked for, else from random orders."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class ShapleyValues:
     """Exact Shapley values from 2^F evaluations."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +47,8 @@ class Lime:
     generator of them.
     """
 
-    forward_func: Any
-    interpretable_model: Any = None
+    forward_func: Callable[..., Any]
+    interpretable_model: InterpretableModel | None = None
     similarity_func: Callable[..., Any] | None = None
     perturb_func: Callable[..., Any] | None = None
 
@@ -49,43 +57,45 @@ class Lime:
 class KernelShap:
     """Shapley values by regression; exact where all subsets fit into the budget."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class LayerIntegratedGradients:
     """Gradients integrated from the baseline's embeddings to the prompt's. `layer` is the model's input embedding."""
 
-    forward_func: Any
-    layer: Any
+    forward_func: Callable[..., Any]
+    layer: nn.Module
 
 
 @dataclass(frozen=True, eq=False)
 class LayerGradientXActivation:
     """The gradient times the embedding. `layer` is the model's input embedding."""
 
-    forward_func: Any
-    layer: Any
+    forward_func: Callable[..., Any]
+    layer: nn.Module
 
 
 @dataclass(frozen=True, eq=False)
 class LayerGradientShap:
     """Expected gradients between the baseline's embeddings and the prompt's. `layer` is the model's input embedding."""
 
-    forward_func: Any
-    layer: Any
+    forward_func: Callable[..., Any]
+    layer: nn.Module
 
 
 class AttributionMethod(Protocol):
     """What holds a model: one of these classes, or one of Captum's own."""
 
-    forward_func: Any
+    @property
+    def forward_func(self) -> Callable[..., Any]: ...
 
 
 class LayerMethod(AttributionMethod, Protocol):
     """What holds a model and one of its layers."""
 
-    layer: Any
+    @property
+    def layer(self) -> nn.Module: ...
 
 
 class Way(NamedTuple):

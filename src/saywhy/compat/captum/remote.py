@@ -16,7 +16,7 @@ from ...core.errors import InputError, MethodError, ModelError, OptionError
 from ...core.features import checked
 from ...core.types import Bools, Encoding, Held, Token
 from ...explain.explainer import Explainer
-from ...models.causal.prompts import Prompt, Rendered, spoken
+from ...models.causal.prompts import Goal, Prompt, Rendered, spoken
 from ...models.protocol import EncodingOptions, Model
 from .attribution import LLMAttribution
 from .logits_model import TokenizerLike, encoded, joined, token_name
@@ -112,9 +112,9 @@ class Remote(Model[Joined]):
             raise InputError(f"The target {target!r} has no token: give the text whose probability is to be explained.")
         return ids
 
-    def count(self, goal: Any) -> int:
+    def count(self, goal: Goal) -> int:
         """How many tokens a continuation has."""
-        return len(self._ids(goal)) if isinstance(goal, str) else len(goal)
+        return len(self._ids(goal)) if isinstance(goal, str) else len(goal or ())
 
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str:
         """What the remote model writes after the prompt. Of a provider that answers with a list, the first text."""
@@ -142,7 +142,7 @@ class Remote(Model[Joined]):
             out.append(logp)
         return out
 
-    def embed(self, row: Any) -> Tensor:
+    def embed(self, row: Joined) -> Tensor:
         raise MethodError("A remote model has no embeddings.")
 
     @contextmanager
@@ -153,9 +153,9 @@ class Remote(Model[Joined]):
 class _Placeholder:
     """Stands where a method object wants a model."""
 
-    device: Any = torch.device("cpu")
+    device: torch.device | str = torch.device("cpu")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> int:
+    def __call__(self, *args: object, **kwargs: object) -> int:
         return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,13 +17,17 @@ from torch import Tensor
 
 from ...core.errors import OptionError
 from ...core.types import MethodGenerator, Problem, Scores, Values
+from .methods import AttributionMethod
+
+if TYPE_CHECKING:
+    from .attribution import AnyInput
 
 ALPHA = 0.01  # of Captum's Lime, by default
 WIDTH = 1.0  # of its exponential kernel
 
 
 def surrogate(
-    method: Any, inp: Any, samples: int, trials: int, seed: int | None
+    method: AttributionMethod, inp: AnyInput, samples: int, trials: int, seed: int | None
 ) -> Callable[[Problem], MethodGenerator]:
     """Captum's Lime as a method: the mean over `trials` fits to `samples` subsets each.
 
@@ -54,7 +58,7 @@ def surrogate(
     return lime
 
 
-def _draws(method: Any, original: Tensor, samples: int, seed: int | None) -> Iterator[Tensor]:
+def _draws(method: AttributionMethod, original: Tensor, samples: int, seed: int | None) -> Iterator[Tensor]:
     """Subsets [F], one after the other: by the caller's function, or each feature kept by a coin; `samples` for each fit."""
     count = original.shape[1]
     perturb = getattr(method, "perturb_func", None)
@@ -87,7 +91,7 @@ def _taken(draws: Iterator[Tensor], samples: int) -> list[Tensor]:
     return out
 
 
-def _similarity(method: Any, original: Tensor, subset: Tensor) -> float:
+def _similarity(method: AttributionMethod, original: Tensor, subset: Tensor) -> float:
     """The weight of a subset, by the caller's function or exp(-d² / 2) of the cosine distance d to everything present."""
     ask = getattr(method, "similarity_func", None)
     if ask is None or getattr(ask, "__name__", "") == "default_exp_kernel":
@@ -97,7 +101,7 @@ def _similarity(method: Any, original: Tensor, subset: Tensor) -> float:
     return float(weight)
 
 
-def _fitted(method: Any, design: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+def _fitted(method: AttributionMethod, design: Tensor, values: Tensor, weights: Tensor) -> Tensor:
     """[F]: the coefficients of the caller's linear model, or of a Lasso.
 
     A model is Captum's (`fit(DataLoader)` of features, values and weights, then `representation()`) or scikit-learn's

@@ -58,7 +58,7 @@ class Explanation:
         domain_mapper: DomainMapper,
         mode: str = "classification",
         class_names: Sequence[str] | None = None,
-        random_state: Any = None,
+        random_state: object = None,
     ):
         if mode not in ("classification", "regression"):
             raise LimeError(f'Invalid explanation mode "{mode}". Should be either "classification" or "regression".')

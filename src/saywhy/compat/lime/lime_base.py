@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...core.errors import OptionError, unknown
 
@@ -23,15 +23,15 @@ class Regressor(Protocol):
     coef_: Any
     intercept_: Any
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = ...) -> Any: ...  # noqa: N803
-    def score(self, X: Any, y: Any, sample_weight: Any = ...) -> float: ...  # noqa: N803
-    def predict(self, X: Any) -> Any: ...  # noqa: N803
+    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = ...) -> object: ...  # noqa: N803
+    def score(self, X: Floats, y: Floats, sample_weight: Floats | None = ...) -> float: ...  # noqa: N803
+    def predict(self, X: Floats) -> ArrayLike: ...  # noqa: N803
 
 
 class LimeBase:
     """Fits a sparse linear model to what a classifier says of perturbed data, weighted by nearness."""
 
-    def __init__(self, kernel_fn: Callable[[Floats], Floats], verbose: bool = False, random_state: Any = None):
+    def __init__(self, kernel_fn: Callable[[Floats], Floats], verbose: bool = False, random_state: object = None):
         self.kernel_fn, self.verbose, self.random_state = kernel_fn, verbose, random_state
 
     def explain_instance_with_data(

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from ...classifier import TextClassifier, Values
@@ -17,7 +19,7 @@ from ...classifier.network import has_attention
 from ...core.errors import FileError, InputError, ModelError, OptionError
 from .building import built
 from .config import ModelConfig, TrainingConfig
-from .running import answered, checked, labelled, problem_of, trained
+from .running import Labels, answered, checked, labelled, problem_of, trained
 from .tokenizers import BaseTokenizer, inner_of, of_ours
 from .value_encoder.value_encoder import ValueEncoder, encoder_from_json, encoder_to_json
 
@@ -125,12 +127,12 @@ class torchTextClassifiers:  # noqa: N801
 
     def train(
         self,
-        X_train: Any,  # noqa: N803
-        y_train: Any,
-        *more: Any,
+        X_train: ArrayLike,  # noqa: N803
+        y_train: Labels,
+        *more: object,
         training_config: TrainingConfig | None = None,
-        X_val: Any = None,  # noqa: N803
-        y_val: Any = None,
+        X_val: ArrayLike | None = None,  # noqa: N803
+        y_val: Labels | None = None,
         verbose: bool = False,
     ) -> None:
         """Train in place, and end with the best weights.
@@ -142,7 +144,7 @@ class torchTextClassifiers:  # noqa: N801
             named = ("training_config", "X_val", "y_val", "verbose")
         else:
             named = ("X_val", "y_val", "training_config", "verbose")
-        given = {"training_config": training_config, "X_val": X_val, "y_val": y_val, "verbose": verbose}
+        given: dict[str, Any] = {"training_config": training_config, "X_val": X_val, "y_val": y_val, "verbose": verbose}
         given |= dict(zip(named, more, strict=False))
         config: Any = given["training_config"]
         if not isinstance(config, TrainingConfig) or len(more) > len(named):
@@ -176,7 +178,7 @@ class torchTextClassifiers:  # noqa: N801
 
     def predict(
         self,
-        X_test: Any,  # noqa: N803
+        X_test: ArrayLike,  # noqa: N803
         raw_categorical_inputs: bool = True,
         top_k: int = 1,
         explain_with_label_attention: bool = False,
@@ -201,7 +203,7 @@ class torchTextClassifiers:  # noqa: N801
         flags = (explain_with_captum, explain_with_label_attention)
         return answered(self, texts, columns, top_k, flags)
 
-    def predict_proba(self, X_test: Any, raw_categorical_inputs: bool = True) -> Any:  # noqa: N803
+    def predict_proba(self, X_test: ArrayLike, raw_categorical_inputs: bool = True) -> NDArray[np.float32]:  # noqa: N803
         """float32 array [N, C]: every class's probability."""
         return self.coded.predict_proba(*checked(self, X_test, raw_categorical_inputs))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...core.explanation import Explanation, Explanations
+from ...core.types import Encoding, Ints
 from ...explain.explainer import Explainer
 from ...models.protocol import EncodingOptions
 from ...tasks.protocol import Task, WantedTarget
@@ -22,6 +23,8 @@ from .errors import AttributionTypeNotSupportedError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
     from transformers.utils.generic import ModelOutput
+
+Input: TypeAlias = "str | tuple[str, str] | Mapping[str, Any]"  # a text, a pair of them, or a text and its labels
 
 # Their positions are offset (RoBERTa) or were no argument of forward() when transformers-interpret was written (DistilBERT):
 # there `embedding_type=1` explains the word embeddings of these, with a warning.
@@ -171,7 +174,7 @@ class TextExplainer(BaseExplainer):
         chosen = getattr(self, "text", None) if text is None else text
         return list(self.tokenizer(chosen, add_special_tokens=False, verbose=False)["input_ids"])
 
-    def decode(self, input_ids: Any) -> list[str]:
+    def decode(self, input_ids: Tensor | Ints) -> list[str]:
         """The token of each id: a special one by its name, a word piece with its ##, others as they read in a text."""
         ids = torch.as_tensor(input_ids).reshape(-1).tolist()
         names = self.tokenizer.convert_ids_to_tokens(ids)
@@ -181,7 +184,7 @@ class TextExplainer(BaseExplainer):
 
     def _explained(
         self,
-        inputs: list[Any],
+        inputs: Sequence[Input],
         *,
         unit: str,
         embedding_type: int | None = 0,
@@ -208,9 +211,9 @@ class TextExplainer(BaseExplainer):
         model.most_rows = internal_batch_size or self.internal_batch_size or usual
         try:
             if each_target:
-                found = list(self.why.each_target(inputs, targets, overlong="truncate", **settings))
+                found = list(self.why.each_target(list(inputs), targets, overlong="truncate", **settings))
             else:
-                found = [Explanations((e,)) for e in self.why(inputs, overlong="truncate", **settings)]
+                found = [Explanations((e,)) for e in self.why(list(inputs), overlong="truncate", **settings)]
         finally:
             model.most_rows = usual
         for note in {note for each in found for note in each[0].notes if "truncated" in note}:
@@ -229,20 +232,21 @@ class TextExplainer(BaseExplainer):
         )
         return "word"
 
-    def _laid_out(self, given: Any, explanation: Explanation) -> LIGAttributions:
+    def _laid_out(self, given: Input, explanation: Explanation) -> LIGAttributions:
         """The explanation's scores over all tokens of its input, special ones too."""
         encoding = self._encoding(given)
         assert encoding.owner is not None
         scores = np.where(encoding.owner >= 0, explanation.scores[encoding.owner], 0.0)
         return LIGAttributions.of(explanation, self.decode(self._ids(encoding)), scores)
 
-    def _encoding(self, given: Any) -> Any:
+    def _encoding(self, given: Input) -> Encoding:
         encoding_options = EncodingOptions(by="token", absent=self.why.model.absences[0], overlong="truncate")
         return self.why.task.encode(self.why.model, given, encoding_options)
 
-    def _ids(self, encoding: Any) -> Any:
+    def _ids(self, encoding: Encoding) -> Ints:
         [row] = encoding.at(np.ones((1, len(encoding.features)), dtype=bool))
-        return np.concatenate([part.ids for part in row]) if isinstance(row, tuple) else row.ids
+        ids: Ints = np.concatenate([part.ids for part in row]) if isinstance(row, tuple) else row.ids
+        return ids
 
     def _keep_inputs(self, *texts: str) -> None:
         """The tensors of the last input, [1, T], as the model gets them."""
@@ -259,7 +263,7 @@ class TextExplainer(BaseExplainer):
         ends = (self.input_ids[0] == self.sep_token_id).nonzero() if self.sep_token_id is not None else []
         self.sep_idx = int(ends[0]) if len(ends) else self.input_ids.shape[1]
 
-    def _forward(self, *inputs: Any, **named: Any) -> Tensor:
+    def _forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
         """The model's own answer to these tensors, without gradients."""
         with self.why.model.frozen(), torch.no_grad():
             logits: Tensor = self.model(*inputs, **named).logits.float()

@@ -21,6 +21,9 @@ from .explainer import custom_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from transformers import BaseImageProcessor, PreTrainedModel
 
 _OF = {"smoothgrad": "mean", "smoothgrad_sq": "square", "vargrad": "variance"}
 
@@ -35,8 +38,8 @@ class ImageClassificationExplainer:
 
     def __init__(
         self,
-        model: Any,
-        feature_extractor: Any,
+        model: PreTrainedModel,
+        feature_extractor: BaseImageProcessor,
         attribution_type: str = AttributionType.INTEGRATED_GRADIENTS_NOISE_TUNNEL.value,
         custom_labels: list[str] | None = None,
     ):
@@ -55,7 +58,7 @@ class ImageClassificationExplainer:
 
     def __call__(
         self,
-        image: Any,
+        image: Image | Tensor | NDArray[Any] | str | Path,
         index: int | None = None,
         class_name: str | None = None,
         internal_batch_size: int | None = None,

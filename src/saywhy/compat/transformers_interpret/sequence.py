@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -20,6 +20,10 @@ from .page import Page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+Words: TypeAlias = "list[tuple[str, float]]"  # (token, score)
+OneText: TypeAlias = "str | tuple[str, str]"
 
 
 class SequenceClassificationExplainer(TextExplainer):
@@ -41,10 +45,30 @@ class SequenceClassificationExplainer(TextExplainer):
         super().__init__(model, tokenizer, attribution_type)
         self.id2label, self.label2id = custom_names(model.config, custom_labels)
         self.custom_labels = custom_labels
-        self.attributions: Any = None  # LIGAttributions after a call
+        self.attributions: LIGAttributions | None = None
         self.input_ids: Tensor = torch.empty(0)
         self.selected_index: int | None = None
 
+    @overload
+    def __call__(
+        self,
+        text: str,
+        index: int | None = ...,
+        class_name: str | None = ...,
+        embedding_type: int = ...,
+        internal_batch_size: int | None = ...,
+        n_steps: int | None = ...,
+    ) -> Words: ...
+    @overload
+    def __call__(
+        self,
+        text: list[str],
+        index: int | None = ...,
+        class_name: str | None = ...,
+        embedding_type: int = ...,
+        internal_batch_size: int | None = ...,
+        n_steps: int | None = ...,
+    ) -> list[Words]: ...
     def __call__(
         self,
         text: str | list[str],
@@ -53,7 +77,7 @@ class SequenceClassificationExplainer(TextExplainer):
         embedding_type: int = 0,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> Words | list[Words]:
         """[(token, score), …] of a text; for a list of texts a list of those, with the members telling of the last."""
         return self._run(text, index, class_name, embedding_type, internal_batch_size, n_steps)
 
@@ -65,20 +89,21 @@ class SequenceClassificationExplainer(TextExplainer):
         embedding_type: int | None = None,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> Words | list[Words]:
         """As a call; the first four arguments are those that subclasses of transformers-interpret's class pass."""
         settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
-        return self._explain(text, self._selected(index, class_name), embedding_type, settings)
+        texts = text if isinstance(text, list) else [text]
+        out = self._explain(texts, self._selected(index, class_name), embedding_type, settings)
+        return out if isinstance(text, list) else out[0]
 
     def _explain(
         self,
-        given: Any,
+        inputs: Sequence[OneText],
         target: int | None,
         embedding_type: int | None,
         settings: dict[str, Any],
         flip_sign: bool = False,
-    ) -> Any:
-        inputs = given if isinstance(given, list) else [given]
+    ) -> list[Words]:
         full = [one for one in inputs if any(text.strip() for text in self._texts(one))]
         found = iter(
             self._explained(
@@ -91,10 +116,9 @@ class SequenceClassificationExplainer(TextExplainer):
             if full
             else []
         )
-        out = [self._calculate_attributions(one, next(found)[0] if one in full else None, flip_sign) for one in inputs]
-        return out if isinstance(given, list) else out[0]
+        return [self._calculate_attributions(one, next(found)[0] if one in full else None, flip_sign) for one in inputs]
 
-    def _texts(self, given: Any) -> tuple[str, ...]:
+    def _texts(self, given: OneText) -> tuple[str, ...]:
         return given if isinstance(given, tuple) else (given,)
 
     def _selected(self, index: int | None, class_name: str | None) -> int | None:
@@ -114,7 +138,7 @@ class SequenceClassificationExplainer(TextExplainer):
             raise IndexError(f"The index {index} is out of range: the model has {many} labels.")
         return int(index) % many
 
-    def _calculate_attributions(self, given: Any, explanation: Explanation | None, flip: bool = False) -> Any:
+    def _calculate_attributions(self, given: OneText, explanation: Explanation | None, flip: bool = False) -> Words:
         """The attributions of one input; None is a blank one, where there is nothing to give a score to."""
         self._predict(given)
         if explanation is None:
@@ -129,7 +153,7 @@ class SequenceClassificationExplainer(TextExplainer):
         self.pred_probs = self._probabilities(self._logits)[self.selected_index]
         return self.word_attributions
 
-    def _predict(self, given: Any) -> None:
+    def _predict(self, given: OneText) -> None:
         """What the model says of one input, by itself."""
         texts = self._texts(given)
         self._keep_inputs(*texts)
@@ -150,12 +174,11 @@ class SequenceClassificationExplainer(TextExplainer):
         return logits.sigmoid() if self.why.model.kind == "sigmoid" else logits.softmax(-1)
 
     @property
-    def word_attributions(self) -> list[tuple[str, float]]:
+    def word_attributions(self) -> Words:
         """[(token, score), …] of the last call."""
         if self.attributions is None:
             raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
-        found: list[tuple[str, float]] = self.attributions.word_attributions
-        return found
+        return self.attributions.word_attributions
 
     @property
     def predicted_class_index(self) -> np.ndarray[Any, Any]:
@@ -202,7 +225,7 @@ class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
         flip_sign: bool = False,
-    ) -> list[tuple[str, float]]:
+    ) -> Words:
         """[(token, score), …] of both texts; `flip_sign` tells what speaks against, for models with one output."""
         return self._run(text1, text2, index, class_name, embedding_type, flip_sign, internal_batch_size, n_steps)
 
@@ -216,13 +239,12 @@ class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
         flip_sign: bool = False,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> list[tuple[str, float]]:
+    ) -> Words:
         self.text1, self.text2 = text1, text2
         parts((text1, text2))
         settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
         target = self._selected(index, class_name)
-        found: list[tuple[str, float]] = self._explain((text1, text2), target, embedding_type, settings, flip_sign)
-        return found
+        return self._explain([(text1, text2)], target, embedding_type, settings, flip_sign)[0]
 
 
 class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
@@ -239,15 +261,27 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
         model_of_ours: Any = self.why.model
         model_of_ours.kind = "sigmoid"  # every label for itself, whatever the config says
         self.labels: list[str] = []
-        self.attributions: Any = None  # a list after a call
+        self.attributions: list[LIGAttributions] | None = None  # type: ignore[assignment]
 
-    def __call__(  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def __call__(
+        self, text: str, embedding_type: int = ..., internal_batch_size: int | None = ..., n_steps: int | None = ...
+    ) -> dict[str, Words]: ...
+    @overload
+    def __call__(
+        self,
+        text: list[str],
+        embedding_type: int = ...,
+        internal_batch_size: int | None = ...,
+        n_steps: int | None = ...,
+    ) -> list[dict[str, Words]]: ...
+    def __call__(
         self,
         text: str | list[str],
         embedding_type: int = 0,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> dict[str, Words] | list[dict[str, Words]]:
         """{label: [(token, score), …]} of a text; for a list of texts a list of those."""
         inputs = text if isinstance(text, list) else [text]
         found = self._explained(
@@ -269,7 +303,7 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
         return out if isinstance(text, list) else out[0]
 
     @property
-    def word_attributions(self) -> dict[str, list[tuple[str, float]]]:  # type: ignore[override]
+    def word_attributions(self) -> dict[str, Words]:  # type: ignore[override]
         """{label: [(token, score), …]} of the last call."""
         if not self.attributions:
             raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")

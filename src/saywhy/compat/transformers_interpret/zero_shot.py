@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError
 from .explainer import TextExplainer, custom_names
 from .page import Page
+from .sequence import Words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -52,6 +53,12 @@ class ZeroShotClassificationExplainer(TextExplainer):
         key = next((name for name in self.label2id if name.casefold().startswith("entail")), None)
         return key is not None, key
 
+    @overload
+    def __call__(self, text: str, labels: Sequence[str], *args: Any, **settings: Any) -> dict[str, Words]: ...
+    @overload
+    def __call__(
+        self, text: list[str], labels: Sequence[str], *args: Any, **settings: Any
+    ) -> list[dict[str, Words]]: ...
     def __call__(
         self,
         text: str | list[str],
@@ -61,7 +68,7 @@ class ZeroShotClassificationExplainer(TextExplainer):
         include_hypothesis: bool = False,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> dict[str, Words] | list[dict[str, Words]]:
         """{label: [(token, score), …]}: all tokens of the text, and with `include_hypothesis` those of its hypothesis."""
         self.why.task = ZeroShotClassification(template=hypothesis_template, include_hypothesis=include_hypothesis)
         self.include_hypothesis = include_hypothesis

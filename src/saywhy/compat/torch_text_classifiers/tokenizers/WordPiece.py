@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
 
     def train(
         self,
-        training_corpus: Any,
+        training_corpus: Iterable[str],
         save_path: str | None = None,
         filesystem: Any = None,
         s3_save_path: str | None = None,

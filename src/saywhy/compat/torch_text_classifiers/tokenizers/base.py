@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 from ....classifier.batches import padded
 from ....classifier.tokenizers import Subwords, Tokenizer, Tokens, hugging_face
 from ....core.errors import ModelError, OptionError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Inner
 
 HAS_HF = True  # tokenizers is one of this package's own requirements
 
@@ -61,7 +64,7 @@ class BaseTokenizer:
         self.trained = True
 
     def tokenize(
-        self, text: Any, return_offsets_mapping: bool = False, return_word_ids: bool = False
+        self, text: str | Iterable[str], return_offsets_mapping: bool = False, return_word_ids: bool = False
     ) -> TokenizerOutput:
         """The texts as a batch: padded to `output_dim`, or to the longest where that is None."""
         given = [text] if isinstance(text, str) else list(text)
@@ -74,7 +77,7 @@ class BaseTokenizer:
         """The tokenizer that a classifier reads with."""
         return Foreign(self)
 
-    def __call__(self, text: Any, **settings: Any) -> TokenizerOutput:
+    def __call__(self, text: str | Iterable[str], **settings: bool) -> TokenizerOutput:
         return self.tokenize(text, **settings)
 
     def __len__(self) -> int:
@@ -101,7 +104,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         return self._ours
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Inner | None:
         """The tokenizer of the `tokenizers` library."""
         return None if self._ours is None else self._ours.inner
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ....classifier.tokenizers import NGrams, ngrams, restored
 from ....core.errors import FileError, ModelError, OptionError
@@ -20,7 +23,7 @@ class NGramTokenizer(BaseTokenizer):
         max_n: int,
         num_tokens: int,
         len_word_ngrams: int,
-        training_text: Any = None,
+        training_text: Iterable[str] | None = None,
         preprocess: bool = True,
         output_dim: int | None = None,
     ):
@@ -40,7 +43,7 @@ class NGramTokenizer(BaseTokenizer):
             raise ModelError("The tokenizer must be trained before it is used.")
         return self._ours
 
-    def train(self, training_text: Any) -> None:
+    def train(self, training_text: Iterable[str]) -> None:
         """Build the vocabulary."""
         self._take(
             ngrams(
@@ -58,14 +61,14 @@ class NGramTokenizer(BaseTokenizer):
     def _take(self, ours: NGrams) -> None:
         self._ours, self.trained, self.vocab_size = ours, True, ours.size
 
-    def decode(self, token_ids: Any, skip_special_tokens: bool = True) -> str:
+    def decode(self, token_ids: Iterable[int] | Tensor, skip_special_tokens: bool = True) -> str:
         """The words of the ids, in order; n-grams are hashed and leave nothing."""
         words = {i: word for word, i in self.inner.vocabulary.items()}
         if not skip_special_tokens:
             words |= {0: "[PAD]", 1: "[UNK]"}
         return " ".join(words[int(i)] for i in token_ids if int(i) in words)
 
-    def batch_decode(self, sequences: Any, skip_special_tokens: bool = True) -> list[str]:
+    def batch_decode(self, sequences: Iterable[Iterable[int] | Tensor], skip_special_tokens: bool = True) -> list[str]:
         """`decode` for each."""
         return [self.decode(one, skip_special_tokens) for one in sequences]
 
