@@ -165,7 +165,7 @@ class TestTargets:
             attributed(additive, "FeatureAblation", target="")
         with pytest.raises(ValueError, match="one dimension"):
             attributed(additive, "FeatureAblation", target=torch.ones(1, 2).long())
-        with pytest.raises(TypeError, match="target must be"):
+        with pytest.raises(TypeError, match="target must either be str or Tensor"):
             attributed(additive, "FeatureAblation", target=3)
         with pytest.raises(TypeError, match="nonsense"):
             attributed(additive, "FeatureAblation", nonsense=[1])

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import saywhy.compat.captum as ours
-from saywhy.core.errors import ModelError, OptionError
+from saywhy.core.errors import InputError, ModelError, OptionError
 from tiny_lm import language_model
 
 TEMPLATE, VALUES = "{} b {} {} e {}", ["a", "c", "d", "f"]
@@ -83,6 +83,22 @@ def test_every_token_sees_only_what_is_before_it(causal, answer):
         np.testing.assert_allclose(result.token_attr[:, i], full - by_hand(model, prompt, "m n o"), atol=1e-4)
     np.testing.assert_allclose(result.output_probs, np.exp(full), atol=1e-5)
     assert result.output_tokens == ["m", "n", "o"]
+
+
+def test_a_function_and_a_tokenizer_of_transformers():
+    model = Attending()
+    tokenizer = language_model("GPT2")[1]
+    inp = ours.TextTemplateInput("{} {}", ["a", "b"])
+    model.table, model.read = nn.Embedding(len(tokenizer), WIDTH), nn.Linear(WIDTH, len(tokenizer))
+    model.eval()
+    found = [
+        ours.LLMAttribution(ours.FeatureAblation(each), tokenizer).attribute(inp, " x")
+        for each in (model, lambda input_ids: model(input_ids=input_ids))
+    ]
+    torch.testing.assert_close(found[1].seq_attr, found[0].seq_attr, atol=1e-5, rtol=0)
+    assert found[1].output_tokens == found[0].output_tokens
+    with pytest.raises(InputError, match="vocabulary of 128"):
+        ours.LLMAttribution(ours.FeatureAblation(Attending()), Letters()).attribute(inp, torch.tensor([128]))
 
 
 def test_one_call_where_that_says_the_same_and_batches_of_one_length():

@@ -157,7 +157,7 @@ def explainer_of(model: Callable[..., Any], tokenizer: TokenizerLike, layer: nn.
     if isinstance(tokenizer, PreTrainedTokenizerBase):
         try:
             return Explainer(model, tokenizer, task="text-generation")
-        except ModelError:
+        except (ModelError, OptionError):
             if isinstance(model, PreTrainedModel) or not callable(model):
                 raise
     return Explainer(LogitsModel(model, tokenizer, layer), task="text-generation")
@@ -196,7 +196,7 @@ def _goal(
     elif isinstance(target, Tensor) and target.dim() != 1:
         raise InputError(f"A target tensor has one dimension, ids [T]; not the shape {tuple(target.shape)}.")
     elif not isinstance(target, Tensor | list | tuple):
-        raise TypeError(f"target must be a str, a Tensor of ids or a list of ids, not {type(target).__name__}.")
+        raise TypeError(f"target must either be str or Tensor of ids (or a list of them), not {type(target).__name__}.")
     else:
         goal = tuple(int(i) for i in target)
     skipped = token_ids(tokenizer, skip_tokens)

@@ -254,4 +254,8 @@ class LogitsModel(Model[PromptRow]):
 
 def _read(logits: Tensor, goal: Tensor) -> Tensor:
     """[B, T, V] and [B, T] -> the log-probabilities [B, T], in float32."""
+    if int(goal.max()) >= logits.shape[-1] or int(goal.min()) < 0:
+        raise InputError(
+            f"The target has ids outside the model's vocabulary of {logits.shape[-1]}: {goal[0].tolist()!r:.80}."
+        )
     return logits.float().log_softmax(-1).gather(-1, goal[..., None])[..., 0]
