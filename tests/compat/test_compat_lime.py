@@ -295,6 +295,13 @@ class TestCost:
         assert [e.as_map() for e in found[0]] == [e.as_map() for e in found[1]]
         assert [e.domain_mapper.indexed_string.raw_string() for e in found[1]] == texts
         assert found[1][2].explanation.target.index == (1,)
+        np.random.seed(4)
+        unseeded = ours.LimeTextExplainer().explain_instances(texts[:2], classify, processes=2, num_samples=200)
+        np.random.seed(4)
+        again = ours.LimeTextExplainer().explain_instances(texts[:2], classify, num_samples=200)
+        assert [e.as_map() for e in unseeded] == [e.as_map() for e in again]
+        with pytest.raises(OptionError, match="classifier_fn must be picklable"):
+            ours.LimeTextExplainer().explain_instances(texts, lambda given: classify(given), processes=2)
         with pytest.raises(InputError, match="empty"):
             ours.LimeTextExplainer().explain_instances([TEXT, " "], classify)
         with pytest.raises(OptionError, match="processes"):
@@ -393,6 +400,10 @@ def test_refusals():
             explainer.explain_instance(TEXT, wrong)
     with pytest.raises(OptionError, match="feature_selection"):
         ours.LimeTextExplainer(feature_selection="forward")
+    with pytest.raises(OptionError, match="random_state"):
+        ours.LimeTextExplainer(random_state=np.random.default_rng(0))
+    with pytest.raises(OptionError, match="kernel_width"):
+        ours.LimeTextExplainer(kernel_width=0)
     with pytest.raises(OptionError, match="any weight"):
         ours.LimeTextExplainer(kernel=lambda d, kernel_width: 0 * d).explain_instance(TEXT, classify, num_samples=20)
     with pytest.raises(KeyError, match="ask with labels"):

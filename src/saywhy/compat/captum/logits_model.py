@@ -192,7 +192,7 @@ class LogitsModel(Model[PromptRow]):
     def _same_in_one_call(self, row: PromptRow) -> bool:
         with torch.no_grad():
             together, apart = self._together([row], None)[0], self._token_by_token([row], None)[0]
-        return bool(((together - apart).abs() <= 1e-4 * apart.abs().clamp(min=1)).all())
+        return bool(((together - apart).abs() <= 2e-5 * apart.abs().clamp(min=1)).all())  # float32's rounding, no more
 
     def _together(self, rows: Sequence[PromptRow], vectors: Tensor | None) -> Tensor:
         """[B, T]: every token of the continuation scored by one call that has all but the last of them."""

@@ -6,6 +6,7 @@ once, in batches of bounded size; progress is shown for long work; several texts
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -31,6 +32,29 @@ def exponential_kernel(d: Floats, kernel_width: float) -> Floats:
     """The weight of a sample at distance d: sqrt(exp(-d² / width²))."""
     weights: Floats = np.sqrt(np.exp(-(d**2) / kernel_width**2))
     return weights
+
+
+class GlobalState:
+    """numpy's global random state, by the methods that are drawn with. Unlike numpy.random it goes to other processes."""
+
+    def randint(self, low: int, high: int, size: int) -> NDArray[np.int64]:
+        return np.random.randint(low, high, size)
+
+    def permutation(self, count: int) -> NDArray[np.int64]:
+        return np.random.permutation(count)
+
+
+RandomState: TypeAlias = "np.random.RandomState | GlobalState"
+
+
+def _state(given: int | np.random.RandomState | None) -> RandomState:
+    if given is None:
+        return GlobalState()
+    if isinstance(given, np.random.RandomState):
+        return given
+    if isinstance(given, int | np.integer) and not isinstance(given, bool):
+        return np.random.RandomState(int(given))
+    raise OptionError(f"`random_state` is a whole number or a numpy.random.RandomState, not {given!r:.60}.")
 
 
 class LimeTextExplainer:
@@ -64,9 +88,9 @@ class LimeTextExplainer:
     ):
         if feature_selection not in SELECTIONS:
             raise unknown("feature_selection", feature_selection, SELECTIONS)
-        self.random_state: Any = np.random if random_state is None else random_state
-        if isinstance(random_state, int | np.integer):
-            self.random_state = np.random.RandomState(int(random_state))
+        if not kernel_width > 0:
+            raise OptionError(f"`kernel_width` must be above 0, not {kernel_width!r}.")
+        self.random_state = _state(random_state)
         weigh = partial(kernel or exponential_kernel, kernel_width=kernel_width)
         self.base = LimeBase(weigh, verbose, self.random_state)
         self.class_names = None if class_names is None else list(class_names)
@@ -172,7 +196,7 @@ class LimeTextExplainer:
         distance_metric: str,
         model_regressor: Regressor | None,
         asked: tuple[int, int, int],
-        random_state: Any,
+        random_state: RandomState,
         tick: Tick,
     ) -> Explanation:
         num_features, num_samples, batch_size = asked
@@ -207,7 +231,7 @@ def _checked_numbers(
     return int(num_features), int(num_samples), int(batch_size)
 
 
-def drawn(count: int, samples: int, random_state: Any) -> Floats:
+def drawn(count: int, samples: int, random_state: RandomState) -> Floats:
     """[samples, count] of 1 for a word that stays and 0 for one that is removed; the first row has all.
 
     How many are removed is drawn evenly from 1 to all, then which. The random state is used up as lime uses it up.
@@ -310,6 +334,13 @@ def _mapped(
     if processes == 1:
         yield from (work(item, classifier_fn) for item in items)
         return
+    for what, each in (("classifier_fn", classifier_fn), ("the explainer, with its kernel and settings,", work)):
+        try:
+            pickle.dumps(each)
+        except Exception as error:  # pickle raises what it likes
+            raise OptionError(
+                f"With several processes {what} must be picklable, a function of a module and no lambda: {error}"
+            ) from error
     with ProcessPoolExecutor(processes, get_context("spawn"), _start, (classifier_fn,)) as pool:
         yield from pool.map(work, items)
 
