@@ -176,12 +176,7 @@ def lasso_path(data: Floats, values: Floats) -> list[Floats]:
         signs = np.sign(correlation[active])
         direction = np.linalg.lstsq(gram[np.ix_(active, active)], signs, rcond=None)[0]
         along = gram[:, active] @ direction  # what a unit step takes off each correlation; signs for the active ones
-        steps = [level]
-        for j in range(count):
-            if j not in active and j != left:
-                pairs = ((level - correlation[j], 1 - along[j]), (level + correlation[j], 1 + along[j]))
-                steps += [top / below for top, below in pairs if below > 1e-12 and top / below > 1e-12 * level]
-        step = min(steps)
+        step = _until_one_enters(level, correlation, along, [*active, left])
         with np.errstate(divide="ignore", invalid="ignore"):
             crossing = -current[active] / direction
         crossing = np.where(crossing > 1e-12 * level, crossing, np.inf)
@@ -196,3 +191,13 @@ def lasso_path(data: Floats, values: Floats) -> list[Floats]:
             active.remove(left)
         out.append(current)
     return out
+
+
+def _until_one_enters(level: float, correlation: Floats, along: Floats, taken: list[int]) -> float:
+    """How far to go until another feature's correlation reaches that of the active ones, or all are used up."""
+    steps = [level]
+    for j in range(len(correlation)):
+        if j not in taken:
+            pairs = ((level - correlation[j], 1 - along[j]), (level + correlation[j], 1 + along[j]))
+            steps += [top / below for top, below in pairs if below > 1e-12 and top / below > 1e-12 * level]
+    return float(min(steps))
