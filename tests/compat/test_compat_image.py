@@ -103,7 +103,7 @@ def test_batch_size_changes_nothing_and_one_sample_works():
 def test_errors():
     with pytest.raises(ValueError, match="IGNT"):
         explainer(attribution_type="lig")
-    with pytest.raises(ValueError, match="2 labels"):
+    with pytest.raises(ValueError, match="2 custom labels"):
         explainer(custom_labels=["a", "b"])
     x = explainer(custom_labels=["a", "b", "c"])
     assert (x.id2label, x.label2id) == ({0: "a", 1: "b", 2: "c"}, {"a": 0, "b": 1, "c": 2})
@@ -138,3 +138,14 @@ def test_every_method_sign_and_side_saves_a_picture(tmp_path):
         assert isinstance(axes, list) == side
         assert min(Image.open(io.BytesIO(path.read_bytes())).size) > 300
     x.visualize(use_original_image_pixels=False)
+
+
+def test_two_classes_of_one_name(monkeypatch):
+    """ImageNet has two cranes: label2id is shorter than id2label, and names of one's own may be as many as either."""
+    x = explainer()
+    monkeypatch.setattr(x.model.config, "id2label", {0: "crane", 1: "dog", 2: "crane"})
+    monkeypatch.setattr(x.model.config, "label2id", {"crane": 2, "dog": 1})
+    named = explainer(custom_labels=["a", "b"])
+    assert named.label2id == {"a": 0, "b": 1}
+    assert named(photo(), index=2, **QUICK).shape == x(photo(), index=2, **QUICK).shape
+    assert named.explanation.target.label == "crane"

@@ -50,7 +50,7 @@ def pieces(**more):
 
 
 def quick(**more):
-    return TrainingConfig(**{"num_epochs": 4, "batch_size": 32, "lr": 2e-2, **more})
+    return TrainingConfig(**{"num_epochs": 4, "batch_size": 32, "lr": 2e-2, "save_path": None, **more})
 
 
 def trained(config=None, tokenizer=None, **more):
@@ -202,7 +202,9 @@ def test_the_tutorial_runs_with_its_imports_changed(capsys, tmp_path, monkeypatc
     assert held["label_attention"].shape[:3] == (2, 4, 6)
     assert held["captum_attrs"].shape[:2] == (2, 1)
     assert held["captum_attrs"].shape[-1] == held["label_attrs"].shape[-1]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "my_ttc"
+    ]  # the default save_path, and nothing else of the run
 
 
 def test_the_word_bars_make_sense_on_a_real_training_set():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)  # our own client, also where openai's is installed
     Handler.asked, Handler.keys, Handler.broken = [], [], ""
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=made.serve_forever, daemon=True)
@@ -114,16 +117,16 @@ def test_refusals(server):
     for url, kind, said in (
         (" ", ValueError, "API URL is required"),
         ("file:///etc", ValueError, "must begin with http"),
-        ("http://127.0.0.1:9/v1", ConnectionError, "No server answers"),
-        (server + "/nothing", ValueError, "has no model"),
+        ("http://127.0.0.1:9/v1", ConnectionError, "Failed to connect to vLLM API: no server answers"),
+        (server + "/nothing", ValueError, "No models available"),
     ):
         with pytest.raises(kind, match=said):
             ours.VLLMProvider(url)
     provider = ours.VLLMProvider(server)
     for broken, kind, said in (
-        ("refuses", ConnectionError, "402: .*out of credit"),
-        ("silent", ValueError, "no log-probabilities"),
-        ("empty", ValueError, "no completion"),
+        ("refuses", ConnectionError, "Failed to connect to vLLM API when getting logprobs: .*402: .*out of credit"),
+        ("silent", KeyError, "API response missing 'prompt_logprobs' data"),
+        ("empty", KeyError, "API response missing expected 'choices' data"),
     ):
         Handler.broken = broken
         with pytest.raises(kind, match=said):
@@ -131,5 +134,75 @@ def test_refusals(server):
     Handler.broken = ""
     with pytest.raises(ValueError, match="begins with a space"):
         provider.get_logprobs("love t", "he", tokenizer)
-    with pytest.raises(ValueError, match="tokenizer must be given"):
+    with pytest.raises(ValueError, match="Tokenizer is required"):
         provider.get_logprobs("love", " the")
+    with pytest.raises(ValueError, match="Target string cannot be empty"):
+        provider.get_logprobs("love", "", tokenizer)
+
+
+class FakeClient:
+    """Stands for openai's client: remembers what it was asked."""
+
+    def __init__(self, **settings):
+        self.settings, self.asked, self.entries = settings, [], []
+        self.models = SimpleNamespace(list=lambda: SimpleNamespace(data=[SimpleNamespace(id="first")]))
+        self.completions = SimpleNamespace(create=self.create)
+
+    def create(self, **settings):
+        self.asked.append(settings)
+        return SimpleNamespace(choices=[SimpleNamespace(text="written", prompt_logprobs=self.entries)])
+
+
+class Words:
+    """A tokenizer of words of one letter."""
+
+    def encode(self, text, add_special_tokens=True):
+        return [ord(word) for word in text.split(" ")]
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeClient))
+    return ours.VLLMProvider("http://somewhere/v1/", timeout=3)
+
+
+def test_openais_client_where_it_is_installed(provider, monkeypatch):
+    assert provider.model_name == "first"
+    assert provider.client.settings == {"base_url": "http://somewhere/v1", "api_key": "EMPTY", "timeout": 3}
+    assert provider.generate("the", max_new_tokens=10) == "written"
+    provider.generate("the", do_sample=False, temperature=None)
+    sent = {"model": "first", "prompt": "the"}
+    assert provider.client.asked == [
+        {**sent, "max_tokens": 10},
+        {**sent, "max_tokens": 25, "temperature": 0.0},
+    ]
+
+    def refused(**settings):
+        raise ConnectionError("refused")
+
+    monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=refused))
+    with pytest.raises(ConnectionError, match="Failed to connect to vLLM API: refused"):
+        ours.VLLMProvider("http://somewhere/v1")
+
+
+def test_a_client_of_ones_own(provider):
+    provider.client = FakeClient()
+    provider.client.entries = [{"97": {"logprob": -9.0}}, {"98": {"logprob": -0.5}}, {"99": {"logprob": -0.25}}]
+    assert provider.get_logprobs("a ", "b c", Words()) == [-0.5, -0.25]
+    assert provider.client.asked == [
+        {
+            "model": "first",
+            "prompt": "a b c",
+            "temperature": 0.0,
+            "max_tokens": 1,
+            "extra_body": {"prompt_logprobs": 0},
+        }
+    ]
+    for entries, kind, said in (
+        ([{}], ValueError, "Empty probability data"),
+        ([{"98": {"logprob": -1.0}}], ValueError, "Not enough logprobs received"),
+        ([{"98": {"rank": 1}}, {"99": {"rank": 1}}], IndexError, "Unexpected format in log probability data"),
+    ):
+        provider.client.entries = entries
+        with pytest.raises(kind, match=said):
+            provider.get_logprobs("a ", "b c", Words())

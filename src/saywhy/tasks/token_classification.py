@@ -56,7 +56,7 @@ class TokenClassification(Task):
 
     def entities(self, case: Case) -> list[Entity]:
         """What the model finds in the text, without what is ignored."""
-        found = entities(_whole(case).softmax(-1), case.encoding.tokens, case.model.labels, self.group)
+        found = entities(_probabilities(case), case.encoding.tokens, case.model.labels, self.group)
         out = {i for i, _ in enumerate(case.encoding.tokens)} - set(self.ignored_indexes)
         return [e for e in found if e.label not in self.ignored_labels and any(i in out for i, _ in e.read)]
 
@@ -117,7 +117,7 @@ class TokenClassification(Task):
 
     def _named(self, case: Case, want: str) -> Entity:
         """The word or the entity of that text, or of that printed label; "Ada (2)" is the second "Ada"."""
-        probs, tokens, labels = _whole(case).softmax(-1), case.encoding.tokens, case.model.labels
+        probs, tokens, labels = _probabilities(case), case.encoding.tokens, case.model.labels
         found = entities(probs, tokens, labels, self.group)
         words = whole_words(probs, tokens, labels, case.encoding.texts["text"])
 
@@ -195,6 +195,11 @@ def _numbered(targets: Sequence[Target]) -> list[Target]:
     """The targets with names that differ: the second "LOC: Paris" is "LOC: Paris (2)"."""
     names = numbered(t.label for t in targets)
     return [replace(t, label=name) for t, name in zip(targets, names, strict=True)]
+
+
+def _probabilities(case: Case) -> Tensor:
+    """[S, C] in single precision, as the pipeline has them: where two of a word's tokens are certain, both are 1, and tie."""
+    return _whole(case).float().softmax(-1).double()
 
 
 GROUPS = ("none", "simple", "first", "average", "max")

@@ -5,8 +5,9 @@
 
 Names, arguments and shapes are those of Captum 0.9; the numbers are saywhy's: every distinct prompt goes through the model
 once, batched, in one teacher-forced pass; Shapley values are exact where that costs no more than sampling; several baselines
-mean their average; log-probabilities are float32. `Lime` returns the local slopes themselves, not shrunk by a Lasso.
-Captum's own method objects are taken too.
+mean their average; log-probabilities are float32. `Lime` gives Captum's numbers (its Lasso, its draws after torch.manual_seed);
+saywhy's own `lime` is another method. Captum's own method objects are taken too, and any model that answers logits with any
+tokenizer that has `encode`, `decode` and `convert_ids_to_tokens`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from .methods import (
 )
 from .remote import RemoteLLMAttribution, RemoteLLMProvider
 from .result import LLMAttributionResult
+from .segments import TextSegmentInput
 from .vllm import VLLMProvider
 
 _ELSEWHERE = {
     "ImageMaskInput": "an image beside a prompt is not explained; saywhy.Explainer explains image classifiers",
-    "TextSegmentInput": "words, sentences, lines and paragraphs are saywhy.Explainer(model, tokenizer)(text, by=…)",
     "Occlusion": "its windows mean nothing for the slots of a prompt; FeatureAblation replaces one at a time",
     "FeaturePermutation": "it permutes a batch, and a prompt is one row; take FeatureAblation",
 }
@@ -56,6 +57,7 @@ __all__ = [
     "RemoteLLMProvider",
     "ShapleyValueSampling",
     "ShapleyValues",
+    "TextSegmentInput",
     "TextTemplateInput",
     "TextTokenInput",
     "VLLMProvider",

@@ -15,6 +15,7 @@ from ...core.errors import InputError, OptionError
 from ...core.types import Bools, Feature, Ints
 from ...llm import Template
 from ...models.causal.prompts import Rendered
+from .logits_model import TokenizerLike, encoded
 
 
 class ProductBaselines:
@@ -28,31 +29,33 @@ class ProductBaselines:
         if isinstance(given, str) or not isinstance(given, Mapping | Sequence) or not given:
             raise InputError(f"ProductBaselines takes a list of lists, or a mapping to lists; not {given!r:.80}")
         self.baseline_values = given
-        self.options: Any = {k: _texts(k, v, given) for k, v in given.items()} if isinstance(given, Mapping) else [
-            _texts(i, told, dict(enumerate(given))) for i, told in enumerate(given)
-        ]  # fmt: skip
+        self.options: Any
+        if isinstance(given, Mapping):
+            self.options = {key: _listed(key, values, given) for key, values in given.items()}
+        else:
+            self.options = [_listed(i, values, dict(enumerate(given))) for i, values in enumerate(given)]
 
-    def sample(self) -> Any:
+    def sample(self) -> list[Any] | dict[str, Any]:
         """One random combination: a list, or a mapping from slots."""
         if not isinstance(self.options, Mapping):
-            return [random.choice(told) for told in self.options]
+            return [random.choice(values) for values in self.options]
         out: dict[str, Any] = {}
-        for key, told in self.options.items():
-            chosen = random.choice(told)
+        for key, values in self.options.items():
+            chosen = random.choice(values)
             out |= dict(zip(key, chosen, strict=True)) if isinstance(key, tuple) else {key: chosen}
         return out
 
-    def __call__(self) -> Any:
+    def __call__(self) -> list[Any] | dict[str, Any]:
         return self.sample()
 
 
-def _texts(key: Any, told: Any, given: Mapping[Any, Any]) -> list[Any]:
-    """The baselines of one slot. A list among them stays what it is in Captum, its text; a warning says so."""
-    if isinstance(told, str) or not isinstance(told, Sequence) or not told:
-        raise InputError(f"The baselines of {key!r} must be a list, not {told!r:.80}")
+def _listed(key: object, values: object, given: Mapping[Any, Any]) -> list[Any]:
+    """The baselines of one slot, each of the type it has. A list among them is in Captum its text; a warning says so."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise InputError(f"The baselines of {key!r} must be a list, not {values!r:.80}")
     if isinstance(key, tuple):
-        return list(told)
-    nested = next((one for one in told if isinstance(one, list | tuple | Mapping)), None)
+        return list(values)
+    nested = next((one for one in values if isinstance(one, list | tuple | Mapping)), None)
     if nested is not None:
         shared = len({id(each) for each in given.values()}) < len(given)
         slip = " All slots share one list, as dict.fromkeys(slots, []) makes it." if shared else ""
@@ -62,7 +65,7 @@ def _texts(key: Any, told: Any, given: Mapping[Any, Any]) -> list[Any]:
             UserWarning,
             stacklevel=4,
         )
-    return [str(one) for one in told]
+    return [str(one) if isinstance(one, list | tuple | Mapping) else one for one in values]
 
 
 class TextTemplateInput:
@@ -120,11 +123,15 @@ class TextTemplateInput:
 class TextTokenInput:
     """A text whose tokens are features; absent ones become the baseline id. `skip_tokens` (ids or tokens) always stay."""
 
-    def __init__(self, text: str, tokenizer: Any, baselines: int | str = 0, skip_tokens: Any = None):
-        ids = list(tokenizer.encode(text))
-        skipped = list(skip_tokens) if skip_tokens is not None else []
-        if skipped and isinstance(skipped[0], str):
-            skipped = list(tokenizer.convert_tokens_to_ids(skipped))
+    def __init__(
+        self,
+        text: str,
+        tokenizer: TokenizerLike,
+        baselines: int | str = 0,
+        skip_tokens: Sequence[int] | Sequence[str] | None = None,
+    ):
+        ids = encoded(tokenizer, text)
+        skipped = token_ids(tokenizer, skip_tokens)
         self.inp_tensor = torch.tensor([ids])
         self.itp_mask = torch.tensor([[i not in skipped for i in ids]])
         self.itp_tensor = self.inp_tensor[self.itp_mask][None]
@@ -133,8 +140,8 @@ class TextTokenInput:
         if not self.values:
             raise InputError("The text has no token that is not skipped: there is nothing to explain.")
         self.n_itp_features = len(self.values)
-        self.baselines = baselines if isinstance(baselines, int) else int(tokenizer.convert_tokens_to_ids(baselines))
-        if self.baselines is None or self.baselines < 0:
+        [self.baselines] = token_ids(tokenizer, [baselines])
+        if self.baselines < 0:
             raise OptionError(f"The baseline {baselines!r} is no token of this tokenizer.")
         self.given = Tokenised(self)
 
@@ -158,13 +165,28 @@ class TextTokenInput:
     spread = format_attr
 
 
+def token_ids(tokenizer: TokenizerLike, tokens: Sequence[int | str] | None) -> list[int]:
+    """Ids, given as themselves or as tokens. Raises OptionError for a token that the tokenizer does not have."""
+    out = []
+    for token in tokens or ():
+        known = tokenizer.convert_tokens_to_ids(token) if isinstance(token, str) else token  # type: ignore[attr-defined]
+        if known is None:
+            raise OptionError(f"{token!r} is no token of this tokenizer.")
+        out.append(int(known))
+    return out
+
+
 class Tokenised:
-    """The ids of a TextTokenInput as saywhy's features. `zero`: an absent token is the zero vector, not the baseline id."""
+    """The ids of a TextTokenInput as saywhy's features.
+
+    `zero`: an absent token is the zero vector, not the baseline id. `kept`: features that are never absent.
+    """
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, inp: TextTokenInput, zero: bool = False):
+    def __init__(self, inp: TextTokenInput, zero: bool = False, kept: tuple[bool, ...] | None = None):
         self.inp, self.zero = inp, zero
+        self.kept = np.zeros(inp.n_itp_features, dtype=bool) if kept is None else np.array(kept)
         self.features = tuple(Feature(label, part="token") for label in inp.values)
 
     @property
@@ -173,10 +195,10 @@ class Tokenised:
         mask = self.inp.itp_mask[0].numpy()
         return np.where(mask, mask.cumsum() - 1, -1).astype(np.int64)
 
-    def filled(self, tokenizer: Any, present: Bools) -> list[Rendered]:
+    def filled(self, tokenizer: TokenizerLike | None, present: Bools) -> list[Rendered]:
         """One prompt, as ids."""
         owner = self.owner
-        gone = (owner >= 0) & ~present[owner]
+        gone = (owner >= 0) & ~(present | self.kept)[owner]
         if self.zero:
             return [Rendered(self.inp.text, ids=tuple(self.inp.inp_tensor[0].tolist()), blank=tuple(gone.tolist()))]
         ids = np.where(gone, self.inp.baselines, self.inp.inp_tensor[0].numpy())

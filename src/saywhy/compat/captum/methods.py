@@ -4,68 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+from torch import nn
 
 from ...core.errors import OptionError
+
+
+class InterpretableModel(Protocol):
+    """A linear model: scikit-learn's kind with `coef_` after fit, or Captum's with `representation()`."""
+
+    fit: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureAblation:
     """How far the target falls when each feature alone is replaced."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class ShapleyValueSampling:
     """Shapley values: exact where all subsets cost no more than the orders asked for, else from random orders."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class ShapleyValues:
     """Exact Shapley values from 2^F evaluations."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Lime:
-    """The slopes of a local linear model. Its options are those of saywhy's `lime`."""
+    """The slopes of a local linear model, by Captum's numbers: fair coins, a cosine kernel of width 1, a Lasso of alpha 0.01.
 
-    forward_func: Any
+    `interpretable_model` is Captum's kind (fit(DataLoader), representation()) or scikit-learn's; `similarity_func` takes
+    (original, perturbed, subset) and gives a weight; `perturb_func` takes the original and gives a subset [1, F], or is a
+    generator of them.
+    """
+
+    forward_func: Callable[..., Any]
+    interpretable_model: InterpretableModel | None = None
+    similarity_func: Callable[..., Any] | None = None
+    perturb_func: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class KernelShap:
     """Shapley values by regression; exact where all subsets fit into the budget."""
 
-    forward_func: Any
+    forward_func: Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class LayerIntegratedGradients:
     """Gradients integrated from the baseline's embeddings to the prompt's. `layer` is the model's input embedding."""
 
-    forward_func: Any
-    layer: Any
+    forward_func: Callable[..., Any]
+    layer: nn.Module
 
 
 @dataclass(frozen=True, eq=False)
 class LayerGradientXActivation:
     """The gradient times the embedding. `layer` is the model's input embedding."""
 
-    forward_func: Any
-    layer: Any
+    forward_func: Callable[..., Any]
+    layer: nn.Module
 
 
 @dataclass(frozen=True, eq=False)
 class LayerGradientShap:
     """Expected gradients between the baseline's embeddings and the prompt's. `layer` is the model's input embedding."""
 
-    forward_func: Any
-    layer: Any
+    forward_func: Callable[..., Any]
+    layer: nn.Module
+
+
+class AttributionMethod(Protocol):
+    """What holds a model: one of these classes, or one of Captum's own."""
+
+    @property
+    def forward_func(self) -> Callable[..., Any]: ...
+
+
+class LayerMethod(AttributionMethod, Protocol):
+    """What holds a model and one of its layers."""
+
+    @property
+    def layer(self) -> nn.Module: ...
 
 
 class Way(NamedTuple):
@@ -100,22 +130,22 @@ WAYS: Mapping[str, Way] = {
     "ShapleyValueSampling": Way(_sampled, 25, ("n_samples", "seed"), seeded=True),
     "ShapleyValues": Way(lambda n, s: ("shapley_values", {}), 0, ()),
     "KernelShap": Way(_kernel, 25, ("n_samples", "seed"), seeded=True),
-    "Lime": Way(lambda n, s: ("lime", {"samples": max(2, s)}), 25, ("n_samples", "seed"), seeded=True),
+    "Lime": Way(lambda n, s: ("lime", {}), 25, ("n_samples", "seed"), seeded=True),  # see surrogate.py
     "LayerIntegratedGradients": Way(
-        lambda n, s: ("integrated_gradients", {"steps": s}), 50, ("n_steps", "method"), gradients=True
+        lambda n, s: ("integrated_gradients", {"steps": s}), 50, ("n_steps", "method", "baselines"), gradients=True
     ),
     "LayerGradientXActivation": Way(lambda n, s: ("input_x_gradient", {}), 0, (), gradients=True),
     "LayerGradientShap": Way(
         lambda n, s: ("gradient_shap", {"samples": max(2, s)}),
         5,
-        ("n_samples", "stdevs", "seed"),
+        ("n_samples", "stdevs", "seed", "baselines"),
         gradients=True,
         seeded=True,
     ),
 }
 
 
-def way_of(method: Any, gradients: bool, whose: str) -> tuple[str, Way]:
+def way_of(method: AttributionMethod | type, gradients: bool, whose: str) -> tuple[str, Way]:
     """The row of WAYS for a method object, ours or Captum's, by the name of its class. Raises OptionError for others."""
     allowed = [name for name, way in WAYS.items() if way.gradients is gradients]
     if isinstance(method, type):
@@ -131,7 +161,7 @@ def way_of(method: Any, gradients: bool, whose: str) -> tuple[str, Way]:
 def checked_arguments(name: str, way: Way, given: Mapping[str, Any]) -> None:
     """Refuses an argument of attribute() that this method does not take."""
     for argument, value in given.items():
-        if argument in ("feature_mask", "baselines") and value is not None:
+        if argument in ("feature_mask", "baselines") and value is not None and argument not in way.takes:
             raise OptionError(f"`{argument}` belongs to the input here: TextTemplateInput(…, mask=…, baselines=…).")
         if argument not in (*way.takes, *IGNORED, "feature_mask", "baselines"):
             shown = ", ".join((*way.takes, *IGNORED))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ...core.errors import missing
 from ...render import theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDEST = 18.0  # inches
 TALLEST = 24.0
@@ -24,7 +28,7 @@ def _pyplot() -> Any:
     return plt
 
 
-def heatmap(scores: Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Any, Any]:
+def heatmap(scores: Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Figure, Axes]:
     """[T, F] -> (figure, axes): blue raises the token's probability, orange lowers it."""
     plt = _pyplot()
     from matplotlib.colors import LinearSegmentedColormap
@@ -49,7 +53,7 @@ def heatmap(scores: Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> tu
     return figure, axes
 
 
-def bars(scores: Tensor, inputs: Sequence[str]) -> tuple[Any, Any]:
+def bars(scores: Tensor, inputs: Sequence[str]) -> tuple[Figure, Axes]:
     """[F] -> (figure, axes): up and blue raises the continuation's probability, down and orange lowers it."""
     plt = _pyplot()
     told = scores.detach().cpu().double().numpy()
@@ -65,7 +69,7 @@ def bars(scores: Tensor, inputs: Sequence[str]) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _named(put: Any, names: Sequence[str], **looks: Any) -> None:
+def _named(put: Callable[..., Any], names: Sequence[str], **looks: object) -> None:
     step = -(-len(names) // NAMES)
     places = list(range(0, len(names), step))
     put(places, [_short(names[i]) for i in places], fontsize=8, **looks)
@@ -76,7 +80,7 @@ def _short(name: str) -> str:
     return line if len(line) <= 24 else line[:23] + "…"
 
 
-def shown(drawn: tuple[Any, Any], show: bool) -> Any:
+def shown(drawn: tuple[Figure, Axes], show: bool) -> tuple[Figure, Axes] | None:
     """The figure and axes; with `show`, on the screen, where there is one, and None."""
     if not show:
         return drawn

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from ...core.errors import InputError, MethodError, ModelError, OptionError
+from ...core.features import checked
 from ...core.types import Bools, Encoding, Held, Token
 from ...explain.explainer import Explainer
-from ...models.causal.prompts import Prompt, rendered, spoken
+from ...models.causal.prompts import Goal, Prompt, Rendered, spoken
 from ...models.protocol import EncodingOptions, Model
 from .attribution import LLMAttribution
-from .inputs import TextTemplateInput
-from .result import LLMAttributionResult
+from .logits_model import TokenizerLike, encoded, joined, token_name
+from .methods import AttributionMethod
 
 
 class RemoteLLMProvider(ABC):
@@ -32,7 +33,7 @@ class RemoteLLMProvider(ABC):
         """The text that the model writes after the prompt."""
 
     @abstractmethod
-    def get_logprobs(self, input_prompt: str, target_str: str, tokenizer: Any = None) -> list[float]:
+    def get_logprobs(self, input_prompt: str, target_str: str, tokenizer: TokenizerLike | None = None) -> list[float]:
         """The log-probability of each token of the target after the prompt."""
 
 
@@ -56,7 +57,7 @@ class Remote(Model[Joined]):
     most_rows: int | None = None
     batch_tokens = 16_384
 
-    def __init__(self, provider: Any, tokenizer: Any):
+    def __init__(self, provider: RemoteLLMProvider, tokenizer: TokenizerLike):
         self.provider, self.tokenizer = provider, tokenizer
         self.name = str(getattr(provider, "api_url", type(provider).__name__))
 
@@ -65,24 +66,24 @@ class Remote(Model[Joined]):
         return self
 
     def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
-        raise OptionError("A remote model explains templates: give a TextTemplateInput.")
+        raise OptionError("A remote model explains a TextTemplateInput or a TextTokenInput.")
 
     def encode_prompt(self, prompt: Prompt, options: EncodingOptions) -> Encoding:
         """The rows of a template with one continuation."""
         if not prompt.slotted:
-            raise OptionError("A remote model explains templates: give a TextTemplateInput.")
+            raise OptionError("A remote model explains a TextTemplateInput or a TextTokenInput.")
         template, goal = prompt.given, prompt.goals[0] or ""
-        target = goal if isinstance(goal, str) else str(self.tokenizer.decode(list(goal)))
+        target = goal if isinstance(goal, str) else joined(self.tokenizer, goal)
         ids = self._ids(target)
 
         def at(coalitions: Bools) -> list[Any]:
             filled = [template.filled(self.tokenizer, present) for present in coalitions]
-            rows = [tuple(Joined(told.text, target) for told in each) for each in filled]
+            rows = [tuple(Joined(self._text(made), target) for made in each) for each in filled]
             return [row if len(row) > 1 else row[0] for row in rows]
 
         full = template.filled(self.tokenizer, np.full(len(template.features), True))[0]
-        tokens = tuple(Token(spoken(self.tokenizer, i), part="continuation:0") for i in ids)
-        texts = {"prompt": rendered(full.text, self.tokenizer).text, "continuation": target}
+        tokens = tuple(Token(self._name(i), part="continuation:0") for i in ids)
+        texts = {"prompt": checked(self._text(full), "prompt"), "continuation": target}
         return Encoding(
             texts,
             template.features,
@@ -93,20 +94,35 @@ class Remote(Model[Joined]):
             drawn=getattr(template, "drawn", 0),
         )
 
+    def _text(self, made: Rendered) -> str:
+        """The prompt as the server gets it; tokens are joined by the tokenizer."""
+        return made.text if made.ids is None else joined(self.tokenizer, made.ids)
+
+    def _name(self, token: int) -> str:
+        """One token as it reads, where the tokenizer knows how."""
+        from transformers import PreTrainedTokenizerBase
+
+        if isinstance(self.tokenizer, PreTrainedTokenizerBase):
+            return spoken(self.tokenizer, token)
+        return token_name(self.tokenizer, token)
+
     def _ids(self, target: str) -> list[int]:
-        ids = list(self.tokenizer.encode(target, add_special_tokens=False))
+        ids = encoded(self.tokenizer, target, special=False)
         if not ids:
             raise InputError(f"The target {target!r} has no token: give the text whose probability is to be explained.")
         return ids
 
-    def count(self, goal: Any) -> int:
+    def count(self, goal: Goal) -> int:
         """How many tokens a continuation has."""
-        return len(self._ids(goal)) if isinstance(goal, str) else len(goal)
+        return len(self._ids(goal)) if isinstance(goal, str) else len(goal or ())
 
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str:
-        """What the remote model writes after the prompt."""
+        """What the remote model writes after the prompt. Of a provider that answers with a list, the first text."""
         full = prompt.given.filled(self.tokenizer, np.full(len(prompt.given.features), True))[0]
-        return str(self.provider.generate(full.text, max_new_tokens=most, **{"do_sample": False, **(settings or {})}))
+        answer = self.provider.generate(
+            self._text(full), max_new_tokens=most, **{"do_sample": False, **(settings or {})}
+        )
+        return str(answer[0] if isinstance(answer, list | tuple) and answer else answer)
 
     def sizes(self, rows: Sequence[Joined]) -> list[int]:
         return [1 + len(row.prompt + row.target) // 4 for row in rows]
@@ -117,15 +133,16 @@ class Remote(Model[Joined]):
     def forward(self, rows: Sequence[Joined], points: Sequence[Tensor] | None = None) -> list[Tensor]:
         out = []
         for row in rows:
-            told, count = self.provider.get_logprobs(row.prompt, row.target, self.tokenizer), self.count(row.target)
-            if len(told) != count:
+            answer, count = self.provider.get_logprobs(row.prompt, row.target, self.tokenizer), self.count(row.target)
+            logp = torch.as_tensor(answer, dtype=torch.float32).reshape(-1)
+            if len(logp) != count:
                 raise ValueError(
-                    f"The provider sent {len(told)} log-probabilities for {count} tokens of {row.target!r}."
+                    f"The provider sent {len(logp)} log-probabilities for {count} tokens of {row.target!r}."
                 )
-            out.append(torch.tensor(told, dtype=torch.float32))
+            out.append(logp)
         return out
 
-    def embed(self, row: Any) -> Tensor:
+    def embed(self, row: Joined) -> Tensor:
         raise MethodError("A remote model has no embeddings.")
 
     @contextmanager
@@ -136,9 +153,9 @@ class Remote(Model[Joined]):
 class _Placeholder:
     """Stands where a method object wants a model."""
 
-    device: Any = torch.device("cpu")
+    device: torch.device | str = torch.device("cpu")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> int:
+    def __call__(self, *args: object, **kwargs: object) -> int:
         return 0
 
 
@@ -147,7 +164,13 @@ class RemoteLLMAttribution(LLMAttribution):
 
     placeholder_model = _Placeholder()
 
-    def __init__(self, attr_method: Any, tokenizer: Any, provider: Any, attr_target: str = "log_prob"):
+    def __init__(
+        self,
+        attr_method: AttributionMethod,
+        tokenizer: TokenizerLike,
+        provider: RemoteLLMProvider,
+        attr_target: str = "log_prob",
+    ):
         if not callable(getattr(provider, "get_logprobs", None)):
             raise ModelError(f"{type(provider).__name__} is no provider: it must have generate() and get_logprobs().")
         self.provider = provider
@@ -155,9 +178,3 @@ class RemoteLLMAttribution(LLMAttribution):
 
     def _made(self) -> Explainer:
         return Explainer(Remote(self.provider, self.tokenizer), task="text-generation")
-
-    def attribute(self, inp: Any, *args: Any, **kwargs: Any) -> LLMAttributionResult:
-        """As LLMAttribution's, for a TextTemplateInput."""
-        if not isinstance(inp, TextTemplateInput):
-            raise InputError(f"A remote model explains a TextTemplateInput, not {type(inp).__name__}.")
-        return super().attribute(inp, *args, **kwargs)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from ...core.explanation import Explanations
+    from .attribution import AnyInput
 
 
 class LLMAttributionResult:
@@ -24,15 +29,17 @@ class LLMAttributionResult:
         *,
         input_tokens: list[str],
         output_tokens: list[str],
-        seq_attr: Any,
-        token_attr: Any = None,
-        output_probs: Any = None,
-        inp: Any = None,
+        seq_attr: ArrayLike | Tensor,
+        token_attr: ArrayLike | Tensor | None = None,
+        output_probs: ArrayLike | Tensor | None = None,
+        inp: AnyInput | None = None,
         explanations: Explanations | None = None,
     ):
         self.input_tokens, self.output_tokens = list(input_tokens), list(output_tokens)
         self.inp, self.explanations = inp, explanations
-        self.seq_attr, self.token_attr, self.output_probs = seq_attr, token_attr, output_probs
+        self.seq_attr = seq_attr
+        self.token_attr = token_attr
+        self.output_probs = output_probs
 
     @property
     def seq_attr(self) -> Tensor:
@@ -40,7 +47,7 @@ class LLMAttributionResult:
         return self._seq_attr
 
     @seq_attr.setter
-    def seq_attr(self, given: Any) -> None:
+    def seq_attr(self, given: ArrayLike | Tensor) -> None:
         made = _tensor(given)
         _sized(made, (len(self.input_tokens),), "seq_attr")
         self._seq_attr = made
@@ -51,7 +58,7 @@ class LLMAttributionResult:
         return self._token_attr
 
     @token_attr.setter
-    def token_attr(self, given: Any) -> None:
+    def token_attr(self, given: ArrayLike | Tensor | None) -> None:
         made = None if given is None else _tensor(given)
         if made is not None:
             _sized(made, (len(self.output_tokens), len(self.input_tokens)), "token_attr")
@@ -63,7 +70,7 @@ class LLMAttributionResult:
         return self._output_probs
 
     @output_probs.setter
-    def output_probs(self, given: Any) -> None:
+    def output_probs(self, given: ArrayLike | Tensor | None) -> None:
         made = None if given is None else _tensor(given)
         if made is not None:
             _sized(made, (len(self.output_tokens),), "output_probs")
@@ -82,7 +89,7 @@ class LLMAttributionResult:
             out[name] = score
         return out
 
-    def plot_token_attr(self, show: bool = False) -> Any:
+    def plot_token_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
         """A heatmap, tokens of the continuation by inputs: (figure, axes), or None once shown. ValueError without tokens."""
         from .plots import heatmap, shown
 
@@ -90,7 +97,7 @@ class LLMAttributionResult:
             raise ValueError("There are no scores of single tokens (token_attr is None): use plot_seq_attr.")
         return shown(heatmap(self.token_attr, self.input_tokens, self.output_tokens), show)
 
-    def plot_seq_attr(self, show: bool = False) -> Any:
+    def plot_seq_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
         """Bars, one an input: (figure, axes), or None once shown."""
         from .plots import bars, shown
 
@@ -107,7 +114,7 @@ class LLMAttributionResult:
         return f"LLMAttributionResult({told})"
 
 
-def _tensor(given: Any) -> Tensor:
+def _tensor(given: ArrayLike | Tensor) -> Tensor:
     return given if isinstance(given, Tensor) else torch.as_tensor(np.asarray(given), dtype=torch.float32)
 
 

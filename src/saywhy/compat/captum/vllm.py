@@ -4,79 +4,148 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from .logits_model import TokenizerLike
 from .remote import RemoteLLMProvider
 
 
 class VLLMProvider(RemoteLLMProvider):
     """A vLLM server at `api_url` (".../v1"); its first model, unless `model_name` says another. The key is OPENAI_API_KEY.
 
-    Needs no client library. Raises ValueError for a blank address and for answers without log-probabilities, KeyError for
-    answers of another form, ConnectionError where no server answers within `timeout` seconds, or it refuses.
+    `client` is openai's where that package is installed, and otherwise one of our own with the two calls that are needed; it
+    may be replaced. Raises ValueError for a blank address, an empty target, no tokenizer and too few log-probabilities,
+    KeyError for answers without the part that is read, IndexError for log-probabilities in another form, ConnectionError where
+    no server answers within `timeout` seconds, or it refuses.
     """
 
     def __init__(self, api_url: str, model_name: str | None = None, timeout: float = 60.0):
         if not api_url.strip():
-            raise ValueError("API URL is required")
+            raise ValueError("API URL is required: the address of the server, such as http://localhost:8000/v1")
         self.api_url, self.timeout = api_url.strip().rstrip("/"), timeout
-        self.model_name = model_name or self._first()
+        if not self.api_url.startswith(("http://", "https://")):
+            raise ValueError(f"The API URL must begin with http:// or https://, not {self.api_url!r}.")
+        with _connected("Failed to connect to vLLM API"):
+            self.client = _client(self.api_url, timeout)
+            self.model_name = model_name or self._first()
 
     def _first(self) -> str:
-        models = self._asked("models")["data"]
+        models = self.client.models.list().data
         if not models:
-            raise ValueError(f"The server at {self.api_url} has no model: name one as model_name=….")
-        return str(models[0]["id"])
+            raise ValueError(f"No models available at {self.api_url}: name one as model_name=….")
+        return str(models[0].id)
 
     def generate(self, prompt: str, **gen_args: Any) -> str:
-        told = {key: value for key, value in gen_args.items() if key not in ("do_sample", "max_new_tokens")}
-        if not gen_args.get("do_sample"):
-            told["temperature"] = 0.0
-        most = gen_args.get("max_new_tokens", 25)
-        return str(self._completed(prompt, {"max_tokens": most, **told})["text"])
+        """What the server writes after the prompt, up to `max_tokens` or `max_new_tokens`, 25 by default.
 
-    def get_logprobs(self, input_prompt: str, target_str: str, tokenizer: Any = None) -> list[float]:
+        do_sample=False is temperature 0; without it the server's own settings hold. Other arguments are sent as they are.
+        """
+        settings = {key: value for key, value in gen_args.items() if value is not None or key == "max_tokens"}
+        if settings.pop("do_sample", None) is False:
+            settings.setdefault("temperature", 0.0)
+        most = settings.pop("max_new_tokens", 25)
+        settings.setdefault("max_tokens", most)
+        with _connected("Failed to connect to vLLM API"):
+            answer = self.client.completions.create(model=self.model_name, prompt=prompt, **settings)
+        return str(_choice(answer).text)
+
+    def get_logprobs(self, input_prompt: str, target_str: str, tokenizer: TokenizerLike | None = None) -> list[float]:
+        """The log-probability of each token of the target after the prompt."""
         if tokenizer is None:
-            raise ValueError("The tokenizer must be given: it tells how many tokens the target has.")
-        ids = list(tokenizer.encode(target_str, add_special_tokens=False))
-        given = {"temperature": 0.0, "max_tokens": 1, "prompt_logprobs": 0}
-        told = self._completed(input_prompt + target_str, given).get("prompt_logprobs")
-        if not told or len(told) < len(ids):
-            raise ValueError("The server sent no log-probabilities of the prompt, or too few.")
-        return [_number(entry, token) for entry, token in zip(told[len(told) - len(ids) :], ids, strict=True)]
+            raise ValueError("Tokenizer is required: it tells how many tokens the target has.")
+        if not target_str:
+            raise ValueError("Target string cannot be empty: give the text whose probability is to be explained.")
+        ids = [int(i) for i in tokenizer.encode(target_str, add_special_tokens=False)]
+        settings: dict[str, Any] = {"temperature": 0.0, "max_tokens": 1, "extra_body": {"prompt_logprobs": 0}}
+        with _connected("Failed to connect to vLLM API when getting logprobs"):
+            answer = self.client.completions.create(model=self.model_name, prompt=input_prompt + target_str, **settings)
+        entries = getattr(_choice(answer), "prompt_logprobs", None)
+        if not entries:
+            raise KeyError(
+                "API response missing 'prompt_logprobs' data: the server sent no log-probabilities of the prompt."
+            )
+        last = list(entries)[-len(ids) :]
+        for entry in last:
+            _checked(entry)
+        if len(last) < len(ids):
+            raise ValueError(f"Not enough logprobs received: {len(last)} for the {len(ids)} tokens of {target_str!r}.")
+        return [_number(entry, token) for entry, token in zip(last, ids, strict=True)]
 
-    def _completed(self, prompt: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer = self._asked("completions", {"model": self.model_name, "prompt": prompt, **given})
-        choices: Sequence[Mapping[str, Any]] = answer["choices"]
-        if not choices:
-            raise ValueError(f"The server at {self.api_url} sent no completion.")
-        return choices[0]
 
-    def _asked(self, what: str, given: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        """What the server answers, as JSON."""
-        key = os.getenv("OPENAI_API_KEY", "EMPTY")
-        body = None if given is None else json.dumps(given).encode()
-        request = Request(f"{self.api_url}/{what}", body, {"Content-Type": "application/json"})
-        request.add_unredirected_header("Authorization", f"Bearer {key}")  # the key is for this server alone
-        if request.type not in ("http", "https"):
-            raise ValueError(f"The API URL must begin with http:// or https://, not {self.api_url!r}.")
+@contextmanager
+def _connected(said: str) -> Iterator[None]:
+    """What goes wrong on the way to the server is a ConnectionError that begins with these words, whichever client it was."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ConnectionError | URLError | TimeoutError) or type(error).__module__.startswith("openai"):
+            raise ConnectionError(f"{said}: {error}") from error
+        raise
+
+
+def _client(url: str, timeout: float) -> Any:
+    key = os.getenv("OPENAI_API_KEY", "EMPTY")
+    try:
+        from openai import OpenAI
+    except ImportError:
+        return Client(url, key, timeout)
+    return OpenAI(base_url=url, api_key=key, timeout=timeout)
+
+
+class Client:
+    """The two calls of openai's client that are needed: `models.list()` and `completions.create(...)`."""
+
+    def __init__(self, url: str, key: str, timeout: float):
+        self.url, self.key, self.timeout = url, key, timeout
+        self.models = SimpleNamespace(list=lambda: self._answer("models", None))
+        self.completions = SimpleNamespace(create=self._created)
+
+    def _created(self, *, extra_body: Mapping[str, Any] | None = None, **settings: Any) -> SimpleNamespace:
+        return self._answer("completions", settings | dict(extra_body or {}))
+
+    def _answer(self, what: str, body: Mapping[str, Any] | None) -> SimpleNamespace:
+        """What the server answers, its fields as members; log-probabilities stay mappings, whose keys are tokens."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self.url}/{what}", data, {"Content-Type": "application/json"})
+        request.add_unredirected_header("Authorization", f"Bearer {self.key}")  # the key is for this server alone
         try:
             with urlopen(request, timeout=self.timeout) as answer:
-                found: Mapping[str, Any] = json.load(answer)
+                fields = json.load(answer)
         except HTTPError as error:
-            said = error.read(300).decode(errors="replace")
-            raise ConnectionError(f"The server at {self.api_url} answered {error.code}: {said}") from error
+            detail = error.read(300).decode(errors="replace")
+            raise ConnectionError(f"the server at {self.url} answered {error.code}: {detail}") from error
         except (URLError, TimeoutError) as error:
-            raise ConnectionError(f"No server answers at {self.api_url}: {error}") from error
-        return found
+            raise ConnectionError(f"no server answers at {self.url}: {error}") from error
+        return SimpleNamespace(
+            data=[SimpleNamespace(**each) for each in fields.get("data") or ()],
+            choices=[SimpleNamespace(**each) for each in fields.get("choices") or ()],
+        )
 
 
-def _number(entry: Mapping[str, Mapping[str, Any]] | None, token: int) -> float:
+def _choice(answer: Any) -> Any:
+    choices = getattr(answer, "choices", None)
+    if not choices:
+        raise KeyError("API response missing expected 'choices' data: the server sent no completion.")
+    return choices[0]
+
+
+def _checked(entry: Mapping[str, Mapping[str, Any]] | None) -> None:
+    """Refuses an entry for one token that holds nothing, or no log-probability."""
+    if not entry:
+        raise ValueError("Empty probability data in API response: the server knows nothing of a token of the target.")
+    for told in entry.values():
+        if not isinstance(told, Mapping) or "logprob" not in told:
+            raise IndexError(f"Unexpected format in log probability data: {told!r:.80} has no 'logprob'.")
+
+
+def _number(entry: Mapping[str, Mapping[str, Any]], token: int) -> float:
     """The log-probability of this token among those that were sent for its place."""
-    if entry is None or str(token) not in entry:
+    if str(token) not in entry:
         raise ValueError(
             f"The server read another token where the target has {token}: it joins prompt and target to other tokens (a "
             "new word begins with a space), or its tokenizer is another one."

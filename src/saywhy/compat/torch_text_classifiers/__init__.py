@@ -1,6 +1,6 @@
 """torchTextClassifiers' names over `saywhy.classifier`: change the imports, keep the code.
 
-What differs: nothing is written unless `save_path` is given, no worker processes are started, models stay on their device,
+What differs: of a run only its `save_path` is written, no worker processes are started, models stay on their device,
 confidences are unrounded, several labels a text are answered by independent probabilities, folders hold JSON and safetensors.
 """
 

@@ -13,14 +13,14 @@ from .model.components import (
     TokenEmbedder,
     TokenEmbedderConfig,
 )
-from .tokenizers import BaseTokenizer
+from .tokenizers import BaseTokenizer, inner_of
 
 
 def built(
     tokenizer: BaseTokenizer, config: ModelConfig, classes: int, sizes: list[int] | None
 ) -> TextClassificationModel:
     """A fresh network; the caller's random state decides its weights, as torch's own modules do."""
-    inner, width, heads = tokenizer.inner, config.embedding_dim, config.n_heads_label_attention
+    inner, width, heads = inner_of(tokenizer), config.embedding_dim, config.n_heads_label_attention
     token = TokenEmbedderConfig(inner.size, width, inner.padding, config.attention_config)
     label = None if heads is None else LabelAttentionConfig(heads, classes, width)
     net = CategoricalVariableNet(sizes, config.categorical_embedding_dims, width) if sizes else None

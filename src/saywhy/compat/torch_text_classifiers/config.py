@@ -39,7 +39,7 @@ class ModelConfig:
 class TrainingConfig:
     """The run. `num_workers` is kept for its name's sake: the data is in memory, and more processes only cost.
 
-    `save_path` is a folder for the trained classifier; None writes nothing.
+    `save_path` is a folder for the trained classifier, "my_ttc" as there; None writes nothing.
     """
 
     num_epochs: int
@@ -57,7 +57,7 @@ class TrainingConfig:
     trainer_params: dict[str, Any] | None = None
     optimizer_params: dict[str, Any] | None = None
     scheduler_params: dict[str, Any] | None = None
-    save_path: str | None = None
+    save_path: str | None = "my_ttc"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; loss and scheduler by their names."""

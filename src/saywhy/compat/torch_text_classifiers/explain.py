@@ -73,7 +73,7 @@ def _posed(model: ClassifierModel, row: Row, fill: int, classes: Sequence[int]) 
     )
 
 
-def _picked(outputs: Any, classes: Sequence[int]) -> Tensor:
+def _picked(outputs: Tensor | Sequence[Tensor], classes: Sequence[int]) -> Tensor:
     logits: Tensor = outputs if isinstance(outputs, Tensor) else torch.stack(list(outputs))
     return logits[..., list(classes)]
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ...classifier.encoders import plain
 from ...classifier.prediction import answers, probabilities
 from ...classifier.training import Training, train
 from ...core.errors import InputError, OptionError
+from ...core.types import Ints
 from . import explain
 from .config import TrainingConfig
-from .tokens import batched
+from .tokenizers import batched
+from .value_encoder import ValueEncoder
 
 if TYPE_CHECKING:
     from .wrapper import torchTextClassifiers
 
 Columns = dict[str, Sequence[Any]]
+Labels: TypeAlias = "ArrayLike | Sequence[Sequence[Any]]"  # of each text a label, or a list of them
+Coded: TypeAlias = "Ints | NDArray[np.float64] | list[list[int]] | dict[str, Ints]"
 
 
-def checked(ttc: torchTextClassifiers, given: Any, raw: bool | None) -> tuple[list[str], Columns | None]:
+def checked(ttc: torchTextClassifiers, given: ArrayLike, raw: bool | None) -> tuple[list[str], Columns | None]:
     """(texts, {column: codes}) of an array or list, [N] of texts or [N, 1 + columns] with the text first."""
     rows = np.asarray(given, dtype=object)
     if rows.ndim not in (1, 2) or isinstance(given, str):
@@ -44,7 +49,7 @@ def checked(ttc: torchTextClassifiers, given: Any, raw: bool | None) -> tuple[li
     return texts, {v.column: codes[:, i].tolist() for i, v in enumerate(variables)}
 
 
-def _whole(column: Any, name: str) -> Any:
+def _whole(column: Iterable[Any], name: str) -> Ints:
     """The column as whole numbers; what is none is refused with its row."""
     out = []
     for row, value in enumerate(column):
@@ -61,11 +66,12 @@ def _whole(column: Any, name: str) -> Any:
     return np.array(out, dtype=np.int64)
 
 
-def labelled(ttc: torchTextClassifiers, given: Any, config: TrainingConfig) -> Any:
+def labelled(ttc: torchTextClassifiers, given: Labels, config: TrainingConfig) -> Coded:
     """The labels as `saywhy.classifier` reads them: codes, rows of 0 and 1 or of codes, probabilities, or by level."""
     encoder = ttc.value_encoder if config.raw_labels else None
     if ttc.ragged_multilabel:
-        return [_ragged(ttc, row, i, encoder) for i, row in enumerate(given)]
+        rows: list[Any] = list(given)  # type: ignore[arg-type]
+        return [_ragged(ttc, row, i, encoder) for i, row in enumerate(rows)]
     labels = np.asarray(given, dtype=object)
     if labels.ndim == 2 and labels.shape[1] == 1 and not isinstance(ttc.num_classes, list):
         labels = labels[:, 0]
@@ -86,14 +92,14 @@ def labelled(ttc: torchTextClassifiers, given: Any, config: TrainingConfig) -> A
     return out
 
 
-def _in_range(codes: Any, classes: int, name: str) -> None:
+def _in_range(codes: Ints, classes: int, name: str) -> None:
     wrong = (codes < 0) | (codes >= classes)
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(f"Column {name!r}, row {row}: {int(codes[row])} is outside the range [0, {classes - 1}].")
 
 
-def _ragged(ttc: torchTextClassifiers, row: Any, place: int, encoder: Any) -> list[int]:
+def _ragged(ttc: torchTextClassifiers, row: object, place: int, encoder: ValueEncoder | None) -> list[int]:
     if isinstance(row, str) or not isinstance(row, list | tuple | set | np.ndarray):
         raise InputError(f"Row {place}: with ragged_multilabel each row is a list of labels, not {row!r:.60}.")
     codes = encoder.transform_labels(list(row)) if encoder is not None and len(row) else _whole(row, "label")
@@ -101,11 +107,11 @@ def _ragged(ttc: torchTextClassifiers, row: Any, place: int, encoder: Any) -> li
     return [int(code) for code in codes]
 
 
-def problem_of(ttc: torchTextClassifiers, labels: Any, config: TrainingConfig) -> str:
+def problem_of(ttc: torchTextClassifiers, labels: Coded, config: TrainingConfig) -> str:
     """Which problem these labels and this loss are."""
     if ttc.ragged_multilabel:
         return "multi-label"
-    if isinstance(labels, dict) or labels.ndim == 1:
+    if isinstance(labels, dict) or (isinstance(labels, np.ndarray) and labels.ndim == 1):
         return "multi-class"
     return "multi-label" if isinstance(config.loss, nn.BCEWithLogitsLoss) else "soft"
 
@@ -135,12 +141,12 @@ def trained(ttc: torchTextClassifiers, data: Any, held: Any, config: TrainingCon
     train(ttc.coded, *data, validation=held, training=chosen)
 
 
-def _optimizer(config: TrainingConfig) -> Any:
+def _optimizer(config: TrainingConfig) -> Callable[..., Any]:
     settings = dict(config.optimizer_params or {})
     return lambda parameters, lr: config.optimizer(parameters, **{"lr": lr, **settings})
 
 
-def _scheduler(config: TrainingConfig) -> Any:
+def _scheduler(config: TrainingConfig) -> Callable[..., Any]:
     made = config.scheduler
     if made is None:
         raise OptionError("There is no scheduler.")
@@ -180,7 +186,7 @@ def answered(
     return result
 
 
-def _named(ttc: torchTextClassifiers, codes: Any) -> Any:
+def _named(ttc: torchTextClassifiers, codes: Ints) -> Tensor | NDArray[Any]:
     """Labels, where a value encoder knows them; else an int64 tensor (of several levels an array, as they have it)."""
     if ttc.value_encoder is not None:
         return ttc.value_encoder.inverse_transform_labels(codes)

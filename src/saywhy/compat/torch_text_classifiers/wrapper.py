@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from ...classifier import TextClassifier, Values
@@ -16,9 +19,9 @@ from ...classifier.network import has_attention
 from ...core.errors import FileError, InputError, ModelError, OptionError
 from .building import built
 from .config import ModelConfig, TrainingConfig
-from .running import answered, checked, labelled, problem_of, trained
-from .tokenizers import BaseTokenizer, of_ours
-from .value_encoder import ValueEncoder, encoder_from_json, encoder_to_json
+from .running import Labels, answered, checked, labelled, problem_of, trained
+from .tokenizers import BaseTokenizer, inner_of, of_ours
+from .value_encoder.value_encoder import ValueEncoder, encoder_from_json, encoder_to_json
 
 CARD = "torch_text_classifiers.json"
 
@@ -107,7 +110,7 @@ class torchTextClassifiers:  # noqa: N801
         sizes = self.categorical_vocabulary_sizes or []
         names = names or [f"column {i + 1}" for i in range(len(sizes))]
         variables = tuple(Values(name, tuple(range(size))) for name, size in zip(names, sizes, strict=True))
-        return TextClassifier(self.tokenizer.inner, self.pytorch_model, levels, variables, self._problem)
+        return TextClassifier(inner_of(self.tokenizer), self.pytorch_model, levels, variables, self._problem)
 
     @property
     def classifier(self) -> TextClassifier:
@@ -124,24 +127,24 @@ class torchTextClassifiers:  # noqa: N801
 
     def train(
         self,
-        X_train: Any,  # noqa: N803
-        y_train: Any,
-        *more: Any,
+        X_train: ArrayLike,  # noqa: N803
+        y_train: Labels,
+        *more: object,
         training_config: TrainingConfig | None = None,
-        X_val: Any = None,  # noqa: N803
-        y_val: Any = None,
+        X_val: ArrayLike | None = None,  # noqa: N803
+        y_val: Labels | None = None,
         verbose: bool = False,
     ) -> None:
         """Train in place, and end with the best weights.
 
         After the labels come `training_config, X_val, y_val, verbose`, or `X_val, y_val, training_config`, as their manual
-        and their tutorials have it. Nothing is written unless the configuration names a `save_path`.
+        and their tutorials have it. What was trained is saved in the configuration's `save_path`, unless that is None.
         """
         if more and isinstance(more[0], TrainingConfig):
             named = ("training_config", "X_val", "y_val", "verbose")
         else:
             named = ("X_val", "y_val", "training_config", "verbose")
-        given = {"training_config": training_config, "X_val": X_val, "y_val": y_val, "verbose": verbose}
+        given: dict[str, Any] = {"training_config": training_config, "X_val": X_val, "y_val": y_val, "verbose": verbose}
         given |= dict(zip(named, more, strict=False))
         config: Any = given["training_config"]
         if not isinstance(config, TrainingConfig) or len(more) > len(named):
@@ -157,12 +160,25 @@ class torchTextClassifiers:  # noqa: N801
             held = (held_texts, labelled(self, given["y_val"], config), held_columns)
         trained(self, (texts, labels, columns), held, config, bool(given["verbose"]))
         if config.save_path is not None:
-            self.save(config.save_path)
-            self.save_path = config.save_path
+            self._keep(config.save_path)
+
+    def _keep(self, path: str) -> None:
+        """Save what was trained; where that cannot be done as plain data, a warning, and the training is not lost."""
+        try:
+            self.save(path)
+        except ModelError as error:
+            warnings.warn(
+                f"The trained classifier was not saved in {path!r}: {error} It is in memory; with save_path=None "
+                "nothing is written.",
+                UserWarning,
+                stacklevel=3,
+            )
+        else:
+            self.save_path = path
 
     def predict(
         self,
-        X_test: Any,  # noqa: N803
+        X_test: ArrayLike,  # noqa: N803
         raw_categorical_inputs: bool = True,
         top_k: int = 1,
         explain_with_label_attention: bool = False,
@@ -187,7 +203,7 @@ class torchTextClassifiers:  # noqa: N801
         flags = (explain_with_captum, explain_with_label_attention)
         return answered(self, texts, columns, top_k, flags)
 
-    def predict_proba(self, X_test: Any, raw_categorical_inputs: bool = True) -> Any:  # noqa: N803
+    def predict_proba(self, X_test: ArrayLike, raw_categorical_inputs: bool = True) -> NDArray[np.float32]:  # noqa: N803
         """float32 array [N, C]: every class's probability."""
         return self.coded.predict_proba(*checked(self, X_test, raw_categorical_inputs))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ...core.explanation import Explanation
@@ -89,12 +90,14 @@ class LIGAttributions(Attributions):
         self._fill(scores.values[0], ends[0] - ends[1])
 
     @classmethod
-    def of(cls, explanation: Explanation | None, tokens: Sequence[str], scores: Any) -> LIGAttributions:
+    def of(cls, explanation: Explanation | None, tokens: Sequence[str], scores: ArrayLike) -> LIGAttributions:
         """From an explanation and its scores laid out over all tokens; None for a text with nothing to explain."""
         made = cls.__new__(cls)
         Attributions.__init__(made, None, None, tokens)
         made.explanation = explanation
-        made._fill(torch.as_tensor(scores), 0.0 if explanation is None else explanation.value - explanation.base)
+        made._fill(
+            torch.as_tensor(np.asarray(scores)), 0.0 if explanation is None else explanation.value - explanation.base
+        )
         return made
 
     def _fill(self, scores: Tensor, rise: float) -> None:
@@ -130,7 +133,12 @@ class _Forward:
     uniform, batch_tokens = False, 1 << 30
 
     def __init__(
-        self, function: Callable[..., Any], table: nn.Module, ids: Tensor, others: list[Tensor | None], target: Any
+        self,
+        function: Callable[..., Any],
+        table: nn.Module,
+        ids: Tensor,
+        others: list[Tensor | None],
+        target: int | tuple[int, ...] | Tensor | None,
     ):
         self.function, self.table, self.ids, self.target = function, table, ids, target
         while others and others[-1] is None:

@@ -17,9 +17,13 @@ from ...explain.explainer import Explainer
 from ...models.image.pixels import read_image
 from ...render.picture import ONE_SIDED, figure
 from .attribution_types import AttributionType, NoiseTunnelType
+from .explainer import custom_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from transformers import BaseImageProcessor, PreTrainedModel
 
 _OF = {"smoothgrad": "mean", "smoothgrad_sq": "square", "vargrad": "variance"}
 
@@ -34,24 +38,16 @@ class ImageClassificationExplainer:
 
     def __init__(
         self,
-        model: Any,
-        feature_extractor: Any,
+        model: PreTrainedModel,
+        feature_extractor: BaseImageProcessor,
         attribution_type: str = AttributionType.INTEGRATED_GRADIENTS_NOISE_TUNNEL.value,
         custom_labels: list[str] | None = None,
     ):
         self.model, self.feature_extractor = model, feature_extractor
         self.attribution_type = _value(attribution_type, AttributionType, "attribution_type")
-        label2id, id2label = model.config.label2id, model.config.id2label
-        if custom_labels is not None:
-            if len(custom_labels) != len(label2id):
-                raise ValueError(
-                    f"`custom_labels` has {len(custom_labels)} labels, and the model's label2id has {len(label2id)}."
-                )
-            id2label = dict(enumerate(custom_labels))
-            label2id = {label: i for i, label in id2label.items()}
-        self.id2label, self.label2id = id2label, label2id
+        self.id2label, self.label2id = custom_names(model.config, custom_labels)
         self.device = next(model.parameters()).device
-        names = [str(id2label[i]) for i in sorted(id2label)]
+        names = list((custom_names(model.config, None)[0] | self.id2label).values())
         self.why = Explainer(model, feature_extractor, task="image-classification", labels=names)
         self.internal_batch_size: int | None = None
         self.n_steps, self.n_steps_noise_tunnel, self.noise_tunnel_n_samples = 50, 5, 10
@@ -62,7 +58,7 @@ class ImageClassificationExplainer:
 
     def __call__(
         self,
-        image: Any,
+        image: Image | Tensor | NDArray[Any] | str | Path,
         index: int | None = None,
         class_name: str | None = None,
         internal_batch_size: int | None = None,
@@ -99,9 +95,10 @@ class ImageClassificationExplainer:
     def _selected(self, index: int | None, class_name: str | None) -> int:
         if index is None:
             return self.predicted_index if class_name is None else int(self.label2id[class_name])
-        if not -len(self.id2label) <= index < len(self.id2label):
-            raise IndexError(f"The index {index} is out of range: the model has {len(self.id2label)} labels.")
-        return index % len(self.id2label)
+        many = len(self.why.model.labels)
+        if not -many <= index < many:
+            raise IndexError(f"The index {index} is out of range: the model has {many} labels.")
+        return index % many
 
     def _method(self, spread: float) -> tuple[str, dict[str, Any]]:
         """The method and its options; `spread` is the standard deviation of the model's input."""
@@ -140,7 +137,7 @@ class ImageClassificationExplainer:
             outlier=min(outlier_threshold, 0.999),
             on="original" if use_original_image_pixels else "input",
             side_by_side=side_by_side,
-            title=f"{method}, {self.attribution_type}. Prediction: {self.id2label[self.predicted_index]}",
+            title=f"{method}, {self.attribution_type}. Prediction: {self.why.model.labels[self.predicted_index]}",
         )
         if save_path is not None:
             drawn[0].savefig(save_path)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...core.explanation import Explanations
 from ...tasks.question_answering import QuestionAnswering
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
 from .explainer import TextExplainer
 from .page import Page
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class QuestionAnsweringExplainer(TextExplainer):
@@ -20,10 +24,12 @@ class QuestionAnsweringExplainer(TextExplainer):
 
     task = QuestionAnswering()
 
-    def __init__(self, model: Any, tokenizer: Any, attribution_type: str = "lig"):
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, attribution_type: str = "lig"):
         super().__init__(model, tokenizer, attribution_type)
         self.position = 0
-        self.attributions: list[LIGAttributions] = []
+        self.attributions: list[LIGAttributions] | None = None
+        self.start_attributions: LIGAttributions | None = None
+        self.end_attributions: LIGAttributions | None = None
 
     def __call__(
         self,
@@ -37,7 +43,12 @@ class QuestionAnsweringExplainer(TextExplainer):
         return self._run(question, text, embedding_type, internal_batch_size, n_steps)
 
     def _run(
-        self, question: str, text: str, embedding_type: int, internal_batch_size: int | None, n_steps: int | None
+        self,
+        question: str,
+        text: str,
+        embedding_type: int | None = None,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
     ) -> dict[str, list[tuple[str, float]]]:
         self.question, self.text = question, text
         given = (question, text)
@@ -46,14 +57,14 @@ class QuestionAnsweringExplainer(TextExplainer):
             "n_steps": n_steps,
             "embedding_type": embedding_type,
         }
-        [found] = self._explained([given], unit="logit", default_targets=True, **settings)
+        [found] = self._explained([given], unit="logit", each_target=True, **settings)
         self._keep_inputs(*given)
         self._start, self._end = found[0].target.index[0], found[1].target.index[0]
         self._answer = found[0].prediction or ""
         self._calculate_attributions(given, found)
         return self.word_attributions
 
-    def _calculate_attributions(self, given: tuple[str, str], found: Any) -> None:
+    def _calculate_attributions(self, given: tuple[str, str], found: Explanations) -> None:
         self.attributions = [self._laid_out(given, e) for e in found]
         self.start_attributions, self.end_attributions = self.attributions
         self.position = 1
@@ -61,7 +72,7 @@ class QuestionAnsweringExplainer(TextExplainer):
     @property
     def word_attributions(self) -> dict[str, list[tuple[str, float]]]:
         """{"start": [(token, score), …], "end": [(token, score), …]} of the last call."""
-        if not self.attributions:
+        if self.start_attributions is None or self.end_attributions is None:
             raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
         return {
             "start": self.start_attributions.word_attributions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -15,8 +15,15 @@ from ...core.explanation import Explanation
 from ...tasks.text_classification import TextClassification, parts
 from .attributions import LIGAttributions, Record
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
-from .explainer import TextExplainer
+from .explainer import TextExplainer, custom_names
 from .page import Page
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+Words: TypeAlias = "list[tuple[str, float]]"  # (token, score)
+OneText: TypeAlias = "str | tuple[str, str]"
 
 
 class SequenceClassificationExplainer(TextExplainer):
@@ -29,25 +36,39 @@ class SequenceClassificationExplainer(TextExplainer):
     task = TextClassification()
 
     def __init__(
-        self, model: Any, tokenizer: Any, attribution_type: str = "lig", custom_labels: Sequence[str] | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        attribution_type: str = "lig",
+        custom_labels: Sequence[str] | None = None,
     ):
         super().__init__(model, tokenizer, attribution_type)
-        config = model.config
-        self.id2label = {int(i): str(label) for i, label in config.id2label.items()}
-        self.label2id = {label: i for i, label in self.id2label.items()}
-        if custom_labels is not None:
-            if len(custom_labels) != len(self.id2label):
-                raise ValueError(
-                    f"{len(custom_labels)} custom labels were given and the model has {len(self.id2label)} labels: "
-                    f"{list(self.id2label.values())}."
-                )
-            self.id2label = dict(enumerate(map(str, custom_labels)))
-            self.label2id = {label: i for i, label in self.id2label.items()}
+        self.id2label, self.label2id = custom_names(model.config, custom_labels)
         self.custom_labels = custom_labels
-        self.attributions: Any = None  # LIGAttributions after a call
+        self.attributions: LIGAttributions | None = None
         self.input_ids: Tensor = torch.empty(0)
         self.selected_index: int | None = None
 
+    @overload
+    def __call__(
+        self,
+        text: str,
+        index: int | None = ...,
+        class_name: str | None = ...,
+        embedding_type: int = ...,
+        internal_batch_size: int | None = ...,
+        n_steps: int | None = ...,
+    ) -> Words: ...
+    @overload
+    def __call__(
+        self,
+        text: list[str],
+        index: int | None = ...,
+        class_name: str | None = ...,
+        embedding_type: int = ...,
+        internal_batch_size: int | None = ...,
+        n_steps: int | None = ...,
+    ) -> list[Words]: ...
     def __call__(
         self,
         text: str | list[str],
@@ -56,39 +77,48 @@ class SequenceClassificationExplainer(TextExplainer):
         embedding_type: int = 0,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> Words | list[Words]:
         """[(token, score), …] of a text; for a list of texts a list of those, with the members telling of the last."""
         return self._run(text, index, class_name, embedding_type, internal_batch_size, n_steps)
 
     def _run(
         self,
-        given: Any,
-        index: int | None,
-        class_name: str | None,
-        embedding_type: int,
-        internal_batch_size: int | None,
-        n_steps: int | None,
+        text: str | list[str],
+        index: int | None = None,
+        class_name: str | None = None,
+        embedding_type: int | None = None,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> Words | list[Words]:
+        """As a call; the first four arguments are those that subclasses of transformers-interpret's class pass."""
+        settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
+        texts = text if isinstance(text, list) else [text]
+        out = self._explain(texts, self._selected(index, class_name), embedding_type, settings)
+        return out if isinstance(text, list) else out[0]
+
+    def _explain(
+        self,
+        inputs: Sequence[OneText],
+        target: int | None,
+        embedding_type: int | None,
+        settings: dict[str, Any],
         flip_sign: bool = False,
-    ) -> Any:
-        inputs = given if isinstance(given, list) else [given]
-        target = self._selected(index, class_name)
+    ) -> list[Words]:
         full = [one for one in inputs if any(text.strip() for text in self._texts(one))]
         found = iter(
             self._explained(
                 full,
                 unit="score" if self.why.model.kind == "regression" else "prob",
                 embedding_type=embedding_type,
-                n_steps=n_steps,
-                internal_batch_size=internal_batch_size,
                 target=target,
+                **settings,
             )
             if full
             else []
         )
-        out = [self._calculate_attributions(one, next(found)[0] if one in full else None, flip_sign) for one in inputs]
-        return out if isinstance(given, list) else out[0]
+        return [self._calculate_attributions(one, next(found)[0] if one in full else None, flip_sign) for one in inputs]
 
-    def _texts(self, given: Any) -> tuple[str, ...]:
+    def _texts(self, given: OneText) -> tuple[str, ...]:
         return given if isinstance(given, tuple) else (given,)
 
     def _selected(self, index: int | None, class_name: str | None) -> int | None:
@@ -103,11 +133,12 @@ class SequenceClassificationExplainer(TextExplainer):
             return None
         if index is None:
             return None
-        if not -len(self.id2label) <= int(index) < len(self.id2label):
-            raise IndexError(f"The index {index} is out of range: the model has {len(self.id2label)} labels.")
-        return int(index) % len(self.id2label)
+        many = len(self.why.model.labels)
+        if not -many <= int(index) < many:
+            raise IndexError(f"The index {index} is out of range: the model has {many} labels.")
+        return int(index) % many
 
-    def _calculate_attributions(self, given: Any, explanation: Explanation | None, flip: bool = False) -> Any:
+    def _calculate_attributions(self, given: OneText, explanation: Explanation | None, flip: bool = False) -> Words:
         """The attributions of one input; None is a blank one, where there is nothing to give a score to."""
         self._predict(given)
         if explanation is None:
@@ -122,7 +153,7 @@ class SequenceClassificationExplainer(TextExplainer):
         self.pred_probs = self._probabilities(self._logits)[self.selected_index]
         return self.word_attributions
 
-    def _predict(self, given: Any) -> None:
+    def _predict(self, given: OneText) -> None:
         """What the model says of one input, by itself."""
         texts = self._texts(given)
         self._keep_inputs(*texts)
@@ -143,12 +174,11 @@ class SequenceClassificationExplainer(TextExplainer):
         return logits.sigmoid() if self.why.model.kind == "sigmoid" else logits.softmax(-1)
 
     @property
-    def word_attributions(self) -> list[tuple[str, float]]:
+    def word_attributions(self) -> Words:
         """[(token, score), …] of the last call."""
         if self.attributions is None:
             raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
-        found: list[tuple[str, float]] = self.attributions.word_attributions
-        return found
+        return self.attributions.word_attributions
 
     @property
     def predicted_class_index(self) -> np.ndarray[Any, Any]:
@@ -181,9 +211,6 @@ class SequenceClassificationExplainer(TextExplainer):
         known = "n/a" if true is None else self.id2label.get(true, true) if isinstance(true, int) else true
         return attributions.visualize_attributions(prob, predicted, known, explained, attributions.tokens)
 
-    def __str__(self) -> str:
-        return super().__str__()[:-1] + f"\tattribution_type='{self.attribution_type}',\n)"
-
 
 class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
     """Why a classifier of two texts says what it says: `explainer(text1, text2)` -> [(token, score), …]."""
@@ -198,35 +225,63 @@ class PairwiseSequenceClassificationExplainer(SequenceClassificationExplainer):
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
         flip_sign: bool = False,
-    ) -> list[tuple[str, float]]:
+    ) -> Words:
         """[(token, score), …] of both texts; `flip_sign` tells what speaks against, for models with one output."""
+        return self._run(text1, text2, index, class_name, embedding_type, flip_sign, internal_batch_size, n_steps)
+
+    def _run(  # type: ignore[override]
+        self,
+        text1: str,
+        text2: str,
+        index: int | None = None,
+        class_name: str | None = None,
+        embedding_type: int | None = None,
+        flip_sign: bool = False,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> Words:
         self.text1, self.text2 = text1, text2
         parts((text1, text2))
-        found: list[tuple[str, float]] = self._run(
-            (text1, text2), index, class_name, embedding_type, internal_batch_size, n_steps, flip_sign
-        )
-        return found
+        settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
+        target = self._selected(index, class_name)
+        return self._explain([(text1, text2)], target, embedding_type, settings, flip_sign)[0]
 
 
 class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
     """Why each of several labels has its probability: `explainer(text)` -> {label: [(token, score), …]}, in label order."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, attribution_type: str = "lig", custom_labels: Sequence[str] | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        attribution_type: str = "lig",
+        custom_labels: Sequence[str] | None = None,
     ):
         super().__init__(model, tokenizer, attribution_type, custom_labels)
         model_of_ours: Any = self.why.model
         model_of_ours.kind = "sigmoid"  # every label for itself, whatever the config says
         self.labels: list[str] = []
-        self.attributions: Any = None  # a list after a call
+        self.attributions: list[LIGAttributions] | None = None  # type: ignore[assignment]
 
-    def __call__(  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def __call__(
+        self, text: str, embedding_type: int = ..., internal_batch_size: int | None = ..., n_steps: int | None = ...
+    ) -> dict[str, Words]: ...
+    @overload
+    def __call__(
+        self,
+        text: list[str],
+        embedding_type: int = ...,
+        internal_batch_size: int | None = ...,
+        n_steps: int | None = ...,
+    ) -> list[dict[str, Words]]: ...
+    def __call__(
         self,
         text: str | list[str],
         embedding_type: int = 0,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> dict[str, Words] | list[dict[str, Words]]:
         """{label: [(token, score), …]} of a text; for a list of texts a list of those."""
         inputs = text if isinstance(text, list) else [text]
         found = self._explained(
@@ -235,7 +290,7 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
             embedding_type=embedding_type,
             n_steps=n_steps,
             internal_batch_size=internal_batch_size,
-            default_targets=True,
+            each_target=True,
         )
         out = []
         for one, explanations in zip(inputs, found, strict=True):
@@ -248,7 +303,7 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
         return out if isinstance(text, list) else out[0]
 
     @property
-    def word_attributions(self) -> dict[str, list[tuple[str, float]]]:  # type: ignore[override]
+    def word_attributions(self) -> dict[str, Words]:  # type: ignore[override]
         """{label: [(token, score), …]} of the last call."""
         if not self.attributions:
             raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")

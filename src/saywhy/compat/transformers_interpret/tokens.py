@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...tasks.protocol import WantedTarget
 from ...tasks.token_classification import TokenClassification
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
-from .explainer import TextExplainer
+from .explainer import TextExplainer, custom_names
 from .page import Page
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class TokenClassificationExplainer(TextExplainer):
     """Why each token has its label: `explainer(text)` -> {token: {"label": …, "attribution_scores": [(token, score), …]}}.
 
     A token that comes again is kept under its name and its number, "paris (2)"; `attributions` has all by their index.
-    Special tokens are not explained.
+    Special tokens have a label of the model's too, and are explained like the others unless they are ignored.
     """
 
     task = TokenClassification(ignored_labels=())
 
-    def __init__(self, model: Any, tokenizer: Any, attribution_type: str = "lig"):
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, attribution_type: str = "lig"):
         super().__init__(model, tokenizer, attribution_type)
-        self.id2label = {int(i): str(label) for i, label in model.config.id2label.items()}
-        self.label2id = {label: i for i, label in self.id2label.items()}
+        self.id2label, self.label2id = custom_names(model.config, None)
         self.ignored_indexes: list[int] = []
         self.ignored_labels: list[str] = []
         self.attributions: dict[int, LIGAttributions] | None = None
@@ -43,52 +46,69 @@ class TokenClassificationExplainer(TextExplainer):
     ) -> dict[str, dict[str, Any]]:
         """Each token's label and scores, but for the indexes and labels to be ignored; {} where all are."""
         self.ignored_indexes, self.ignored_labels = list(ignored_indexes or ()), list(ignored_labels or ())
-        settings = {"internal_batch_size": internal_batch_size, "n_steps": n_steps, "embedding_type": embedding_type}
-        return self._run(text, settings)
+        return self._run(text, embedding_type, internal_batch_size, n_steps)
 
-    def _run(self, text: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _run(
+        self,
+        text: str,
+        embedding_type: int | None = None,
+        internal_batch_size: int | None = None,
+        n_steps: int | None = None,
+    ) -> dict[str, dict[str, Any]]:
         self.text = text
         self._keep_inputs(text)
         names = [n for n in self.tokenizer.model_input_names if getattr(self, n, None) is not None]
         self.pred_probs = self._forward(**{name: getattr(self, name) for name in names})[0].softmax(-1)
-        self.predicted_class_indexes_ = self.pred_probs.argmax(-1).cpu().numpy()
-        self._calculate_attributions(text, settings)
+        self._calculate_attributions(
+            text, embedding_type=embedding_type, internal_batch_size=internal_batch_size, n_steps=n_steps
+        )
         return self.word_attributions
 
-    def _calculate_attributions(self, text: str, settings: dict[str, Any]) -> None:
+    def _calculate_attributions(self, text: str, **settings: Any) -> None:
+        positions: list[WantedTarget] = [*self._selected_indexes]
         self.attributions = {}
-        self._selected_indexes: list[int] = []
-        if set(self.id2label.values()) <= set(self.ignored_labels):
+        if not positions:
             return
-        self.why.task = TokenClassification(tuple(self.ignored_labels), tuple(self.ignored_indexes))
-        [found] = self._explained([text], unit="prob", default_targets=True, **settings)
-        for e in found:
-            self.attributions[e.target.index[0]] = self._laid_out(text, e)
-        self._selected_indexes = list(self.attributions)
+        [found] = self._explained([text], unit="prob", each_target=True, targets=positions, **settings)
+        self.attributions = {e.target.index[0]: self._laid_out(text, e) for e in found}
+
+    @property
+    def _selected_indexes(self) -> list[int]:
+        """The positions that are explained, special tokens too: all but the ignored ones, and those of ignored labels."""
+        labels = [self._name(i) for i in self.pred_probs.argmax(-1).tolist()]
+        return [
+            i for i, label in enumerate(labels) if i not in self.ignored_indexes and label not in self.ignored_labels
+        ]
+
+    def _name(self, index: int) -> str | int:
+        """The name of a label; its index, where `id2label` was changed and has none for it."""
+        return self.id2label.get(index, index)
 
     @property
     def predicted_class_indexes(self) -> np.ndarray[Any, Any]:
         """[T]: the index of each token's label, special tokens too."""
         if self.attributions is None:
             raise InputIdsNotCalculatedError("input_ids have not been created yet. Please call the explainer on text.")
-        return self.predicted_class_indexes_
+        indexes: np.ndarray[Any, Any] = self.pred_probs.argmax(-1).cpu().numpy()
+        return indexes
 
     @property
-    def predicted_class_names(self) -> list[str]:
-        """The name of each token's label, special tokens too."""
-        return [self.id2label[int(i)] for i in self.predicted_class_indexes]
+    def predicted_class_names(self) -> list[str | int]:
+        """The name of each token's label, special tokens too; its index where `id2label` has no name for it."""
+        return [self._name(int(i)) for i in self.predicted_class_indexes]
 
     @property
     def word_attributions(self) -> dict[str, dict[str, Any]]:
         """{token: {"label": …, "attribution_scores": …}} of the last call, in the order of the text."""
         if self.attributions is None:
             raise ValueError("Attributions have not yet been calculated. Please call the explainer on text first.")
+        names = self.predicted_class_names
         out: dict[str, dict[str, Any]] = {}
         for index, a in self.attributions.items():
             token, times = a.tokens[index], 2
             while token in out:
                 token, times = f"{a.tokens[index]} ({times})", times + 1
-            out[token] = {"label": self.predicted_class_names[index], "attribution_scores": a.word_attributions}
+            out[token] = {"label": names[index], "attribution_scores": a.word_attributions}
         return out
 
     def visualize(self, html_filepath: str | Path | None = None, true_classes: Sequence[str] | None = None) -> Page:

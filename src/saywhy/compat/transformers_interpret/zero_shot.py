@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ...core.errors import ModelError
-from ...tasks.zero_shot_classification import ZeroShotClassification, entailment
+from ...tasks.zero_shot_classification import ZeroShotClassification
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError
-from .explainer import TextExplainer
+from .explainer import TextExplainer, custom_names
 from .page import Page
+from .sequence import Words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class ZeroShotClassificationExplainer(TextExplainer):
@@ -25,22 +28,37 @@ class ZeroShotClassificationExplainer(TextExplainer):
 
     task = ZeroShotClassification()
 
-    def __init__(self, model: Any, tokenizer: Any, attribution_type: str = "lig"):
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, attribution_type: str = "lig"):
         super().__init__(model, tokenizer, attribution_type)
-        names = tuple(model.config.id2label[i] for i in sorted(model.config.id2label))
-        try:
-            self.entailment_idx = entailment(names)
-        except ModelError as error:
-            raise ValueError(str(error)) from error
-        self.id2label = dict(enumerate(names))
-        self.label2id = {label: i for i, label in self.id2label.items()}
-        self.entailment_key = names[self.entailment_idx]
-        self.label_exists = True
+        self.id2label, _ = custom_names(model.config, None)
+        self.label2id = {label: int(i) for label, i in (model.config.label2id or {}).items()}
+        self.label_exists, key = self._entailment_label_exists()
+        if not self.label_exists or key is None:
+            raise ValueError(
+                f'A zero-shot model has a label "entailment" in model.config.label2id; this one has {list(self.label2id)}.'
+            )
+        self.entailment_key, self.entailment_idx = key, self.label2id[key]
+        if self.id2label.get(self.entailment_idx, "").casefold() != key.casefold():
+            raise ValueError(
+                f"model.config.label2id has {key!r} at {self.entailment_idx} and model.config.id2label has "
+                f"{self.id2label.get(self.entailment_idx)!r} there: give both the same names."
+            )
         self.include_hypothesis = False
         self.labels: list[str] = []
         self.hypothesis_labels: list[str] = []
         self.attributions: list[LIGAttributions] = []
 
+    def _entailment_label_exists(self) -> tuple[bool, str | None]:
+        """(is there one?, the name in `label2id` that means entailment)."""
+        key = next((name for name in self.label2id if name.casefold().startswith("entail")), None)
+        return key is not None, key
+
+    @overload
+    def __call__(self, text: str, labels: Sequence[str], *args: Any, **settings: Any) -> dict[str, Words]: ...
+    @overload
+    def __call__(
+        self, text: list[str], labels: Sequence[str], *args: Any, **settings: Any
+    ) -> list[dict[str, Words]]: ...
     def __call__(
         self,
         text: str | list[str],
@@ -50,7 +68,7 @@ class ZeroShotClassificationExplainer(TextExplainer):
         include_hypothesis: bool = False,
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
-    ) -> Any:
+    ) -> dict[str, Words] | list[dict[str, Words]]:
         """{label: [(token, score), …]}: all tokens of the text, and with `include_hypothesis` those of its hypothesis."""
         self.why.task = ZeroShotClassification(template=hypothesis_template, include_hypothesis=include_hypothesis)
         self.include_hypothesis = include_hypothesis
@@ -59,30 +77,47 @@ class ZeroShotClassificationExplainer(TextExplainer):
         return out if isinstance(text, list) else out[0]
 
     def _run(self, text: str, labels: Sequence[str], settings: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
-        told = self.why.each_target(
-            {"text": text, "labels": labels}, method="random", unit="prob", overlong="truncate", trust="none"
-        )
         self.text = text
-        self.labels = [e.target.label for e in told]
-        self.pred_probs = [e.value for e in told]
+        self.labels = labels.split(",") if isinstance(labels, str) else list(labels)
+        self.pred_probs = self._label_probabilities(text)
         self.predicted_label = self.labels[int(np.argmax(self.pred_probs))]
-        self.hypothesis_labels = [self.why.task.template.format(label) for label in self.labels]  # type: ignore[attr-defined]
+        template = self.why.task.template  # type: ignore[attr-defined]
+        self.hypothesis_labels = [template.format(label) for label in self.labels]
         self._keep_inputs(text, self.hypothesis_labels[0])
         self._calculate_attributions(text, settings)
         return self.word_attributions
 
+    def _label_probabilities(self, text: str) -> list[float]:
+        """The pipeline's probability of each label; one that is given twice counts twice, as it does there."""
+        unit = "prob" if len(self.labels) == 1 else "logit"
+        found = self.why.each_target(
+            {"text": text, "labels": _distinct(self.labels)},
+            method="random",
+            unit=unit,
+            overlong="truncate",
+            trust="none",
+        )
+        if len(self.labels) == 1:
+            return [e.value for e in found]
+        logits = {e.target.label.casefold(): e.value for e in found}
+        each = np.array([logits[_key(label)] for label in self.labels])
+        odds = np.exp(each - each.max())
+        return [float(p) for p in odds / odds.sum()]
+
     def _calculate_attributions(self, text: str, settings: dict[str, Any]) -> None:
-        inputs = [{"text": text, "labels": [label]} for label in self.labels]
+        names = _distinct(self.labels)
+        inputs = [{"text": text, "labels": [label]} for label in names]
         found = self._explained(inputs, unit="prob", **settings)
-        self.attributions = []
-        for one, explanations in zip(inputs, found, strict=True):
+        made: dict[str, LIGAttributions] = {}
+        for name, one, explanations in zip(names, inputs, found, strict=True):
             attributions = self._laid_out(one, explanations[0])
             if not self.include_hypothesis:
                 tokens = self._encoding(one).tokens
                 end = 1 + max(i for i, token in enumerate(tokens) if token.part == "text")
                 attributions.tokens = attributions.tokens[:end]
                 attributions.summarize(end_idx=end)
-            self.attributions.append(attributions)
+            made[_key(name)] = attributions
+        self.attributions = [made[_key(label)] for label in self.labels]
 
     @property
     def word_attributions(self) -> dict[str, list[tuple[str, float]]]:
@@ -102,3 +137,13 @@ class ZeroShotClassificationExplainer(TextExplainer):
             for a, prob, label in zip(self.attributions, self.pred_probs, self.labels, strict=True)
         ]
         return Page.of(records, html_filepath)
+
+
+def _key(label: str) -> str:
+    """What tells a label from another: neither white space around it nor capitals."""
+    return label.strip().casefold()
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """The labels without those that come again."""
+    return list({_key(label): label for label in labels}.values())

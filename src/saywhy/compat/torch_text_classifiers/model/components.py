@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ....classifier.network import POOLINGS, Block, LabelAttention, Variables, checked_heads, pooled
-from ....core.errors import OptionError, unknown
+from ....core.errors import InputError, OptionError, unknown
 
 
 @dataclass
@@ -78,6 +78,10 @@ class TokenEmbedder(nn.Module):
             self.embedding_layer.weight[self.padding_idx] = 0
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        if input_ids.shape != attention_mask.shape:
+            raise InputError(
+                f"input_ids {tuple(input_ids.shape)} and attention_mask {tuple(attention_mask.shape)} must have one shape."
+            )
         x = self.embedding_layer(input_ids)
         for block in self.blocks:
             x = block(x, attention_mask)
@@ -99,6 +103,11 @@ class SentenceEmbedder(nn.Module):
     def forward(
         self, token_embeddings: Tensor, attention_mask: Tensor, return_label_attention_matrix: bool = False
     ) -> dict[str, Tensor | None]:
+        if token_embeddings.shape[:2] != attention_mask.shape:
+            raise InputError(
+                f"The embeddings are {tuple(token_embeddings.shape)} and the attention_mask {tuple(attention_mask.shape)}: "
+                "the mask must have their rows and positions."
+            )
         if self.label_attention is None:
             how = str(self.aggregation_method)
             return {
@@ -142,6 +151,19 @@ class CategoricalVariableNet(Variables):
             "concatenate": CategoricalForwardType.CONCATENATE_ALL,
         }[joining]
         self.output_dim = self.width if joining == "sum" else self.width - (text_embedding_dim or 0)
+
+    def vectors(self, codes: Tensor) -> list[Tensor]:
+        """A vector [B, width of the variable] for each variable. Raises InputError for a code that its column has not."""
+        if codes.dim() != 2 or codes.shape[1] != len(self.sizes):
+            raise InputError(f"The codes are an array [N, {len(self.sizes)}], not {tuple(codes.shape)}.")
+        outside = (codes < -1) | (codes >= torch.tensor(self.sizes, device=codes.device))
+        if outside.any():
+            row, column = outside.nonzero()[0].tolist()
+            raise InputError(
+                f"Column {column}, row {row}: the code {int(codes[row, column])} is outside the range "
+                f"[0, {self.sizes[column] - 1}] of this variable."
+            )
+        return super().vectors(codes)
 
 
 class ClassificationHead(nn.Module):

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from ....core.errors import InputError, missing
 from ....core.types import Floats
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def _rows(attributions: Any) -> Floats:
+WordIds: TypeAlias = "Sequence[int | None]"  # of each token; None for a special one
+
+
+def _rows(attributions: ArrayLike | Tensor) -> Floats:
     """[k, T] of scores [k, T] or [T]."""
-    given = attributions.detach().cpu().numpy() if hasattr(attributions, "detach") else np.asarray(attributions)
+    given = attributions.detach().cpu().numpy() if isinstance(attributions, Tensor) else np.asarray(attributions)
     return np.atleast_2d(given).astype(np.float64)
 
 
-def map_attributions_to_char(attributions: Any, offsets: Any, text: str) -> Floats:
+def map_attributions_to_char(attributions: ArrayLike | Tensor, offsets: ArrayLike, text: str) -> Floats:
     """[k, len(text)]: each character's share of the scores [k, T] or [T] of the tokens over it; the sums stay the same.
 
     A token's score is split evenly over its characters; tokens that overlap (n-grams) add up.
@@ -32,7 +39,7 @@ def map_attributions_to_char(attributions: Any, offsets: Any, text: str) -> Floa
     return out
 
 
-def get_id_to_word(text: str, word_ids: Any, offsets: Any) -> dict[int, str]:
+def get_id_to_word(text: str, word_ids: WordIds, offsets: ArrayLike) -> dict[int, str]:
     """{word id: the whole word}, cut from the text from its first token to its last."""
     found: dict[int, tuple[int, int]] = {}
     for word, (start, end) in zip(word_ids, np.asarray(offsets).tolist(), strict=True):
@@ -44,7 +51,7 @@ def get_id_to_word(text: str, word_ids: Any, offsets: Any) -> dict[int, str]:
 
 
 def map_attributions_to_word(
-    attributions: Any, text: str, word_ids: Any, offsets: Any
+    attributions: ArrayLike | Tensor, text: str, word_ids: WordIds, offsets: ArrayLike
 ) -> tuple[dict[int, str], Floats]:
     """({word id: word}, [k, words]): each word's sum of its tokens' scores [k, T] or [T], words in order."""
     scores = _rows(attributions)
@@ -58,8 +65,11 @@ def map_attributions_to_word(
 
 
 def plot_attributions_at_char(
-    text: str, attributions_per_char: Any, figsize: tuple[float, float] = (10, 2), titles: Sequence[str] | None = None
-) -> list[Any]:
+    text: str,
+    attributions_per_char: ArrayLike | Tensor,
+    figsize: tuple[float, float] = (10, 2),
+    titles: Sequence[str] | None = None,
+) -> list[Figure]:
     """A figure with a bar a character for each row."""
     return _bars(list(text), attributions_per_char, figsize, titles)
 
@@ -67,15 +77,17 @@ def plot_attributions_at_char(
 def plot_attributions_at_word(
     text: str,
     words: Mapping[int, str] | Sequence[str],
-    attributions_per_word: Any,
+    attributions_per_word: ArrayLike | Tensor,
     figsize: tuple[float, float] = (10, 2),
     titles: Sequence[str] | None = None,
-) -> list[Any]:
+) -> list[Figure]:
     """A figure with a bar a word for each row."""
     return _bars(list(words.values() if isinstance(words, Mapping) else words), attributions_per_word, figsize, titles)
 
 
-def _bars(names: list[str], scores: Any, figsize: tuple[float, float], titles: Sequence[str] | None) -> list[Any]:
+def _bars(
+    names: list[str], scores: ArrayLike | Tensor, figsize: tuple[float, float], titles: Sequence[str] | None
+) -> list[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -93,7 +105,7 @@ def _bars(names: list[str], scores: Any, figsize: tuple[float, float], titles: S
     return figures
 
 
-def figshow(figure: Any) -> None:
+def figshow(figure: Figure) -> None:
     """Show one figure, in a notebook or in a window."""
     try:
         from IPython.display import display

@@ -1,18 +1,24 @@
-"""What every tokenizer by their names answers, and how a classifier reads one of the caller's own."""
+"""What every tokenizer by their names answers, one loaded from Hugging Face, and how one of the caller's own is read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...classifier.batches import padded
-from ...classifier.tokenizers import Tokenizer, Tokens
-from ...core.errors import ModelError, OptionError
+from ....classifier.batches import padded
+from ....classifier.tokenizers import Subwords, Tokenizer, Tokens, hugging_face
+from ....core.errors import ModelError, OptionError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Inner
+
+HAS_HF = True  # tokenizers is one of this package's own requirements
 
 
 @dataclass
@@ -58,7 +64,7 @@ class BaseTokenizer:
         self.trained = True
 
     def tokenize(
-        self, text: Any, return_offsets_mapping: bool = False, return_word_ids: bool = False
+        self, text: str | Iterable[str], return_offsets_mapping: bool = False, return_word_ids: bool = False
     ) -> TokenizerOutput:
         """The texts as a batch: padded to `output_dim`, or to the longest where that is None."""
         given = [text] if isinstance(text, str) else list(text)
@@ -71,7 +77,7 @@ class BaseTokenizer:
         """The tokenizer that a classifier reads with."""
         return Foreign(self)
 
-    def __call__(self, text: Any, **settings: Any) -> TokenizerOutput:
+    def __call__(self, text: str | Iterable[str], **settings: bool) -> TokenizerOutput:
         return self.tokenize(text, **settings)
 
     def __len__(self) -> int:
@@ -79,6 +85,66 @@ class BaseTokenizer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.vocab_size} ids>"
+
+
+class HuggingFaceTokenizer(BaseTokenizer):
+    """A Hugging Face fast tokenizer: `load_from_pretrained(name)` or `load(file)`."""
+
+    def __init__(
+        self, vocab_size: int, output_dim: int | None = None, padding_idx: int | None = None, trained: bool = False
+    ):
+        super().__init__(vocab_size, padding_idx, output_dim=output_dim)
+        self.trained = trained
+        self._ours: Subwords | None = None
+
+    @property
+    def inner(self) -> Subwords:
+        if self._ours is None:
+            raise ModelError("The tokenizer must be trained (or loaded) before it is used.")
+        return self._ours
+
+    @property
+    def tokenizer(self) -> Inner | None:
+        """The tokenizer of the `tokenizers` library."""
+        return None if self._ours is None else self._ours.inner
+
+    def _take(self, ours: Subwords) -> None:
+        self._ours, self.trained = ours, True
+        self.vocab_size, self.padding_idx = ours.size, ours.padding
+
+    @classmethod
+    def load_from_pretrained(cls, tokenizer_name: Any, output_dim: int | None = None) -> HuggingFaceTokenizer:
+        """The tokenizer of that name, folder or object; `output_dim` is a fixed length."""
+        made = cls(0, output_dim=output_dim)
+        made._take(hugging_face(tokenizer_name, longest=output_dim))
+        return made
+
+    @classmethod
+    def load(cls, load_path: str | Path) -> HuggingFaceTokenizer:
+        """The tokenizer in a tokenizer.json file."""
+        from tokenizers import Tokenizer as Inner
+
+        if not Path(load_path).is_file():
+            raise FileNotFoundError(f"There is no file {str(load_path)!r}.")
+        made = cls(0)
+        made._take(hugging_face(Inner.from_file(str(load_path))))
+        return made
+
+    @classmethod
+    def load_from_s3(cls, s3_path: str, filesystem: Any) -> HuggingFaceTokenizer:
+        """The tokenizer in a tokenizer.json file of a remote file system (fsspec)."""
+        from tokenizers import Tokenizer as Inner
+
+        if not filesystem.exists(s3_path):
+            raise FileNotFoundError(f"There is no file {s3_path!r}.")
+        with filesystem.open(s3_path, "rb") as file:
+            made = cls(0)
+            made._take(hugging_face(Inner.from_str(file.read().decode("utf-8"))))
+        return made
+
+    def train(self, *args: Any, **settings: Any) -> None:
+        """Not for this class: load one, or train a WordPieceTokenizer."""
+        raise NotImplementedError("This tokenizer is loaded, not trained; WordPieceTokenizer can be trained.")
 
 
 def batched(rows: Sequence[Tokens], padding: int, length: int | None, offsets: bool, words: bool) -> TokenizerOutput:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from ...classifier.encoders import Values, plain
-from ...core.errors import InputError, OptionError
+from ....classifier.encoders import Values, plain
+from ....core.errors import InputError, OptionError
+
+
+class Fitted(Protocol):
+    """A fitted LabelEncoder of scikit-learn."""
+
+    classes_: Any
 
 
 class DictEncoder:
@@ -18,15 +25,15 @@ class DictEncoder:
         self.mapping = dict(mapping)
         self.inverse_mapping = {number: value for value, number in self.mapping.items()}
 
-    def __call__(self, value: Any) -> int | None:
+    def __call__(self, value: object) -> int | None:
         return self.mapping.get(value)
 
-    def transform(self, col: Any) -> Any:
+    def transform(self, col: Iterable[Any]) -> NDArray[np.int64] | list[int]:
         """Numbers for values; an unknown one is a ValueError."""
         found = known(self, "value").encode([_fitting(self.mapping, plain(v)) for v in col])
         return found if isinstance(col, np.ndarray) else found.tolist()
 
-    def inverse_transform(self, col: Any) -> Any:
+    def inverse_transform(self, col: ArrayLike) -> NDArray[Any] | list[Any]:
         """Values for numbers."""
         found = known(self, "value").decode(col)
         return found if isinstance(col, np.ndarray) else found.tolist()
@@ -43,7 +50,7 @@ def _fitting(mapping: Mapping[Any, Any], value: Any) -> Any:
     return next((key for key in mapping if str(key) == str(value)), value)
 
 
-def known(encoder: Any, column: str) -> Values:
+def known(encoder: DictEncoder | Fitted, column: str) -> Values:
     """The values of an encoder in the order of their numbers. TypeError for what is no encoder."""
     if isinstance(encoder, DictEncoder):
         if sorted(encoder.inverse_mapping) != list(range(len(encoder.mapping))):
@@ -54,14 +61,19 @@ def known(encoder: Any, column: str) -> Values:
     raise TypeError(f"{column!r} needs a DictEncoder or a fitted LabelEncoder, not {type(encoder).__name__}.")
 
 
+LabelEncoders: TypeAlias = "DictEncoder | Fitted | list[DictEncoder | Fitted]"
+
+
 class ValueEncoder:
     """Encoders for the labels (a list of them for several levels) and for each categorical column by name."""
 
-    def __init__(self, label_encoder: Any, categorical_encoders: Mapping[str, Any] | None = None):
+    def __init__(
+        self, label_encoder: LabelEncoders, categorical_encoders: Mapping[str, DictEncoder | Fitted] | None = None
+    ):
         self.label_encoder = label_encoder
         self.categorical_encoders = None if categorical_encoders is None else dict(categorical_encoders)
         many = isinstance(label_encoder, list)
-        each = label_encoder if many else [label_encoder]
+        each = label_encoder if isinstance(label_encoder, list) else [label_encoder]
         self.levels = tuple(known(e, f"level {i}" if many else "label") for i, e in enumerate(each))
         self.variables = tuple(known(e, str(name)) for name, e in (self.categorical_encoders or {}).items())
 
@@ -74,7 +86,7 @@ class ValueEncoder:
         sizes = [len(level) for level in self.levels]
         return sizes if isinstance(self.label_encoder, list) else sizes[0]
 
-    def transform(self, X_categorical: Any) -> Any:  # noqa: N803
+    def transform(self, X_categorical: ArrayLike) -> NDArray[np.int64]:  # noqa: N803
         """int64 [N, columns]. An unknown value is a ValueError that names its column, the value and the row."""
         rows = np.asarray(X_categorical, dtype=object)
         if rows.ndim != 2 or rows.shape[1] != len(self.variables):
@@ -84,7 +96,7 @@ class ValueEncoder:
 
     __call__ = transform
 
-    def transform_labels(self, y_labels: Any) -> Any:
+    def transform_labels(self, y_labels: ArrayLike) -> NDArray[np.int64]:
         """int64 [N], or [N, levels]."""
         labels = np.asarray(y_labels, dtype=object)
         if isinstance(self.label_encoder, list):
@@ -93,7 +105,7 @@ class ValueEncoder:
             return _encoded(self.levels, labels.T)
         return _encoded(self.levels, [labels.reshape(-1)])[:, 0]
 
-    def inverse_transform_labels(self, y_encoded: Any) -> Any:
+    def inverse_transform_labels(self, y_encoded: ArrayLike) -> NDArray[Any]:
         """Labels for numbers [N] or [N, k]; for several levels the last axis is the level."""
         codes = np.asarray(y_encoded, dtype=np.int64)
         if not isinstance(self.label_encoder, list):
@@ -102,7 +114,7 @@ class ValueEncoder:
         return np.stack(parts, axis=-1)
 
 
-def _encoded(known_values: Sequence[Values], columns: Any) -> Any:
+def _encoded(known_values: Sequence[Values], columns: Iterable[Iterable[Any]]) -> NDArray[np.int64]:
     fitted = []
     for values, column in zip(known_values, columns, strict=True):
         keys = dict.fromkeys(values.known)
@@ -110,7 +122,7 @@ def _encoded(known_values: Sequence[Values], columns: Any) -> Any:
     return np.stack(fitted, axis=1)
 
 
-def encoder_to_json(encoder: ValueEncoder | None) -> Any:
+def encoder_to_json(encoder: ValueEncoder | None) -> dict[str, Any] | None:
     """Plain data for a ValueEncoder."""
     if encoder is None:
         return None
@@ -122,11 +134,13 @@ def encoder_to_json(encoder: ValueEncoder | None) -> Any:
     }
 
 
-def encoder_from_json(data: Any) -> ValueEncoder | None:
+def encoder_from_json(data: Mapping[str, Any] | None) -> ValueEncoder | None:
     """The ValueEncoder that `encoder_to_json` described, of dictionaries."""
     if data is None:
         return None
-    levels = [DictEncoder({value: i for i, value in enumerate(known)}) for known in data["levels"]]
+    levels: list[DictEncoder | Fitted] = [
+        DictEncoder({value: i for i, value in enumerate(known)}) for known in data["levels"]
+    ]
     columns = data["variables"]
     beside = None
     if columns is not None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...core.errors import OptionError
-from .model.components import CategoricalVariableNet, ClassificationHead, SentenceEmbedder, TokenEmbedder
+from ....core.errors import OptionError
+from ..model.components import CategoricalVariableNet, ClassificationHead, SentenceEmbedder, TokenEmbedder
 
 
 class MultiLevelTextClassificationModel(nn.Module):

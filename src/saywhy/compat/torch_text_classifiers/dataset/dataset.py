@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...core.errors import InputError, ModelError
-from .tokenizers import BaseTokenizer
+from ....core.errors import InputError, ModelError
+from ..tokenizers import BaseTokenizer
 
 
 class TextClassificationDataset(Dataset[dict[str, Any]]):
@@ -19,9 +20,9 @@ class TextClassificationDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         texts: Sequence[str],
-        categorical_variables: Any,
+        categorical_variables: ArrayLike | Tensor | None,
         tokenizer: BaseTokenizer,
-        labels: Any = None,
+        labels: Sequence[Any] | Tensor | NDArray[Any] | None = None,
         ragged_multilabel: bool = False,
     ):
         if not tokenizer.trained:

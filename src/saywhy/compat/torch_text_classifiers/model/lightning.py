@@ -35,8 +35,11 @@ class TextClassificationModule(pl.LightningModule):
         self.model, self.loss = model, loss
         self.choices = (optimizer, dict(optimizer_params), scheduler, dict(scheduler_params or {}), scheduler_interval)
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Any:
-        return self.model(batch["input_ids"], batch["attention_mask"], batch.get("categorical_vars"))
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor | list[Tensor]:
+        answer: Tensor | list[Tensor] = self.model(
+            batch["input_ids"], batch["attention_mask"], batch.get("categorical_vars")
+        )
+        return answer
 
     def _step(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
         answer, wanted = self(batch), batch["labels"]
@@ -47,16 +50,16 @@ class TextClassificationModule(pl.LightningModule):
             self.log(f"{name}_accuracy", right, on_epoch=True, batch_size=len(wanted))
         return loss
 
-    def training_step(self, batch: Any, _: int) -> Tensor:
+    def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
         return self._step(batch, "train")
 
-    def validation_step(self, batch: Any, _: int) -> Tensor:
+    def validation_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
         return self._step(batch, "val")
 
-    def test_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         return self._step(batch, "test")
 
-    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
+    def predict_step(self, batch: Mapping[str, Tensor], batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
         answer = self(batch)
         return answer.argmax(-1) if isinstance(answer, Tensor) else torch.stack([a.argmax(-1) for a in answer], -1)
 
