@@ -35,13 +35,14 @@ from benchmarks.common import paired, real, write
 from saywhy.core.features import words
 from saywhy.core.types import Feature, MethodGenerator, Problem, Scores, Target, Values
 from saywhy.methods import METHODS
-from saywhy.methods.coalitions import every_coalition, shapley_of_table
+from saywhy.methods.coalitions import shapley_of_table
 from saywhy.methods.design import design
 from saywhy.methods.gradients import fixed_path
 from saywhy.methods.guided import GUIDES, shapley_with_guide
 from saywhy.methods.interactions import exact_pairs
 from saywhy.methods.surrogates import odd_part
 from saywhy.methods.surrogates import paired as with_complements
+from saywhy.methods.walsh import every_coalition
 
 BUDGETS = (32, 64, 128, 256, 512)
 PEER = Path(__file__).parent / "peers" / "shapiq_estimates.py"

@@ -33,7 +33,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from saywhy.compat import captum as ours
-from saywhy.methods.coalitions import every_coalition, shapley_of_table
+from saywhy.methods.coalitions import shapley_of_table
+from saywhy.methods.walsh import every_coalition
 
 from .common import DOCS, machine
 

@@ -12,9 +12,10 @@ from saywhy.core.errors import MethodError, OptionError
 from saywhy.core.types import Gradients, Values
 from saywhy.methods import METHODS
 from saywhy.methods import guided as module
-from saywhy.methods.coalitions import every_coalition, shapley_of_table
+from saywhy.methods.coalitions import shapley_of_table
 from saywhy.methods.gaussian_process import LEVELS
 from saywhy.methods.guided import Led, factors_by_feature, shapley_with_guide
+from saywhy.methods.walsh import every_coalition
 from toys import Game, additive, tangled
 
 N = 7

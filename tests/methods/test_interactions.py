@@ -10,8 +10,8 @@ import torch
 
 from saywhy.core.errors import OptionError
 from saywhy.methods import METHODS
-from saywhy.methods.coalitions import every_coalition
 from saywhy.methods.interactions import DECAY, LEVELS, exact_pairs, pairs_of_even_part
+from saywhy.methods.walsh import every_coalition
 from toys import Game, additive, tangled
 
 INDICES = ("SII", "FSII", "Banzhaf")

@@ -12,9 +12,9 @@ import torch
 from saywhy.core.errors import MethodError, OptionError
 from saywhy.core.types import Scores, Values
 from saywhy.methods import METHODS, checked_options, method_named
-from saywhy.methods.coalitions import every_coalition, shapley_of_table
+from saywhy.methods.coalitions import shapley_of_table
 from saywhy.methods.gaussian_process import DECAYS, LEVELS, TYPICAL_LEVEL
-from saywhy.methods.walsh import krawtchouk
+from saywhy.methods.walsh import every_coalition, krawtchouk
 from toys import Game, additive, tangled
 
 ATTRIBUTIONS = [row for row in METHODS.values() if row.family not in ("control", "attention")]

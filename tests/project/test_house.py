@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -206,3 +210,128 @@ def test_exported_names():
     assert sorted(saywhy.__all__) == dir(saywhy)
     with pytest.raises(AttributeError, match="Explainer"):
         saywhy.Explain  # noqa: B018
+
+
+PUBLIC = {
+    "saywhy": {
+        "Comparison",
+        "Explainer",
+        "Explanation",
+        "Explanations",
+        "METHODS",
+        "METRICS",
+        "__version__",
+        "compare",
+        "load",
+    },
+    "saywhy.llm": {"Chat", "Probe", "Template", "in_context", "probe"},
+    "saywhy.corpus": {"Corpus", "Report", "load", "report", "run"},
+    "saywhy.classifier": {
+        *("Architecture", "History", "NGrams", "Network", "Predictions", "Subwords", "TextClassifier", "Tokenizer"),
+        *("Tokens", "Training", "Values", "hugging_face", "ngrams", "word_piece"),
+    },
+    "saywhy.extend": {
+        *(
+            "METHODS",
+            "METRICS",
+            "TASKS",
+            "AttentionMaps",
+            "AttentionWeights",
+            "Candidate",
+            "Case",
+            "Cost",
+            "EmbeddingPath",
+        ),
+        *(
+            "Encoding",
+            "EncodingOptions",
+            "Feature",
+            "FileError",
+            "FillMask",
+            "Gradients",
+            "Held",
+            "ImageClassification",
+        ),
+        *(
+            "InputError",
+            "Judgement",
+            "LabelAttentions",
+            "Method",
+            "MethodError",
+            "MethodGenerator",
+            "Metric",
+            "MissingError",
+        ),
+        *("Model", "ModelError", "OptionError", "Problem", "QuestionAnswering", "Question", "SaywhyError", "Scores"),
+        *(
+            "SentenceSimilarity",
+            "Target",
+            "Task",
+            "TextClassification",
+            "TextGeneration",
+            "Token",
+            "TokenClassification",
+        ),
+        *("Values", "ZeroShotClassification", "sentences", "unknown", "words"),
+    },
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_are_these(module):
+    found = importlib.import_module(module)
+    assert set(found.__all__) == PUBLIC[module]
+    assert all(hasattr(found, name) for name in found.__all__)
+
+
+def test_pages_import_from_public_places_only():
+    public = (*PUBLIC, "saywhy.compat")
+    for page in [ROOT.parents[1] / "README.md", *(ROOT.parents[1] / "docs").rglob("*.md")]:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            for name in re.findall(r"^ *(?:from|import) (saywhy[\w.]*)", block, re.M):
+                assert name in public or name.startswith("saywhy.compat."), f"{page.name} imports {name}"
+
+
+def test_a_setting_is_two_edits(tmp_path):
+    """As the page on extending says: one in the request, one among the command's shared options."""
+    shutil.copytree(ROOT, tmp_path / "saywhy", ignore=shutil.ignore_patterns("__pycache__"))
+    edits = {
+        "explain/request.py": (
+            ('    trust: str = "quick",\n', '    trust: str = "quick",\n    flavour: str = "plain",\n'),
+            ("\n\ndef request_for(", '    flavour: str = "plain"\n\n\ndef request_for('),
+            ('one_of("value of `trust`", trust, CHECKS))', 'one_of("value of `trust`", trust, CHECKS), flavour)'),
+        ),
+        "cli/options.py": (
+            (
+                '    "option": (\n',
+                '    "flavour": (Annotated[str, typer.Option(help="A taste.")], "plain"),\n    "option": (\n',
+            ),
+        ),
+    }
+    for name, pairs in edits.items():
+        path = tmp_path / "saywhy" / name
+        text = path.read_text(encoding="utf-8")
+        for old, new in pairs:
+            assert text.count(old) == 1, f"{name}: {old!r} stands {text.count(old)} times"
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+    code = """
+import inspect, sys, saywhy
+from saywhy.explain.pipeline import Pipeline
+from saywhy.cli import app
+tasted, explain = [], Pipeline.explain
+def spy(self, *args):
+    tasted.append(self.request.flavour)
+    return explain(self, *args)
+Pipeline.explain = spy
+explainer = saywhy.Explainer(lambda texts: [[len(t)] for t in texts], labels=["length"])
+explainer("a b", flavour="sweet"); explainer.each_target("a b", flavour="sour"); list(explainer.stream(["a b"], flavour="salt"))
+assert "flavour" in inspect.signature(saywhy.Explainer.__call__).parameters
+sys.argv = ["saywhy", "explain", "good", "--flavour", "bitter", "--method", "occlusion"]
+app.main()
+"""
+    code = code.replace("app.main()", "try: app.main()\nexcept SystemExit: pass\nprint(tasted)")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "['sweet', 'sour', 'salt', 'bitter']"

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..core.errors import MethodError, OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
+from .interactions import exact_pairs
+from .walsh import every_coalition
 
 EVERY_COALITION = "every coalition was asked: these Shapley values are exact"  # a note, where that is so
 
@@ -40,14 +42,7 @@ def shapley_values(problem: Problem, *, max_features: int = 12) -> MethodGenerat
 
 def of_every_coalition(values: Tensor, n: int, notes: tuple[str, ...] = ()) -> Scores:
     """Exact Shapley values and interactions of pairs from the values [2^n, K] of all coalitions."""
-    from .interactions import exact_pairs
-
     return Scores(shapley_of_table(values, n), notes=notes, pairs=exact_pairs(values, n) if n > 1 else None)
-
-
-def every_coalition(n: int) -> Tensor:
-    """bool [2^n, n]: row r holds feature i if bit i of r is set."""
-    return (torch.arange(2**n)[:, None] >> torch.arange(n)) & 1 == 1
 
 
 def shapley_of_table(values: Tensor, n: int) -> Tensor:

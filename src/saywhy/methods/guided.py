@@ -16,11 +16,12 @@ from torch import Tensor
 
 from ..core.errors import MethodError, OptionError, unknown
 from ..core.types import MethodGenerator, Problem, Scores, Values
-from .coalitions import EVERY_COALITION, every_coalition, of_every_coalition
+from .coalitions import EVERY_COALITION, of_every_coalition
 from .design import design
 from .gaussian_process import FAINT, LEVELS, Factors, Seen, decays, factorised, higher_orders, shared_factors, typical
 from .gradients import embedding_path, fixed_path
 from .surrogates import LARGEST, MOST, odd_part, paired
+from .walsh import every_coalition
 
 GUIDES = {
     "integrated_rules": ("libra", 2),

@@ -15,9 +15,17 @@ import torch
 from torch import Tensor
 
 from ..core.types import PairScores
-from .coalitions import every_coalition
 from .gaussian_process import EXACT, KEPT_FACTORS
-from .walsh import PAIR_INDICES, coefficients, covariance, differences, pair_link, pair_variance, pair_weight
+from .walsh import (
+    PAIR_INDICES,
+    coefficients,
+    covariance,
+    differences,
+    every_coalition,
+    pair_link,
+    pair_variance,
+    pair_weight,
+)
 
 LEVELS = torch.logspace(-6, 0.5, 14, dtype=torch.float64)  # the variance of order 4, over that of order 2
 DECAY = 0.3  # the variance of order 6 over that of order 4

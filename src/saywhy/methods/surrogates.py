@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ..core.errors import OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
-from .coalitions import EVERY_COALITION, every_coalition, of_every_coalition, shapley_sampling
+from .coalitions import EVERY_COALITION, of_every_coalition, shapley_sampling
 from .design import design
 from .gaussian_process import EXACT, shapley_of_odd_part
 from .interactions import pairs_of_even_part
+from .walsh import every_coalition
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it
 PAIRED, MOST_PAIRED = 40, 128  # features up to which pairs are told of without being asked for, and at all

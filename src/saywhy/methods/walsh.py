@@ -20,6 +20,11 @@ Prior = Mapping[int, float]  # order -> the variance of all coefficients of that
 PAIR_INDICES = ("SII", "FSII", "Banzhaf")
 
 
+def every_coalition(n: int) -> Tensor:
+    """bool [2^n, n]: row r holds feature i if bit i of r is set."""
+    return (torch.arange(2**n)[:, None] >> torch.arange(n)) & 1 == 1
+
+
 def pair_weight(index: str, size: int) -> float:
     """What a set of an even size gives to the interaction of each of its pairs, over 4.
 
