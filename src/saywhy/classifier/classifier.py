@@ -86,11 +86,36 @@ class TextClassifier:
     ) -> TextClassifier:
         """A classifier trained on the texts and their labels.
 
-        `labels`: one a text ("multi-class"), any number ("multi-label": lists, or an array of 0 and 1), probabilities ("soft"),
-        or {level: labels} for several levels at once. `names` are the labels' names where the data does not show all of them.
-        `categories`: {column: values} beside the texts. `tokenizer`: by default a WordPiece trained on the texts.
-        `validation`: (texts, labels) or (texts, labels, categories) for early stopping; by default a tenth is held out.
-        Raises InputError and OptionError before training, MissingError without lightning.
+        Parameters
+        ----------
+        texts
+            Any iterable of strings.
+        labels
+            One a text ("multi-class"), any number ("multi-label": lists, or an array of 0 and 1), probabilities ("soft"), or
+            {level: labels} for several levels at once.
+        categories
+            {column: values} beside the texts.
+        problem
+            "multi-class", "multi-label" or "soft".
+        names
+            The labels' names where the data does not show all of them.
+        tokenizer
+            By default a WordPiece trained on the texts.
+        architecture, training
+            The network's and the run's choices.
+        validation
+            (texts, labels) or (texts, labels, categories) for early stopping; by default a tenth is held out.
+
+        Returns
+        -------
+        TextClassifier
+
+        Raises
+        ------
+        InputError, OptionError
+            Before training.
+        MissingError
+            Without lightning.
         """
         training = training or Training()
         texts = checked_texts(texts)

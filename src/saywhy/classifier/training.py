@@ -28,10 +28,32 @@ DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 class Training:
     """The choices of a training run.
 
-    `hidden` is the share of tokens (and of categorical values) that are hidden at random in each batch, so that an absent
-    feature is nothing unusual when the classifier is explained. `patience` epochs without a better validation loss end the
-    run (None never does); the best weights are kept in memory and put back. `optimizer` takes (parameters, lr) and `schedule`
-    may be a function of the optimizer; `loss` takes (logits [B, C], targets) and returns a number.
+    Parameters
+    ----------
+    epochs, batch_size, lr, weight_decay, seed
+        As usual; the seed is of the split, the weights and the order of rows.
+    schedule
+        "constant", "linear", "cosine" or "plateau", or a function of the optimizer; `warmup` is a share of the steps.
+    patience
+        So many epochs without a better validation loss end the run (None never does); the best weights are put back.
+    hidden
+        The share of tokens (and of categorical values) hidden at random in each batch, so that an absent feature is nothing
+        unusual when the classifier is explained.
+    class_weights
+        "balanced", or {label: weight}.
+    validation
+        The share held out where no validation data is given; 0 is none.
+    device, workers, progress
+        Where it runs, how many loader processes, whether a progress bar is shown.
+    optimizer, loss
+        Functions: (parameters, lr) -> optimizer; (logits [B, C], targets) -> a number.
+    trainer, loader
+        More settings of lightning's Trainer and of torch's DataLoader.
+
+    Raises
+    ------
+    OptionError
+        For numbers out of range and unknown names.
     """
 
     epochs: int = 10

@@ -50,15 +50,48 @@ def compare(
 ) -> Comparison:
     """Methods by metrics on these texts: means with 95 % bootstrap intervals, what each took, and two controls.
 
-    `methods`: names in METHODS, "name:option=value", (name, options) or generator functions; by default what the model can be
-    asked. "random" is always among them, and "oracle", the best order that a search finds, where order matters. `metrics`:
-    names in METRICS. `removals`: two ways by default in which the metrics take features away, whatever the methods do.
-    `infill`: a masked language model (or its name) with the same ids, for the removal "infill": likely words in their place.
-    `scores`: name -> scores made elsewhere, [n] a text. `rationales`: bool [n] a text, for metrics of plausibility. `resume`:
-    a file that keeps each text's numbers, from which the same call goes on. `announce` is called with what it will cost, before
-    the first method runs. That is all methods' cost, and some 20 evaluations a text for each method and removal, and 128 to
-    search each removal's best order; every distinct row goes through the model once. Raises OptionError, InputError and
-    MethodError before the first model call.
+    All methods' cost, some 20 evaluations a text for each method and removal, and 128 to search each removal's best order; every
+    distinct row goes through the model once.
+
+    Parameters
+    ----------
+    explainer
+        Whose model and task are asked.
+    texts
+        A list of inputs.
+    methods
+        Names in METHODS, "name:option=value", (name, options) or generator functions; by default what the model can be asked.
+        "random" is always among them, and "oracle", the best order that a search finds, where order matters.
+    metrics
+        Names in METRICS.
+    removals
+        How the metrics take features away, whatever the methods do; by default two ways.
+    target, unit, by, absent, overlong
+        As in calling the explainer.
+    scores
+        Name -> scores made elsewhere, [n] a text.
+    rationales
+        What people marked, bool [n] a text, for metrics of plausibility.
+    infill
+        A masked language model (or its name) with the same ids, for the removal "infill": likely words in their place.
+    seed
+        Of methods and metrics that draw.
+    resume
+        A file that keeps each text's numbers, from which the same call goes on.
+    announce
+        Called with what it will cost, before the first method runs.
+    progress
+        Whether a progress line is shown; by default for long work on a terminal.
+
+    Returns
+    -------
+    Comparison
+        Every number of every text, estimates, ranking; it prints, saves and becomes a frame.
+
+    Raises
+    ------
+    OptionError, InputError, MethodError
+        Before the first model call.
     """
     wanted = ComparisonRequest(
         methods, metrics, removals, scores or {}, rationales, target, unit, by, absent, overlong, seed, infill

@@ -43,16 +43,52 @@ def run(
 ) -> Corpus:
     """Every row of the source explained, as Parquet shards in the folder `output`; started again it goes on where it was.
 
-    `model`: an Explainer, or what one is made of. `source`: a .csv, .tsv, .jsonl, .txt or .parquet file, a folder of those, a
-    Hugging Face dataset, or any iterable of mappings or texts. `text`: the column of the text; several columns are given as a
-    mapping. `keep`: the other columns to keep, by default all. The arguments from `method` to `embedding` and the options are
-    those of calling an explainer. `trust`: a share of the texts is checked against removal. A row that cannot be explained
-    (empty, too long, no text) is recorded with its reason; with `strict` it is an InputError. `shard_rows`: rows of a shard,
-    which is what a kill loses at most, and within which texts of like length are put together. `cache`: the texts used last,
-    which are not computed again. `engine`: "local", this machine, or "ray". With several `workers` (processes here, actors of
-    Ray) of `gpus` each, each makes an explainer of `actors`, the arguments of Explainer (by default `model` alone), and
-    shards with it. Memory does not grow with the rows. Raises InputError, OptionError, MethodError and FileError before the
-    first model call.
+    Memory does not grow with the rows. A row that cannot be read or explained (empty, too long, no text, a model that
+    fails on it) is recorded with its reason, and the run goes on.
+
+    Parameters
+    ----------
+    model
+        An Explainer, or what one is made of.
+    source
+        A .csv, .tsv, .jsonl, .txt or .parquet file, a folder of those, a Hugging Face dataset, or any iterable of mappings
+        or texts.
+    output
+        The folder of the shards.
+    text
+        The column of the text; several columns are given as a mapping.
+    keep
+        The other columns to keep, by default all.
+    trust_share
+        The share of the texts that is checked against removal, as `trust` says.
+    strict
+        Whether a row that cannot be explained is an InputError.
+    limit
+        Only the first so many rows.
+    shard_rows
+        Rows of a shard, which is what a kill loses at most, and within which texts of like length are put together.
+    cache
+        How many of the texts used last are remembered, and not computed again.
+    engine
+        "local", this machine, or "ray".
+    workers, gpus
+        How many processes here, or actors of Ray, each with so many GPUs; each makes an explainer of its own.
+    actors
+        The arguments of Explainer that they make it of; by default `model` alone.
+    progress
+        Whether a progress line is shown; by default for long work on a terminal.
+    **settings
+        Those of calling an explainer: `method`, `target`, `by`, …, and the method's options.
+
+    Returns
+    -------
+    Corpus
+        The folder, whose tables are read shard by shard.
+
+    Raises
+    ------
+    InputError, OptionError, MethodError, FileError
+        Before the first model call; InputError at the end where the source was changed meanwhile.
     """
     names, kept = (text,) if isinstance(text, str) else tuple(text), None if keep is None else tuple(keep)
     wanted = CorpusRequest(names, kept, settings, trust_share, strict, limit, shard_rows, cache)

@@ -110,9 +110,28 @@ class Report:
 def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns: Sequence[str] = ()) -> Report:
     """What the words of a corpus push, what may be a shortcut, what errors came of, how slices differ; without the model.
 
-    `label`: a kept column with the true label, by the model's names or indices. `by_columns`: kept columns to slice by; a date
-    counts by its month, a number of many values by its quarter. Two passes over the shards, memory bounded by 50,000 words a
-    class. Raises FileError where there is no corpus, OptionError for an unknown column.
+    Two passes over the shards, memory bounded by 50,000 words a class.
+
+    Parameters
+    ----------
+    folder
+        A corpus, or its folder.
+    label
+        A kept column with the true label, by the model's names or indices.
+    by_columns
+        Kept columns to slice by; a date counts by its month, a number of many values by its quarter.
+
+    Returns
+    -------
+    Report
+        It prints, and saves as a page with a table of words beside it.
+
+    Raises
+    ------
+    FileError
+        Where there is no corpus.
+    OptionError
+        For an unknown column.
     """
     corpus = folder if isinstance(folder, Corpus) else load(folder)
     settings = corpus.manifest["settings"]

@@ -17,8 +17,16 @@ class Chat:
     """Messages [{"role": …, "content": …}, …] as the prompt that the model's chat template makes of them.
 
     The features lie in the messages (with `by="message"` they are the messages); what the template puts around them is always
-    there. `roles` names those whose messages hold features; by default all. `tools` and `reply` (does the prompt end where
-    the assistant begins?) go to the template. Its beginning token is the only one.
+    there. The template's beginning token is the only one.
+
+    Parameters
+    ----------
+    messages
+        The conversation.
+    roles
+        Those whose messages hold features; by default all.
+    tools, reply
+        For the template; `reply`: does the prompt end where the assistant begins?
     """
 
     messages: Sequence[Mapping[str, Any]]

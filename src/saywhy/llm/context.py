@@ -42,9 +42,23 @@ _STYLE = (
 def in_context(explanations: Sequence[Explanation]) -> str:
     """HTML to put into any page: the tokens of a continuation, and the prompt as each of them sees it.
 
-    `explanations` are those of `each_target`: several targets over the same features of one prompt. One scale serves all, so
-    tokens can be compared; a token's underline is as strong as the largest score behind it. Every string is escaped.
-    Raises InputError for explanations of different prompts, and for none.
+    One scale serves all, so tokens can be compared; a token's underline is as strong as the largest score behind it. Every string
+    is escaped.
+
+    Parameters
+    ----------
+    explanations
+        Those of `each_target`: several targets over the same features of one prompt.
+
+    Returns
+    -------
+    str
+        A fragment of HTML with its own style, without script.
+
+    Raises
+    ------
+    InputError
+        For explanations of different prompts, and for none.
     """
     items = list(explanations)
     if not items or len(content.groups(items)) > 1:

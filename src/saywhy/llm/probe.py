@@ -126,8 +126,36 @@ def probe(
 ) -> Probe:
     """The probability of `target` after the prompt with every combination of the slots' values. One model input each.
 
-    `text` is what a Template takes; `slots`: slot -> its values. The target is a text or token ids; `against` another one, and
-    then the number is the difference. Raises OptionError for more than `most` combinations, InputError for a bad template.
+    Parameters
+    ----------
+    explainer
+        Of a language model.
+    text
+        What a Template takes: a text with {slots}, messages, or a function of the values.
+    slots
+        Slot -> its values.
+    target
+        A text or token ids.
+    against
+        Another continuation; the number is then the difference.
+    unit
+        "log-prob" (default) or "prob".
+    most
+        The most combinations.
+    progress
+        Whether a progress line is shown.
+
+    Returns
+    -------
+    Probe
+        The table, exact main effects and pairwise interactions.
+
+    Raises
+    ------
+    OptionError
+        For more than `most` combinations, or no target.
+    InputError
+        For a bad template.
     """
     if target is None:
         raise OptionError("A probe needs the target whose probability is compared: a text or a tuple of token ids.")

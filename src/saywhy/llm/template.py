@@ -89,16 +89,28 @@ def _valueless(slot: str, name: str, slots: Sequence[str]) -> OptionError:
 class Template:
     """A prompt with slots as features: which value, put there instead of its baseline, moves the answer how far.
 
-    `text`: a text with `{slots}`, messages with slots in them, or a function of the values that returns one of these. A text
-    that `str.format` takes with exactly these slots is taken so (`{{` is a brace); in any other, only `{slot}` is a slot, and
-    all other braces stand for themselves. `values`: slot -> text, or a list for `{}` `{}`. `baselines`: slot -> what stands
-    there instead: a text, or a list whose mean counts; a key may be a tuple of slots whose values move together, with tuples
-    in its list. None is the empty text everywhere. `groups`: name -> slots that are one feature.
+    Parameters
+    ----------
+    text
+        A text with `{slots}`, messages with slots in them, or a function of the values that returns one of these. A text that
+        `str.format` takes with exactly these slots is taken so (`{{` is a brace); in any other, only `{slot}` is a slot, and all
+        other braces stand for themselves.
+    values
+        Slot -> text, or a list for `{}` `{}`.
+    baselines
+        Slot -> what stands there instead: a text, or a list whose mean counts; a key may be a tuple of slots whose values move
+        together, with tuples in its list. None is the empty text everywhere.
+    groups
+        Name -> slots that are one feature.
+    most, samples, seed
+        With several baselines the numbers are means over all combinations, where there are at most `most`; else over `samples`
+        combinations drawn with `seed`, the same for every subset of slots, each baseline as often as any other; the scores then
+        have standard errors, from how they differ between the draws.
 
-    With several baselines the numbers are means over all combinations, where there are at most `most`; else over `samples`
-    combinations drawn with `seed`, the same for every subset of slots, each baseline as often as any other; the scores then
-    have standard errors, from how they differ between the draws.
-    Raises InputError and OptionError when it is made: unknown, missing, unused slots, and lists inside lists.
+    Raises
+    ------
+    InputError, OptionError
+        When it is made: unknown, missing, unused slots, and lists inside lists.
     """
 
     text: Any

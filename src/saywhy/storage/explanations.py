@@ -243,7 +243,25 @@ def _parquet(what: Explanation | Explanations) -> bytes:
 
 
 def load(path: str | Path) -> Explanation | Explanations:
-    """What was saved as .json: an Explanation or Explanations. A missing, damaged or newer file is a FileError."""
+    """What was saved as .json.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Explanation or Explanations
+        As it was saved.
+
+    Raises
+    ------
+    FileError
+        For a missing, damaged or newer file, with the field that is wrong.
+    OptionError
+        For a file of another ending.
+    """
     known = as_path(path)
     if known.suffix.lower() != ".json":
         raise OptionError(
