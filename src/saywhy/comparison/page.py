@@ -15,19 +15,21 @@ from .estimates import SHARES, mean_curve
 if TYPE_CHECKING:
     from .result import Comparison
 
-_STYLE = """
-.sw-m{font:15px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:74rem;padding:1rem 1.2rem}
+_STYLE = (
+    theme.variables(".sw-m")
+    + """
+.sw-m{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:74rem;padding:1rem 1.2rem}
 .sw-m h1{font-size:1.35em;margin:0}.sw-m h2{font-size:1.1em;margin:1.6em 0 .3em}.sw-m p{margin:.3em 0;max-width:52rem}
-.sw-m .q{color:#5b636d}.sw-m .t{overflow-x:auto}
+.sw-m .q{color:var(--muted)}.sw-m .t{overflow-x:auto}
 .sw-m table{border-collapse:collapse;margin:.5em 0;font-variant-numeric:tabular-nums}
-.sw-m th,.sw-m td{border-bottom:1px solid #e1e4e8;padding:.2em .7em;text-align:right;vertical-align:bottom}
+.sw-m th,.sw-m td{border-bottom:1px solid var(--line);padding:.2em .7em;text-align:right;vertical-align:bottom}
 .sw-m td{white-space:nowrap}
-.sw-m th:first-child,.sw-m td:first-child,.sw-m th.l,.sw-m td.l{text-align:left}.sw-m tr.x td{color:#5b636d;font-style:italic}
+.sw-m th:first-child,.sw-m td:first-child,.sw-m th.l,.sw-m td.l{text-align:left}
+.sw-m tr.x td{color:var(--muted);font-style:italic}
 .sw-m svg{max-width:100%;height:auto;color:inherit}.sw-m .g{display:flex;flex-wrap:wrap;gap:1.5em}
 .sw-m text{fill:currentColor;font:12px system-ui,sans-serif}.sw-m dt{font-weight:600;margin-top:.5em}.sw-m dd{margin:0}
-@media (prefers-color-scheme:dark){.sw-m{color:#eceff2;background:#16191d}.sw-m .q,.sw-m tr.x td{color:#9aa4af}
-.sw-m th,.sw-m td{border-color:#31373e}}
 """
+)
 # Okabe & Ito's colours, told apart by colour-blind readers on both grounds; the dashes tell a second round apart.
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98")
 _DASHES = ("", "6 3", "2 3")

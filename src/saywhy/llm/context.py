@@ -13,20 +13,8 @@ from ..core.explanation import Explanation, Explanations
 from ..render import content, theme
 from ..render.page import safe
 
-
-def _scheme(palette: theme.Palette, name: str) -> str:
-    return (
-        f"color-scheme:{name};--paper:{palette.paper};--ink:{palette.ink};--muted:{palette.muted};--line:{palette.line};"
-        f"--up:{palette.up};--down:{palette.down};--mark:{palette.strong_up}"
-    )
-
-
 _MIX = "color-mix(in srgb,var(--{}) calc(100%*var(--a)),var(--paper))"
-_STYLE = (
-    f".sw-c{{{_scheme(theme.LIGHT, 'light')}}}"
-    f"@media(prefers-color-scheme:dark){{.sw-c{{{_scheme(theme.DARK, 'dark')}}}}}"
-    f'[data-jp-theme-light="true"] .sw-c,.vscode-light .sw-c{{{_scheme(theme.LIGHT, "light")}}}'
-    f'[data-jp-theme-light="false"] .sw-c,.vscode-dark .sw-c{{{_scheme(theme.DARK, "dark")}}}'
+_STYLE = theme.variables(".sw-c") + (
     ".sw-c{font:15px/1.7 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;padding:.3rem}"
     ".sw-c input{position:absolute;opacity:0}"
     ".sw-c label{display:inline-block;white-space:pre;padding:0 .15rem;cursor:pointer;"

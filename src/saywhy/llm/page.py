@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .probe import Probe
 
 _MOST = 200  # rows of the table that a page shows; a file has all
-_STYLE = (
-    ".sw-p{font:14px/1.5 system-ui,sans-serif;color:#1c2024;background:#fff;max-width:60rem}"
+_STYLE = theme.variables(".sw-p") + (
+    ".sw-p{font:14px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem}"
     ".sw-p table{border-collapse:collapse;margin:.3rem 0 1rem}"
     ".sw-p caption{text-align:left;font-weight:600;padding:.3rem 0}"
-    ".sw-p th,.sw-p td{border:1px solid #e1e4e8;padding:.15rem .5rem;text-align:left}"
+    ".sw-p th,.sw-p td{border:1px solid var(--line);padding:.15rem .5rem;text-align:left}"
     ".sw-p td.n{text-align:right;font-variant-numeric:tabular-nums}"
     ".sw-p .w{overflow:auto;max-height:26rem}"
 )

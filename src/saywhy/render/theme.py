@@ -257,3 +257,25 @@ def contrast(first: str, second: str) -> float:
 def ink_on(background: str) -> str:
     """Black or white, whichever is easier to read on this background."""
     return max("#ffffff", "#000000", key=lambda ink: contrast(ink, background))
+
+
+def variables(selector: str) -> str:
+    """The rules that give an element the palette as variables: `--ink`, `--paper`, `--muted`, `--line`, `--up`, `--down`, ….
+
+    It follows the system's scheme, and the theme of a notebook that says which it has.
+    """
+    light, dark = _declared(LIGHT, "light"), _declared(DARK, "dark")
+    return (
+        f"{selector}{{{light}}}"
+        f"@media(prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
+        f'[data-jp-theme-light="true"] {selector},.vscode-light {selector}{{{light}}}'
+        f'[data-jp-theme-light="false"] {selector},.vscode-dark {selector}{{{dark}}}'
+    )
+
+
+def _declared(palette: Palette, scheme: str) -> str:
+    return (
+        f"color-scheme:{scheme};--ink:{palette.ink};--paper:{palette.paper};--line:{palette.line};--muted:{palette.muted};"
+        f"--up:{palette.up};--down:{palette.down};--mark:{palette.strong_up};--strong-up:{palette.strong_up};"
+        f"--strong-down:{palette.strong_down}"
+    )

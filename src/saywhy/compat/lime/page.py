@@ -8,18 +8,17 @@ from typing import NamedTuple
 from ...render import theme
 from ...render.page import document, safe
 
-_STYLE = (
-    ".saywhy-lime{background:var(--p);color:var(--i);--p:#ffffff;--i:#1c2024;font:15px/1.6 system-ui,sans-serif;padding:1em;"
+_STYLE = theme.variables(".saywhy-lime") + (
+    ".saywhy-lime{background:var(--paper);color:var(--ink);font:15px/1.6 system-ui,sans-serif;padding:1em;"
     "display:flex;flex-wrap:wrap;gap:1.5em 3em}"
     ".saywhy-lime h3{margin:0 0 .4em;font-size:1em}.saywhy-lime table{border-collapse:collapse}"
     ".saywhy-lime td{padding:.15em .6em .15em 0;vertical-align:middle;overflow-wrap:anywhere;max-width:18em}"
     ".saywhy-lime td.n{text-align:right;font-variant-numeric:tabular-nums}"
     ".saywhy-lime .b{display:block;height:.9em;border-radius:.15em;min-width:1px}"
     ".saywhy-lime .d{width:10em;display:flex}.saywhy-lime .d>span{width:50%;display:flex}"
-    ".saywhy-lime .d>span:first-child{justify-content:flex-end;border-right:1px solid #8888}"
+    ".saywhy-lime .d>span:first-child{justify-content:flex-end;border-right:1px solid var(--muted)}"
     ".saywhy-lime .t{flex-basis:100%;white-space:pre-wrap;overflow-wrap:anywhere;max-width:60em}"
     ".saywhy-lime mark{border-radius:.2em;padding:.05em .1em;color:inherit}"
-    "@media(prefers-color-scheme:dark){.saywhy-lime{--p:#16191d;--i:#eceff2}}"
 )
 
 
