@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -31,6 +32,12 @@ _ONE_BY_ONE = (
 )
 
 
+_NO_BOXES = (
+    "the model reads where words stand on a page, and a text does not say: every box is 0, as the tokenizer leaves it; words "
+    "with their boxes are not explained here"
+)
+
+
 class TextModel(Model[Row]):
     """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
 
@@ -54,6 +61,7 @@ class TextModel(Model[Row]):
         self.wanted = Wanted(len(self.labels), pooling)
         self.pad = padding_id(model, tokenizer)
         self.takes = accepted_inputs(model)
+        self.boxes = "bbox" in inspect.signature(model.forward).parameters
         self.most_rows = 1 if self.pad is None else None
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
@@ -84,7 +92,7 @@ class TextModel(Model[Row]):
             return [tuple(row) if t.windows else row[0] for row in made]
 
         owner = np.concatenate([t.owner[places] for _, places in rows])
-        notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,))
+        notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,)) + ((_NO_BOXES,) if self.boxes else ())
         return Encoding(texts, t.features, at, owner, notes, self.labels if self.head == "labels" else (), t.tokens)
 
     def _refuse_unknown_ids(self, t: Tokens) -> None:
