@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core.checks import several, text_or_none
 from ..core.errors import FileError, OptionError
 from ..storage.atomic import write
 from ..storage.paths import output_file
@@ -114,13 +115,15 @@ def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns:
     counts by its month, a number of many values by its quarter. Two passes over the shards, memory bounded by 50,000 words a
     class. Raises FileError where there is no corpus, OptionError for an unknown column.
     """
+    columns = several("by_columns", by_columns, "kept columns")
+    label = text_or_none("label", label, "stars")
     corpus = folder if isinstance(folder, Corpus) else load(folder)
     settings = corpus.manifest["settings"]
-    checked_columns(settings["keep"], [*by_columns, *([label] if label else [])])
+    checked_columns(settings["keep"], [*columns, *([label] if label else [])])
     if not corpus.shards:
         raise FileError(f"{corpus.folder} holds no shard yet.")
-    tally = Tally(settings["labels"], label, by_columns)
-    wanted = [*COLUMNS, *(["given"] if label or by_columns else [])]
+    tally = Tally(settings["labels"], label, columns)
+    wanted = [*COLUMNS, *(["given"] if label or columns else [])]
     for table in corpus.tables(wanted):
         tally.add(table)
     if label is not None and not any(t == p for t, p in tally.confusion):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
 from ..core.progress import Tick
+from ..storage.paths import as_path
 from .inputs import Row
 from .plan import Plan, alone, manifest, noted
 from .schema import arrow, digest_of, is_whole, path_of, store_shard
@@ -54,7 +55,8 @@ class Corpus:
 
 def load(folder: str | Path) -> Corpus:
     """The corpus in a folder, also an unfinished one. Raises FileError where there is none."""
-    return Corpus(Path(folder), manifest(Path(folder)))
+    known = as_path(folder, "folder")
+    return Corpus(known, manifest(known))
 
 
 @dataclass(frozen=True, eq=False)

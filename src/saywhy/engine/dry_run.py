@@ -32,7 +32,9 @@ def first_coalitions(
     Raises what the method raises of these features and options.
     """
     n = len(features)
-    path = EmbeddingPath(torch.zeros(n, 1), torch.zeros(n, 1), np.arange(n), n)  # for methods that ask for gradients as well
+    path = EmbeddingPath(
+        torch.zeros(n, 1), torch.zeros(n, 1), np.arange(n), n
+    )  # for methods that ask for gradients as well
     generator = method(Problem(tuple(features), (Target("", (0,)),), path), **options)
     try:
         question = next(generator)

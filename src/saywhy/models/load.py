@@ -115,6 +115,10 @@ def adapt(
 
 def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
     """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
+    if head != "image" and reader is not None and (isinstance(reader, type) or not hasattr(reader, "pad_token_id")):
+        raise OptionError(
+            f"`tokenizer` is a tokenizer of transformers, such as AutoTokenizer.from_pretrained(…) gives, not {reader!r:.60}."
+        )
     if reader is None:
         name = "image_processor" if head == "image" else "tokenizer"
         raise OptionError(f"A model needs its {name}: Explainer(model, {name}) or Explainer((model, {name})).")
