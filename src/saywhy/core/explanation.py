@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from .checks import one_of, whole_number
+from .display import one_line
 from .errors import MethodError
 from .types import Cost, Feature, Floats, Picture, Target
 
@@ -221,10 +222,9 @@ class Explanation:
         return to_pandas([self])
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{word} {score:+.3g}" for word, score in self.top(3))
-        return (
-            f"<Explanation of {self.target.label!r} by {self.method}: {best}{', …' if len(self.features) > 3 else ''}>"
-        )
+        best = ", ".join(f"{one_line(word)} {score:+.3g}" for word, score in self.top(3))
+        more = ", …" if len(self.features) > 3 else ""
+        return f"<Explanation of {self.target.label!r} by {one_line(self.method)}: {best}{more}>"
 
     def __str__(self) -> str:
         from ..render.terminal import plain

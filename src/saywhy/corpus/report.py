@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.checks import several, text_or_none
+from ..core.display import one_line
 from ..core.errors import FileError, OptionError
 from ..storage.atomic import write
 from ..storage.paths import output_file
@@ -82,7 +83,7 @@ class Report:
     texts: Mapping[int, str]  # of the examples
 
     def __repr__(self) -> str:
-        return f"<Report on {self.corpus.folder}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
+        return f"<Report on {one_line(self.corpus.folder)}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
 
     def __str__(self) -> str:
         """The suspects, and what pushes most towards each class and from it."""
@@ -96,7 +97,7 @@ class Report:
             told = {"towards": c.towards[:8], "from": c.away[:8]}
             words = (f"{way} it {', '.join(f'{w.label} {w.mean:+.2f}' for w in ws)}" for way, ws in told.items() if ws)
             lines.append(f"{c.label} ({c.texts:,} texts): {'; '.join(words) or 'no word stands often enough'}")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def save(self, path: str | Path) -> Path:
         """Write the page, and beside it the words as .csv; returns the path of the page."""

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import one_line
 from ..core.errors import InputError
 from ..core.progress import Tick
 from ..storage.paths import as_path
@@ -50,7 +51,7 @@ class Corpus:
     def __repr__(self) -> str:
         done = self.manifest.get("done")
         said = f"{done['rows']:,} rows, {done['errors']:,} errors" if done else "unfinished"
-        return f"<Corpus {self.folder}: {said}>"
+        return f"<Corpus {one_line(self.folder)}: {said}>"
 
 
 def load(folder: str | Path) -> Corpus:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, overload
 
 from ..core.checks import one_of, several, text_or_none, whole_number, yes_or_no
+from ..core.display import one_line
 from ..core.errors import InputError, OptionError
 from ..core.explanation import Explanation, Explanations
 from ..core.progress import Tick
@@ -90,7 +91,7 @@ class Explainer:
             self.model.name = demo.NAME
 
     def __repr__(self) -> str:
-        return f"<Explainer of {self.model.name} for {self.task.name}>"
+        return f"<Explainer of {one_line(self.model.name)} for {self.task.name}>"
 
     @overload
     def __call__(self, given: list[Any], **settings: Any) -> Explanations: ...
