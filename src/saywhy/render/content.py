@@ -40,6 +40,12 @@ def label(text: object) -> str:
     return line if line.strip() else f"'{line}'"
 
 
+def shortened(text: object, most: int = 600) -> str:
+    """The same, and of a long text only its beginning, with how long it is."""
+    known = str(text)
+    return label(known) if len(known) <= most else f"{label(known[:most])}… ({len(known):,} characters)"
+
+
 def listed(what: Explanation | Explanations) -> list[Explanation]:
     """The explanations, be it one or several."""
     return [what] if isinstance(what, Explanation) else list(what)
