@@ -70,7 +70,8 @@ def only_ours(call: Callable[[], Any]) -> Any:
             return call()
     except SaywhyError as error:
         message = str(error)
-        assert message.strip() and message.isprintable(), message
+        assert message.strip()
+        assert message.isprintable(), message
         return error
 
 
@@ -333,7 +334,8 @@ def check_command(trial: tuple[str, list[tuple[str, str]], bytes | None]) -> Non
     line = [known.get(word, word) for word in LINES[name][0]]
     status, out, err = command([name, *line, *(word for pair in pairs for word in pair)], piped)
     assert status in (0, 1, 2), status
-    assert "Traceback" not in out + err and "unforeseen" not in err, err
+    assert "Traceback" not in out + err, err
+    assert "unforeseen" not in err, err
     assert "\x1b" not in out + err
 
 

@@ -84,9 +84,9 @@ def test_what_tells_nothing_of_pairs_says_what_does(explained):
 
 def test_pairs_of_baselines_that_are_drawn_are_means_over_the_draws():
     import torch
-    from saywhy.explain.pipeline import over_draws
 
     from saywhy.core.types import PairScores, Scores
+    from saywhy.explain.pipeline import over_draws
 
     draw = torch.Generator().manual_seed(0)
     each = torch.randn(4, 2, 3, generator=draw, dtype=torch.float64)  # draws, targets, pairs

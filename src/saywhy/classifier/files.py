@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..core.errors import FileError, ModelError, OptionError
+from ..core.errors import FileError, ModelError, OptionError, SaywhyError
 from ..models.registry import CLASSIFIER_CARD as CARD
 from ..storage.atomic import write
 from ..storage.manifest import list_of, object_of, of_type, read_json
 from .encoders import PROBLEMS, Values
 from .network import Network, Part
-from .tokenizers import restored
+from .tokenizers import Tokenizer, restored
 
 if TYPE_CHECKING:
     from .classifier import TextClassifier
@@ -88,7 +88,7 @@ def read(
     try:
         levels = tuple(Values(level["column"], tuple(level["known"])) for level in card["levels"])
         variables = tuple(Values(v["column"], tuple(v["known"])) for v in card["variables"])
-        tokenizer = restored(card["tokenizer"])
+        tokenizer = _tokenizer(card["tokenizer"], str(folder))
         made = _network(card["network"], allow_code) if network is None else network
         made.load_state_dict(unpacked(weights))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, SafetensorError) as error:
@@ -99,6 +99,10 @@ def read(
         if isinstance(error, ModelError):
             raise
         raise FileError(f"The weights in {str(folder)!r} do not fit the network: {error}") from error
+    if getattr(made, "vocabulary", tokenizer.size) != tokenizer.size:
+        raise FileError(
+            f"{str(folder)!r} is damaged: its tokenizer has {tokenizer.size} ids, and its network another number."
+        )
     made.eval()
     return {
         "tokenizer": tokenizer,
@@ -107,6 +111,19 @@ def read(
         "variables": variables,
         "problem": card["problem"],
     }
+
+
+def _tokenizer(described: Any, name: str) -> Tokenizer:
+    """The tokenizer of a card, tried on a text: the tokenizers package finds some damage only when it is used, and panics."""
+    try:
+        made = restored(described)
+        made.encode(["A text, to try it."])
+        made.ids(["A text, to try it."])
+    except (SaywhyError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise FileError(f"{name!r} is damaged: the field 'tokenizer' is no tokenizer: {error}") from None
+    return made
 
 
 def _card(folder: Path) -> dict[str, Any]:

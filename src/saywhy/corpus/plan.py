@@ -15,7 +15,7 @@ from ..core.errors import FileError, InputError, OptionError
 from ..core.features import GRANULARITIES
 from ..storage.atomic import write
 from ..storage.fingerprint import model_fingerprint
-from ..storage.manifest import list_of, of_type, read_json
+from ..storage.manifest import list_of, object_of, of_type, read_json
 from ..storage.paths import as_path
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
@@ -165,7 +165,11 @@ def manifest(folder: Path) -> dict[str, Any]:
         if field not in data["input"]:
             raise FileError(f"{str(path)!r} is damaged: it lacks the field input.{field}.")
     list_of(data["input"]["columns"], str, str(path), "input.columns")
-    of_type(data.get("done", {}), dict, str(path), "done")
+    for field in ("labels", "keep", "text"):
+        list_of(data["settings"].get(field), str, str(path), f"settings.{field}")
+    of_type(data["input"]["total"], (int, type(None)), str(path), "input.total")
+    if "done" in data:
+        object_of(data["done"], dict.fromkeys(("rows", "errors", "copies", "shards"), int), str(path), "done")
     return data
 
 

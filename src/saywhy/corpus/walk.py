@@ -15,7 +15,7 @@ from ..core.progress import Tick
 from ..storage.paths import as_path
 from .inputs import Row
 from .plan import Plan, alone, manifest, noted
-from .schema import arrow, digest_of, is_whole, path_of, store_shard
+from .schema import arrow, digest_of, is_whole, path_of, read_shard, store_shard
 from .shards import Known, records
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Corpus:
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
         """One Arrow table a shard, with these columns or all."""
         for path in self.shards:
-            yield arrow().parquet.read_table(path, columns=None if columns is None else list(columns))
+            yield read_shard(path, columns)
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Table:
         """All of it, in memory."""
