@@ -91,7 +91,16 @@ def read(
         tokenizer = _tokenizer(card["tokenizer"], str(folder))
         made = _network(card["network"], allow_code) if network is None else network
         made.load_state_dict(unpacked(weights))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, SafetensorError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        SafetensorError,
+    ) as error:
         if isinstance(error, OptionError):
             raise
         raise FileError(f"{str(folder)!r} is damaged: {type(error).__name__} {error}") from error
@@ -117,6 +126,10 @@ def _tokenizer(described: Any, name: str) -> Tokenizer:
     """The tokenizer of a card, tried on a text: the tokenizers package finds some damage only when it is used, and panics."""
     try:
         made = restored(described)
+        for role in ("padding", "unknown", "mask"):
+            known = getattr(made, role, None)
+            if known is not None and (type(known) is not int or not 0 <= known < made.size):
+                raise ValueError(f"its id of {role} is {known!r:.40}")
         made.encode(["A text, to try it."])
         made.ids(["A text, to try it."])
     except (SaywhyError, KeyboardInterrupt, SystemExit):
@@ -143,6 +156,13 @@ def _card(folder: Path) -> dict[str, Any]:
     if not card["levels"]:
         raise FileError(f"{name!r} is damaged: the field 'levels' is empty.")
     described = object_of(card["network"], {"kind": str, "settings": (dict, list, type(None))}, name, "network")
+    if (
+        described["kind"] == "network"
+        and isinstance(described["settings"], dict)
+        and "classes" in described["settings"]
+    ):
+        if not list_of(described["settings"]["classes"], int, name, "network.settings.classes"):
+            raise FileError(f"{name!r} is damaged: the field 'network.settings.classes' is empty.")
     if described["kind"] != "network":
         of_type(described.get("path"), str, name, "network.path")
     return card
