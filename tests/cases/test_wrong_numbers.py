@@ -31,22 +31,21 @@ def shapley(value, n):
 
 
 @pytest.mark.parametrize(
-    ("text", "word", "left"),
+    ("text", "left"),
     [
-        ("a (good) film", "a", "(good) film"),
-        ("Costs $5 only", "$", "Costs 5 only"),
-        ('He said "great" today', "said", 'He "great" today'),
-        ("on Monday #promo", "#", "on Monday promo"),
-        ("ask @bob now", "@", "ask bob now"),
-        ("either/or is fine", "/", "either or is fine"),
-        ("see [here] please", "see", "[here] please"),
+        ("a (good) film", "(good) film"),
+        ("Costs $5 only", "Costs 5 only"),
+        ('He said "great" today', 'He "great" today'),
+        ("on Monday #promo", "on Monday promo"),
+        ("ask @bob now", "ask bob now"),
+        ("see [here] please", "[here] please"),
     ],
 )
-def test_glued_words(text, word, left):
+def test_glued_words(text, left):
     asked = set()
     Explainer(lambda texts: asked.update(texts) or [[len(t)] for t in texts], labels=["n"])(text, method="occlusion")
-    assert left in asked or word == "/", sorted(asked)
-    words = text.replace("/", " ").split()
+    assert left in asked, sorted(asked)
+    words = text.split()
     assert not any(a + b in t for t in asked for a, b in itertools.pairwise(words) if a + b not in text)
 
 
@@ -120,6 +119,7 @@ def test_a_pipelines_own_settings(settings):
     made = pipe("text-classification", model, tokenizer, **settings)
     text = "I love you, I like you, I also kinda dislike you"
     told = made(text)
+    told = told[0] if isinstance(told, list) and isinstance(told[0], list) else told
     best = max(told if isinstance(told, list) else [told], key=lambda each: each["score"])
     label, probability = Explainer(made).predict([text])[0]
     assert label == best["label"]
@@ -175,7 +175,6 @@ def test_a_heading_that_stands_twice_and_a_cell_too_many(tmp_path):
 @pytest.mark.xfail(strict=False, reason="'no answer' as a target comes with the work on question answering")
 def test_no_answer_wins(make):
     model, tokenizer = headed("bert", "span")
-    made = pipe("question-answering", model, tokenizer)
     given = {"question": "who?", "context": "I love you"}
     import copy
 
@@ -185,7 +184,9 @@ def test_no_answer_wins(make):
         sure.qa_outputs.bias.zero_()
         for parameter in sure.bert.embeddings.position_embeddings.parameters():
             parameter[0] += 50.0  # [CLS] is unlike every other place
-        out = sure(**tokenizer("who?", "I love you", return_tensors="pt"), output_hidden_states=True).hidden_states[-1][0]
+        out = sure(**tokenizer("who?", "I love you", return_tensors="pt"), output_hidden_states=True).hidden_states[-1][
+            0
+        ]
         sure.qa_outputs.weight.copy_((out[0] - out[1:].mean(0)).expand(2, -1) * 5)
     made = pipe("question-answering", sure, tokenizer)
     assert made(**given, handle_impossible_answer=True)["answer"] == ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from ..core.errors import FileError, ModelError, OptionError, SaywhyError
@@ -26,6 +27,12 @@ FORMAT, VERSION = "saywhy.classifier", 1
 WEIGHTS = "weights.safetensors"
 _FIELDS = {"problem": str, "levels": list, "variables": list, "network": dict, "tokenizer": dict, "weights": str}
 OWN = "saywhy.compat.torch_text_classifiers."  # networks that come with the package
+
+
+_DAMAGE = (
+    *(KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, AssertionError),
+    SafetensorError,
+)
 
 
 def save(classifier: TextClassifier, folder: Path) -> Path:
@@ -73,7 +80,6 @@ def read(
     folder: Path, *, allow_code: bool = False, network: nn.Module | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
     """The fields of the classifier in the folder; see `TextClassifier.load`."""
-    from safetensors import SafetensorError
     from safetensors.torch import load as unpacked
 
     card = _card(folder)
@@ -91,16 +97,7 @@ def read(
         tokenizer = _tokenizer(card["tokenizer"], str(folder))
         made = _network(card["network"], allow_code) if network is None else network
         made.load_state_dict(unpacked(weights))
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        IndexError,
-        AttributeError,
-        ArithmeticError,
-        AssertionError,
-        SafetensorError,
-    ) as error:
+    except _DAMAGE as error:
         if isinstance(error, OptionError):
             raise
         raise FileError(f"{str(folder)!r} is damaged: {type(error).__name__} {error}") from error
@@ -156,13 +153,10 @@ def _card(folder: Path) -> dict[str, Any]:
     if not card["levels"]:
         raise FileError(f"{name!r} is damaged: the field 'levels' is empty.")
     described = object_of(card["network"], {"kind": str, "settings": (dict, list, type(None))}, name, "network")
-    if (
-        described["kind"] == "network"
-        and isinstance(described["settings"], dict)
-        and "classes" in described["settings"]
-    ):
-        if not list_of(described["settings"]["classes"], int, name, "network.settings.classes"):
-            raise FileError(f"{name!r} is damaged: the field 'network.settings.classes' is empty.")
+    shape = described["settings"]
+    classes = shape.get("classes", [1]) if described["kind"] == "network" and isinstance(shape, dict) else [1]
+    if not list_of(classes, int, name, "network.settings.classes"):
+        raise FileError(f"{name!r} is damaged: the field 'network.settings.classes' is empty.")
     if described["kind"] != "network":
         of_type(described.get("path"), str, name, "network.path")
     return card

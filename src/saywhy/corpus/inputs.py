@@ -40,6 +40,10 @@ def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[st
         found = _files(as_path(given, "source"), limit, known)
     elif hasattr(given, "features") and hasattr(given, "column_names"):
         found = _dataset(given)
+    elif hasattr(given, "iterrows"):
+        raise OptionError(
+            "A data frame is given as its rows: frame.to_dict('records'), or as a file, frame.to_parquet(…)."
+        )
     elif hasattr(given, "keys") and not isinstance(given, Mapping):
         raise OptionError(f"Give one split of the dataset, not all: one of {', '.join(map(repr, given.keys()))}.")
     elif isinstance(given, Iterable) and not isinstance(given, Mapping) and getattr(given, "shape", None) != ():

@@ -56,6 +56,11 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         return ModelSource(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
+    if not hasattr(model, "parameters") and hasattr(model, "predict_proba"):
+        raise OptionError(
+            f"An estimator ({type(model).__name__}) is explained by its function of texts: "
+            "Explainer(model.predict_proba, labels=model.classes_)."
+        )
     if not hasattr(model, "parameters") and not callable(model):
         raise OptionError(
             f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "

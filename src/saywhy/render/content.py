@@ -53,7 +53,17 @@ def listed(what: Explanation | Explanations) -> list[Explanation]:
 
 def groups(items: Sequence[Explanation]) -> list[list[Explanation]]:
     """Neighbours that explain the same features of the same input, together."""
-    return [list(g) for _, g in groupby(items, key=lambda e: (tuple(e.texts.items()), e.image, e.features))]
+    out: list[list[Explanation]] = []
+    for _, same in groupby(items, key=lambda e: (tuple(e.texts.items()), e.image, e.features)):
+        asked: list[Any] = []
+        for e in same:
+            question = (e.target, e.method, dict(e.options))
+            if not asked or question in asked:  # the same again: the input was given twice
+                out.append([])
+                asked = []
+            asked.append(question)
+            out[-1].append(e)
+    return out
 
 
 def limits(items: Sequence[Explanation]) -> list[float]:
