@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from benchmarks.attack import command, scratch, sound
+from benchmarks.attack import command, only_ours, scratch, sound
 
 from conftest import tiny
 from saywhy import Explainer, corpus, load
@@ -115,17 +115,16 @@ def test_no_traceback_from_the_command(line, tmp_path):
 
 
 @pytest.mark.parametrize("field", ["scores", "value", "features", "target", "texts", "notes", "cost", "complete"])
-@pytest.mark.parametrize("value", [None, "x", {"a": 1}, [None], 10**400])
+@pytest.mark.parametrize("value", [None, "x", {"a": 1}, [None], 10**400, -1])
 def test_a_changed_field_is_named(field, value, tmp_path):
     e = explainer()(TEXT, trust="none")
     path = e.save(tmp_path / "e.json")
     data = json.loads(path.read_text(encoding="utf-8"))
     data["explanations"][0][field] = value
-    path.write_text(json.dumps(data) if value != 10**400 else json.dumps(data), encoding="utf-8")
-    try:
-        loaded = load(path)
-    except FileError as error:
-        assert field in str(error) or "digits" in str(error)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    loaded = only_ours(lambda: load(path))
+    if isinstance(loaded, FileError):
+        assert field in str(loaded) or "digits" in str(loaded) or "limit" in str(loaded)
     else:
         sound(loaded)
 

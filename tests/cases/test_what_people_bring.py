@@ -1,4 +1,4 @@
-"""What people bring: each works, with the numbers that plain torch, the pipeline or scikit-learn gives, or is refused in words."""
+"""What people bring: each works with the right numbers, or is refused in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 import torch
+from benchmarks.attack import only_ours
 
 from conftest import headed, tiny
 from saywhy import Explainer
@@ -106,12 +107,8 @@ def test_a_sentence_transformers_pooling(pooling, tmp_path):
 @pytest.mark.parametrize("text", ["a [SEP] good film", "[CLS] film", "a [MASK] film", "[PAD]", "a [UNK] b"])
 def test_texts_that_hold_special_tokens(text):
     model, tokenizer = tiny("bert")
-    try:
-        e = Explainer(model, tokenizer)(text, target=1, trust="none")
-    except SaywhyError as refusal:
-        assert str(refusal)
-        return
-    assert e.value == pytest.approx(logits(model, tokenizer, text)[1], abs=1e-5)
+    e = only_ours(lambda: Explainer(model, tokenizer)(text, target=1, trust="none"))
+    assert isinstance(e, SaywhyError) or e.value == pytest.approx(logits(model, tokenizer, text)[1], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -241,5 +238,5 @@ def test_an_estimator_and_a_frame_are_told_what_to_give():
 
     with pytest.raises(SaywhyError, match="predict_proba"):
         Explainer(sklearn.make_pipeline(DummyClassifier()))
-    with pytest.raises(SaywhyError, match="to_dict|records"):
+    with pytest.raises(SaywhyError, match="to_dict"):
         corpus.run(Explainer(counts, labels=["n", "a"]), pandas.DataFrame({"text": [TEXT]}), "unused")
