@@ -159,7 +159,7 @@ def test_refusals():
         ({"width": 10, "label_heads": 4}, "multiple of 4"),
         ({"width": 12, "layers": 1, "heads": 4, "pooling": "mean"}, "even"),
         ({"width": 16, "layers": 1, "heads": 4, "kv_heads": 3}, "divisor"),
-        ({"layers": -1}, "layers >= 0"),
+        ({"layers": -1}, "`layers` is at least 0"),
     ):
         with pytest.raises(OptionError, match=said):
             Architecture(**wrong)

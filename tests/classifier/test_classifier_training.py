@@ -231,8 +231,8 @@ def test_bad_texts_and_settings_are_refused():
     with pytest.raises(InputError, match="no texts"):
         fitted(texts=[], labels=[], names=[0, 1])
     for wrong, said in (
-        ({"epochs": 0}, "epochs >= 1"),
-        ({"hidden": 1.0}, "shares"),
+        ({"epochs": 0}, "`epochs` is at least 1"),
+        ({"hidden": 1.0}, "share"),
         ({"schedule": "cosin"}, "Did you mean 'cosine'"),
         ({"device": "cud"}, "Did you mean 'cuda'"),
         ({"class_weights": "balance"}, "'balanced'"),

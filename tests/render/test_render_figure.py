@@ -97,5 +97,5 @@ def test_a_picture_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputError, match=rf"1 to 24 explanations; {len(what)} were given"):
             figure.svg(what)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingError, match=r"Saving a picture needs .* pip install 'saywhy\[plot\]'"):
+    with pytest.raises(MissingError, match=r"Saving a picture needs .* pip install 'matplotlib>="):
         figure.png(ONE)

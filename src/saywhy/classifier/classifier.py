@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core.errors import OptionError, unknown
+from ..core.checks import instance, mapping, one_of, real_number
+from ..core.errors import OptionError
+from ..storage.paths import as_path
 from . import files
 from .encoders import PROBLEMS, Values, named_levels
 from .network import Architecture, Network
@@ -42,8 +44,7 @@ class TextClassifier:
     problem: str = "multi-class"
 
     def __post_init__(self) -> None:
-        if self.problem not in PROBLEMS:
-            raise unknown("`problem`", self.problem, PROBLEMS)
+        one_of("`problem`", self.problem, PROBLEMS)
         if any(variable.column == "text" for variable in self.variables):
             raise OptionError("A categorical column cannot be called 'text': that is the text's own name.")
 
@@ -117,11 +118,17 @@ class TextClassifier:
         MissingError
             Without lightning.
         """
-        training = training or Training()
+        training = Training() if training is None else instance("training", training, Training)
+        architecture = None if architecture is None else instance("architecture", architecture, Architecture)
         texts = checked_texts(texts)
         levels = named_levels(labels, problem, names)
-        variables = [Values.of(column, values) for column, values in (categories or {}).items()]
+        beside = {} if categories is None else mapping("categories", categories, "a column to its values")
+        variables = [Values.of(column, values) for column, values in beside.items()]
         tokenizer = word_piece(texts) if tokenizer is None else tokenizer
+        if not all(hasattr(tokenizer, name) for name in ("size", "padding", "ids")) or isinstance(tokenizer, type):
+            raise OptionError(
+                f"`tokenizer` is one of saywhy.classifier (word_piece, ngrams, …), not {tokenizer!r:.60}."
+            )
         made = cls.new(tokenizer, levels, variables, problem=problem, architecture=architecture, seed=training.seed)
         made.train(texts, labels, categories, validation=validation, training=training)
         return made
@@ -158,6 +165,7 @@ class TextClassifier:
         self, texts: Iterable[str], categories: Columns | None = None, *, threshold: float = 0.5
     ) -> list[list[Any]]:
         """For each text all labels of at least this probability, in the labels' order: the answer to several labels a text."""
+        threshold = real_number("threshold", threshold, 0, 1)
         known = np.array([*self.levels[0].known, None], dtype=object)[:-1]
         self._one_level("predict_sets")
         return [
@@ -175,8 +183,7 @@ class TextClassifier:
     def level(self, name: str) -> TextClassifier:
         """One level alone, sharing the network: it predicts and is explained like any classifier."""
         columns = [level.column for level in self.levels]
-        if name not in columns:
-            raise unknown("level", name, columns)
+        name = one_of("level", name, columns)
         place = columns.index(name)
         return replace(self, network=part_of(self, place), levels=(self.levels[place],))
 
@@ -193,7 +200,7 @@ class TextClassifier:
 
     def save(self, folder: str | Path) -> Path:
         """Write the folder (JSON and safetensors, nothing pickled) and return its path; untrained weights are kept too."""
-        return files.save(self, Path(folder))
+        return files.save(self, as_path(folder, "folder"))
 
     @classmethod
     def load(
@@ -204,7 +211,7 @@ class TextClassifier:
         A network of the caller's own class is imported by its path only with `allow_code`; or give a fresh one as `network`,
         and the weights are put into it. Raises FileError for a missing, damaged or newer folder.
         """
-        return cls(**files.read(Path(folder), allow_code=allow_code, network=network, device=device))
+        return cls(**files.read(as_path(folder, "folder"), allow_code=allow_code, network=network, device=device))
 
     def __repr__(self) -> str:
         labels = ", ".join(f"{len(level)} of {level.column!r}" for level in self.levels)

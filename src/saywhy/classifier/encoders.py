@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.checks import one_of, several
 from ..core.errors import InputError, OptionError, unknown
 from ..core.types import Ints
 
@@ -43,7 +44,7 @@ class Values:
     def of(cls, column: str, values: Iterable[Any]) -> Values:
         """The distinct values of a column, sorted; strings, whole numbers and bools only."""
         distinct = {}
-        for row, value in enumerate(values):
+        for row, value in enumerate(several(column, values, "values, one a row")):
             value = plain(value)
             if not isinstance(value, str | int):
                 raise InputError(f"Column {column!r}, row {row}: {value!r:.60} is no string or whole number.")
@@ -117,15 +118,16 @@ class Targets:
 
 def named_levels(labels: Any, problem: str, names: Any) -> tuple[Values, ...]:
     """The levels that these labels have, with the labels' names: `names` where given, else the distinct ones, sorted."""
-    if problem not in PROBLEMS:
-        raise unknown("`problem`", problem, PROBLEMS)
+    one_of("`problem`", problem, PROBLEMS)
+    if not isinstance(labels, Mapping) and (not isinstance(labels, Iterable) or isinstance(labels, str | bytes)):
+        raise InputError(f"`labels` is a list, one entry a text, or {{level: labels}}; not {labels!r:.60}.")
     if isinstance(labels, Mapping):
         if problem != "multi-class" or not labels:
             raise OptionError("Labels by level, {level: labels}, are for problem='multi-class', and need one level.")
         given = names if isinstance(names, Mapping) else {}
         return tuple(named_levels_of(level, column, given.get(level)) for level, column in labels.items())
     if names is not None:
-        return (Values("label", tuple(plain(name) for name in names)),)
+        return (Values("label", tuple(plain(name) for name in several("names", names, "labels"))),)
     if problem == "multi-class":
         return (named_levels_of("label", labels, None),)
     if isinstance(labels, np.ndarray | Tensor) and labels.ndim == 2:
@@ -138,8 +140,9 @@ def named_levels(labels: Any, problem: str, names: Any) -> tuple[Values, ...]:
 def named_levels_of(level: str, labels: Iterable[Any], names: Any) -> Values:
     """One level's labels."""
     if names is not None:
-        return Values(level, tuple(plain(name) for name in names))
-    return Values.of(level, (_single(label, row) for row, label in enumerate(labels)))
+        return Values(level, tuple(plain(name) for name in several("names", names, "labels")))
+    column = several(f"labels[{level!r:.40}]", labels, "labels, one a text")
+    return Values.of(level, (_single(label, row) for row, label in enumerate(column)))
 
 
 def _single(label: Any, row: int) -> Any:

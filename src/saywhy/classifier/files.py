@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from ..core.errors import FileError, ModelError, OptionError
+from ..core.errors import FileError, ModelError, OptionError, SaywhyError
 from ..models.registry import CLASSIFIER_CARD as CARD
 from ..storage.atomic import write
 from ..storage.manifest import list_of, object_of, of_type, read_json
 from .encoders import PROBLEMS, Values
 from .network import Network, Part
-from .tokenizers import restored
+from .tokenizers import Tokenizer, restored
 
 if TYPE_CHECKING:
     from .classifier import TextClassifier
@@ -26,6 +27,12 @@ FORMAT, VERSION = "saywhy.classifier", 1
 WEIGHTS = "weights.safetensors"
 _FIELDS = {"problem": str, "levels": list, "variables": list, "network": dict, "tokenizer": dict, "weights": str}
 OWN = "saywhy.compat.torch_text_classifiers."  # networks that come with the package
+
+
+_DAMAGE = (
+    *(KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, AssertionError),
+    SafetensorError,
+)
 
 
 def save(classifier: TextClassifier, folder: Path) -> Path:
@@ -73,7 +80,6 @@ def read(
     folder: Path, *, allow_code: bool = False, network: nn.Module | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
     """The fields of the classifier in the folder; see `TextClassifier.load`."""
-    from safetensors import SafetensorError
     from safetensors.torch import load as unpacked
 
     card = _card(folder)
@@ -88,10 +94,10 @@ def read(
     try:
         levels = tuple(Values(level["column"], tuple(level["known"])) for level in card["levels"])
         variables = tuple(Values(v["column"], tuple(v["known"])) for v in card["variables"])
-        tokenizer = restored(card["tokenizer"])
+        tokenizer = _tokenizer(card["tokenizer"], str(folder))
         made = _network(card["network"], allow_code) if network is None else network
         made.load_state_dict(unpacked(weights))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, SafetensorError) as error:
+    except _DAMAGE as error:
         if isinstance(error, OptionError):
             raise
         raise FileError(f"{str(folder)!r} is damaged: {type(error).__name__} {error}") from error
@@ -99,6 +105,10 @@ def read(
         if isinstance(error, ModelError):
             raise
         raise FileError(f"The weights in {str(folder)!r} do not fit the network: {error}") from error
+    if getattr(made, "vocabulary", tokenizer.size) != tokenizer.size:
+        raise FileError(
+            f"{str(folder)!r} is damaged: its tokenizer has {tokenizer.size} ids, and its network another number."
+        )
     made.eval()
     return {
         "tokenizer": tokenizer,
@@ -107,6 +117,23 @@ def read(
         "variables": variables,
         "problem": card["problem"],
     }
+
+
+def _tokenizer(described: Any, name: str) -> Tokenizer:
+    """The tokenizer of a card, tried on a text: the tokenizers package finds some damage only when it is used, and panics."""
+    try:
+        made = restored(described)
+        for role in ("padding", "unknown", "mask"):
+            known = getattr(made, role, None)
+            if known is not None and (type(known) is not int or not 0 <= known < made.size):
+                raise ValueError(f"its id of {role} is {known!r:.40}")
+        made.encode(["A text, to try it."])
+        made.ids(["A text, to try it."])
+    except (SaywhyError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise FileError(f"{name!r} is damaged: the field 'tokenizer' is no tokenizer: {error}") from None
+    return made
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -126,6 +153,10 @@ def _card(folder: Path) -> dict[str, Any]:
     if not card["levels"]:
         raise FileError(f"{name!r} is damaged: the field 'levels' is empty.")
     described = object_of(card["network"], {"kind": str, "settings": (dict, list, type(None))}, name, "network")
+    shape = described["settings"]
+    classes = shape.get("classes", [1]) if described["kind"] == "network" and isinstance(shape, dict) else [1]
+    if not list_of(classes, int, name, "network.settings.classes"):
+        raise FileError(f"{name!r} is damaged: the field 'network.settings.classes' is empty.")
     if described["kind"] != "network":
         of_type(described.get("path"), str, name, "network.path")
     return card

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.display import one_line
 from ..core.errors import FileError, InputError, unknown
 from ..models.registry import CLASSIFIER_CARD as CARD
 from ..storage.tables import column
@@ -57,7 +58,7 @@ class Report:
         out = [f"held out: {self.rows} rows, accuracy {self.accuracy:.3f}", "", head]
         for name, n in sorted(self.labels.items(), key=lambda item: (-item[1]["rows"], item[0])):
             recall = f"{n['right'] / n['rows']:.3f}" if n["rows"] else "-"
-            out.append(f"{name:<{width}}  {n['rows']:>6}  {n['predicted']:>9}  {n['right']:>6}  {recall:>6}")
+            out.append(f"{one_line(name):<{width}}  {n['rows']:>6}  {n['predicted']:>9}  {n['right']:>6}  {recall:>6}")
         return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.checks import one_of, plain, several, whole_number, yes_or_no
 from ..core.errors import ModelError, OptionError, unknown
 
 POOLINGS = ("mean", "first", "last")
@@ -191,18 +192,24 @@ class Architecture:
     variable_widths: tuple[int, ...] | int | None = None  # of their vectors; None is 16, or the text's for "sum"
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.layers < 0:
-            raise OptionError(f"A network needs width >= 1 and layers >= 0, not {self.width} and {self.layers}.")
-        if self.pooling not in ("label", *POOLINGS):
-            raise unknown("pooling", self.pooling, ("label", *POOLINGS))
-        if self.joining not in JOININGS:
-            raise unknown("`joining` of categorical variables", self.joining, JOININGS)
+        for name, least in (("width", 1), ("layers", 0), ("heads", 1), ("label_heads", 1)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most=1_000_000))
+        if self.kv_heads is not None:
+            object.__setattr__(self, "kv_heads", whole_number("kv_heads", self.kv_heads, least=1))
+        object.__setattr__(self, "rotary", yes_or_no("rotary", self.rotary))
+        one_of("pooling", self.pooling, ("label", *POOLINGS))
+        one_of("`joining` of categorical variables", self.joining, JOININGS)
         if self.layers:
             checked_heads(self.width, self.heads, self.kv_heads or self.heads, self.rotary)
         if self.pooling == "label":
             checked_heads(self.width, self.label_heads, self.label_heads, rotary=False)
-        if isinstance(self.variable_widths, Sequence):
-            object.__setattr__(self, "variable_widths", tuple(self.variable_widths))
+        widths = plain(self.variable_widths)
+        if widths is not None:
+            sizes = (
+                [widths] if not isinstance(widths, Iterable) else several("variable_widths", widths, "whole numbers")
+            )
+            known = tuple(whole_number("variable_widths", each, least=1) for each in sizes)
+            object.__setattr__(self, "variable_widths", known if isinstance(widths, Iterable) else known[0])
 
 
 class Network(nn.Module):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.checks import mapping
 from ..core.errors import InputError, ModelError, OptionError
 from ..engine.batching import pack
 from ..models.lock import frozen
@@ -43,8 +44,16 @@ def chunks(
     """(ids, codes) of at most CHUNK texts at a time; a bad row is refused by its number among all."""
     if isinstance(texts, str):
         raise InputError("Give a list of texts, not one string.")
-    source = iter(texts)
-    columns = {name: iter(values) for name, values in (categories or {}).items()}
+    if not isinstance(texts, Iterable) or getattr(texts, "shape", None) == ():
+        raise InputError(f"`texts` is a list, or another iterable, of texts, not {texts!r:.60}.")
+    source, beside = (
+        iter(texts),
+        {} if categories is None else mapping("categories", categories, "a column to its values"),
+    )
+    for name, values in beside.items():
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise InputError(f"`categories[{name!r:.40}]` is a list of values, one a text, not {values!r:.60}.")
+    columns = {name: iter(values) for name, values in beside.items()}
     start = 0
     while True:
         part = checked_texts(islice(source, CHUNK), start)

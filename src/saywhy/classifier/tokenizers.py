@@ -15,6 +15,7 @@ from zlib import crc32
 
 import regex
 
+from ..core.checks import several
 from ..core.errors import FileError, InputError, ModelError, OptionError
 from ..core.features import Span
 
@@ -209,7 +210,7 @@ def checked_texts(texts: Iterable[object], start: int = 0) -> list[str]:
     if isinstance(texts, str):
         raise InputError("Give a list of texts, not one string.")
     out = []
-    for i, text in enumerate(texts):
+    for i, text in enumerate(several("texts", texts, "texts")):
         if not isinstance(text, str):
             raise InputError(f"The text in row {start + i} is not a string but {type(text).__name__}: {text!r:.60}")
         out.append(str(text))

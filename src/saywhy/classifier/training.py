@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.errors import InputError, OptionError, missing, unknown
+from ..core.checks import mapping, one_of, real_number, whole_number, yes_or_no
+from ..core.errors import InputError, OptionError, missing
 from .batches import Rows
 from .encoders import Targets, coded, targets
 from .network import side_by_side
@@ -76,18 +77,31 @@ class Training:
     loader: Mapping[str, Any] = field(default_factory=dict)  # more settings of torch's DataLoader
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0:
-            given = f"{self.epochs}, {self.batch_size} and {self.lr}"
-            raise OptionError(f"Training needs epochs >= 1, batch_size >= 1 and lr > 0, not {given}.")
-        if not 0 <= self.hidden < 1 or not 0 <= self.validation < 1 or not 0 <= self.warmup < 1:
-            given = f"{self.hidden}, {self.validation} and {self.warmup}"
-            raise OptionError(f"`hidden`, `validation` and `warmup` are shares from 0 to below 1, not {given}.")
-        if isinstance(self.schedule, str) and self.schedule not in SCHEDULES:
-            raise unknown("schedule", self.schedule, SCHEDULES)
-        if self.device not in DEVICES:
-            raise unknown("device", self.device, DEVICES)
-        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
-            raise unknown("`class_weights`", self.class_weights, ("balanced",))
+        known: dict[str, Any] = {
+            name: whole_number(name, getattr(self, name), least)
+            for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("workers", 0))
+        }
+        known |= {name: real_number(name, getattr(self, name), 0) for name in ("lr", "weight_decay")}
+        for name in ("hidden", "validation", "warmup"):
+            known[name] = real_number(name, getattr(self, name), 0, 1)
+            if known[name] == 1:
+                raise OptionError(f"`{name}` is a share from 0 to below 1, not 1.")
+        if known["lr"] == 0 or known["lr"] == float("inf"):
+            raise OptionError(f"`lr` is a number above 0, for example 0.001, not {self.lr!r:.60}.")
+        known["patience"] = None if self.patience is None else whole_number("patience", self.patience, 0)
+        known["progress"] = None if self.progress is None else yes_or_no("progress", self.progress)
+        if not callable(self.schedule):
+            one_of("schedule", self.schedule, SCHEDULES)
+        one_of("device", self.device, DEVICES)
+        if self.class_weights is not None and not isinstance(self.class_weights, Mapping):
+            one_of("value of `class_weights`", self.class_weights, ("balanced",))
+        for name in ("trainer", "loader"):
+            mapping(name, getattr(self, name), "a setting's name to its value")
+        for name in ("optimizer", "loss"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise OptionError(f"`{name}` is a function, or None, not {getattr(self, name)!r:.60}.")
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,10 @@ def train(
     rows = prepared(classifier, texts, labels, categories)
     held: Rows | None
     if validation is not None:
+        if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+            raise OptionError(
+                f"`validation` is (texts, labels) or (texts, labels, categories), not {validation!r:.60}."
+            )
         held = prepared(classifier, *validation)
     else:
         rows, held = split(rows, training)

@@ -136,12 +136,15 @@ Slices = Annotated[
 def report(folder: Made, output: Page = None, label: Truth = None, by_column: Slices = None) -> None:
     """What the model looks at overall, from a corpus: a page, and the words beside it as .csv. Needs no model."""
     checked_output(output, (".html",))
+    from ..core.display import one_line
     from ..corpus import report as reported
 
     found = reported(folder, label=label, by_columns=by_column or ())
     path = found.save(output or folder / "report.html")
     for name, (word, suspicion) in found.suspects[:5]:
-        typer.echo(f"{word.label}\t{name}\t{word.mean:+.3g}\t{word.count:,} times\tsuspicion {suspicion:.1f}")
+        typer.echo(
+            f"{one_line(word.label)}\t{one_line(name)}\t{word.mean:+.3g}\t{word.count:,} times\tsuspicion {suspicion:.1f}"
+        )
     if not found.corpus.complete:
         typer.echo(f"{folder} is unfinished: this is what is there so far", err=True)
     typer.echo(f"wrote {path} and {path.with_suffix('.csv').name}", err=True)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.errors import OptionError
 from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
+from ..storage.paths import as_path
 from ..tasks.protocol import WantedTarget
 from .cost_estimate import CostEstimate, estimate_cost
 from .entries import ORACLE, Compared
@@ -93,11 +95,13 @@ def compare(
     OptionError, InputError, MethodError
         Before the first model call.
     """
+    outside = {} if scores is None else scores
     wanted = ComparisonRequest(
-        methods, metrics, removals, scores or {}, rationales, target, unit, by, absent, overlong, seed, infill
+        *(methods, metrics, removals, outside, rationales, target, unit, by, absent, overlong, seed, infill)
     )
+    _callers(explainer, announce)
     plan = planned(explainer, texts, wanted)
-    parts = None if resume is None else Parts(Path(resume), plan.asked)
+    parts = None if resume is None else Parts(as_path(resume, "resume"), plan.asked)
     found = [] if parts is None else parts.done
     if announce is not None:
         announce(estimate_cost(explainer.model, explainer.task, plan, len(found)))
@@ -105,6 +109,16 @@ def compare(
         walk = Walk(explainer.model, explainer.task, plan, explainer.batch_tokens, tick)
         found += _walked(walk, plan, found, tick, None if file is None else partial(add, file))
     return _comparison(plan, found)
+
+
+def _callers(explainer: Any, announce: Any) -> None:
+    """Refuses what is no explainer, and what cannot be called."""
+    if announce is not None and not callable(announce):
+        raise OptionError(f"`announce` is a function of a CostEstimate, not {announce!r:.60}.")
+    if not hasattr(explainer, "pipeline"):
+        raise OptionError(
+            f"`explainer` is an Explainer, for example Explainer(model, tokenizer), not {explainer!r:.60}."
+        )
 
 
 def _walked(

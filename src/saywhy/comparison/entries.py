@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.checks import mapping
 from ..core.errors import OptionError
 from ..core.types import MethodGenerator, Problem
 from ..methods import METHODS, Method, checked_options, method_named
@@ -80,8 +81,10 @@ def suited(model: Model[Any], followed: bool = True) -> list[str]:
 
 
 def _entry(each: Compared) -> Entry:
-    name, options = each if isinstance(each, tuple) else _written(each) if isinstance(each, str) else (each, {})
-    options = dict(options)
+    name, options = (
+        each if isinstance(each, tuple) and len(each) == 2 else _written(each) if isinstance(each, str) else (each, {})
+    )
+    options = dict(mapping("options", options, "an option's name to its value"))
     absent = options.pop("absent", None)
     row = method_named(name)
     checked_options(row, options)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.errors import OptionError
+from ..core.errors import ModelError, OptionError
 from ..core.types import Bools, Encoding
 from ..models.lock import frozen
 from ..models.protocol import Model
@@ -72,7 +72,10 @@ def _loaded(masked: Any) -> Any:
     if isinstance(masked, str):
         from transformers import AutoModelForMaskedLM
 
-        masked = AutoModelForMaskedLM.from_pretrained(masked)
+        try:
+            masked = AutoModelForMaskedLM.from_pretrained(masked, use_safetensors=True)
+        except Exception as error:  # of transformers, safetensors and torch, which have no common kind
+            raise ModelError(f"`infill` {masked!r:.60} could not be loaded: {str(error).strip():.300}") from error
     if not hasattr(masked, "get_input_embeddings"):
         raise OptionError(f"`infill` is a masked language model or its name, not {type(masked).__name__}.")
     return masked

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import InputError, OptionError, unknown
+from ..core.checks import mapping, one_of, several, whole_number
+from ..core.errors import InputError, OptionError
 from ..core.types import Bools, Feature, MethodGenerator, Problem, Scores
 from ..explain.request import Request
 from ..metrics import METRICS, Metric
@@ -45,6 +46,20 @@ class ComparisonRequest:
     overlong: str
     seed: int
     infill: Any = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        for name, of in (
+            ("methods", "methods"),
+            ("metrics", "names"),
+            ("removals", "names"),
+            ("rationales", "bools [n], one a text"),
+        ):
+            if getattr(self, name) is not None:
+                put(self, name, several(name, getattr(self, name), of))
+        scores = mapping("scores", self.scores, "a name to the scores [n] of each text").items()
+        put(self, "scores", {str(k): several(f"scores[{k!r:.40}]", v, "scores [n], one a text") for k, v in scores})
+        put(self, "seed", whole_number("seed", self.seed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +115,9 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: ComparisonReques
 
 
 def _listed(texts: Sequence[Any], by: Granularity | None) -> None:
-    if isinstance(texts, str) or not len(texts):
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Sequence) or not len(texts):
         raise InputError(f"`texts` is a list of at least one input, not {texts!r:.60}.")
-    if by == "focus":
+    if isinstance(by, str) and by == "focus":
         raise OptionError(
             "by='focus' looks at other features for each method: compare by 'sentence', 'word' or 'token'."
         )
@@ -172,8 +187,7 @@ def _metrics(wanted: Sequence[str] | None, marked: bool) -> tuple[Metric, ...]:
     if wanted is None and marked:
         names += [m.name for m in METRICS.values() if m.family == "human"]
     for name in names:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+        one_of("metric", name, METRICS)
         if METRICS[name].family == "human" and not marked:
             raise OptionError(f"{name} holds scores against what people marked: give `rationales`, bool [n] a text.")
     return tuple(METRICS[name] for name in dict.fromkeys(names))
@@ -193,8 +207,7 @@ def _removals(
         return tuple(usual if infill is None else [*usual, "infill"])
     allowed += [] if infill is None else ["infill"]
     for name in wanted:
-        if name not in allowed:
-            raise unknown("removal", name, allowed)
+        one_of("removal", name, allowed)
     if not wanted:
         raise OptionError("`removals` is empty: name at least one way to take features away.")
     return tuple(dict.fromkeys(wanted))

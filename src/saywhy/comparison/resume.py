@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -20,7 +21,7 @@ class Parts:
 
     def __init__(self, path: Path, asked: Mapping[str, Any]):
         self.path, self.asked = path, json.loads(json.dumps(asked, default=str))
-        self.done: list[Found] = self._read() if path.exists() else []
+        self.done: list[Found] = self._read() if os.path.exists(path) else []
 
     def _read(self) -> list[Found]:
         lines = read_text(self.path).split("\n")

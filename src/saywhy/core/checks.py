@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import OptionError, unknown
+
+T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
@@ -18,14 +21,20 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def whole_number(name: str, value: Any, least: int | None = None) -> int:
-    """An int, of any integral type. Raises OptionError for another type, bool included, and for less than `least`."""
+MOST = 2**63 - 1  # of a whole number: what the random generators and the tables can hold
+
+
+def whole_number(name: str, value: Any, least: int | None = None, most: int = MOST) -> int:
+    """An int, of any integral type. Raises OptionError for another type, bool included, and outside of [least, most]."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, Integral):
         raise OptionError(f"`{name}` is a whole number, not {value!r:.60}.")
-    if least is not None and number < least:
+    known = int(number)
+    if least is not None and known < least:
         raise OptionError(f"`{name}` is at least {least}, not {value!r:.60}.")
-    return int(number)
+    if abs(known) > most:
+        raise OptionError(f"`{name}` is at most {most:,}, not {value!r:.60}.")
+    return known
 
 
 def real_number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
@@ -33,7 +42,10 @@ def real_number(name: str, value: Any, least: float | None = None, most: float |
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, Real):
         raise OptionError(f"`{name}` is a number, not {value!r:.60}.")
-    known = float(number)
+    try:
+        known = float(number)
+    except OverflowError:  # a whole number of hundreds of digits
+        known = math.inf
     if not (least is None or known >= least) or not (most is None or known <= most):
         bounds = (
             f"at least {least}" if most is None else f"at most {most}" if least is None else f"from {least} to {most}"
@@ -63,3 +75,25 @@ def yes_or_no(name: str, value: Any) -> bool:
     if not isinstance(known, bool):
         raise OptionError(f"`{name}` is True or False, not {value!r:.60}.")
     return known
+
+
+def several(name: str, value: Any, of: str) -> list[Any]:
+    """The items of any iterable but a text and a mapping. `of` says what the items are. Raises OptionError."""
+    known = plain(value)
+    if isinstance(known, str | bytes | Mapping) or not isinstance(known, Iterable):
+        raise OptionError(f"`{name}` is a list of {of}, not {value!r:.60}.")
+    return list(known)
+
+
+def mapping(name: str, value: Any, of: str) -> Mapping[Any, Any]:
+    """A mapping. `of` says from what to what. Raises OptionError."""
+    if not isinstance(value, Mapping):
+        raise OptionError(f"`{name}` is a mapping of {of}, not {value!r:.60}.")
+    return value
+
+
+def instance(name: str, value: Any, kind: type[T]) -> T:
+    """An object of this class. Raises OptionError."""
+    if not isinstance(value, kind):
+        raise OptionError(f"`{name}` is a {kind.__name__}, not {value!r:.60}.")
+    return value

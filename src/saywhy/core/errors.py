@@ -16,7 +16,11 @@ from collections.abc import Iterable
 
 
 class SaywhyError(Exception):
-    """Anything saywhy refuses or fails to do."""
+    """Anything saywhy refuses or fails to do. Its message is one line, and holds no character that a terminal would obey."""
+
+    def __str__(self) -> str:
+        # what was given is quoted in messages, and the `repr` of an array or of a caller's own class may hold anything
+        return "".join(c if c.isprintable() else _spelt(c) for c in " ".join(super().__str__().split()))
 
 
 class InputError(SaywhyError, ValueError):
@@ -53,11 +57,28 @@ def unknown(what: str, given: object, allowed: Iterable[object], near: float = 0
     match = difflib.get_close_matches(str(given).lower(), lowered, n=1, cutoff=near)
     shown = ", ".join(repr(name) for name in names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
     hint = f" Did you mean {lowered[match[0]]!r}?" if match else ""
-    return OptionError(f"Unknown {what} {given!r}.{hint} Allowed: {shown or 'none'}.")
+    return OptionError(f"Unknown {what} {given!r:.200}.{hint} Allowed: {shown or 'none'}.")
+
+
+# extra -> what it installs, as in pyproject.toml. Named one by one, because `pip install 'saywhy[…]'` finds nothing
+# where saywhy itself came from a checkout or a wheel and not from an index.
+EXTRAS = {
+    "corpus": ("pyarrow>=16",),
+    "image": ("pillow>=10",),
+    "plot": ("matplotlib>=3.8",),
+    "ray": ("ray[data]>=2.40", "pyarrow>=16"),
+    "table": ("pandas>=2.2", "pyarrow>=16"),
+    "train": ("lightning>=2.4",),
+}
 
 
 def missing(package: str, purpose: str, extra: str) -> MissingError:
-    """The error for an optional package that is not installed, with the command that installs it."""
+    """The error for an optional package that is not installed, with a command that installs it wherever saywhy came from."""
+    names = " ".join(f"'{name}'" for name in EXTRAS[extra])
     return MissingError(
-        f"{purpose} needs the package {package!r}, which is not installed: pip install 'saywhy[{extra}]'"
+        f"{purpose} needs the package {package!r}, which is not installed: pip install {names} (what the extra {extra!r} holds)"
     )
+
+
+def _spelt(char: str) -> str:
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")

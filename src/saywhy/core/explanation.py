@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from .errors import MethodError, unknown
+from .checks import one_of, whole_number
+from .display import one_line
+from .errors import MethodError
 from .types import Cost, Feature, Floats, Picture, Target
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Explanation:
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """The k features of largest |score|, as (label, score)."""
-        order = np.argsort(-np.abs(self.scores), kind="stable")[:k]
+        order = np.argsort(-np.abs(self.scores), kind="stable")[: whole_number("k", k, least=0)]
         return [(self.features[i].label, float(self.scores[i])) for i in order]
 
     def pairs(self, k: int | None = 5, *, index: str = "SII") -> list[Pair]:
@@ -152,11 +154,10 @@ class Explanation:
                 f"{self.method!r} told nothing of pairs here; use method='kernel_shap' (with more than 40 features pairs=True) "
                 "or 'shapley_values'."
             )
-        if index not in self.interactions.scores:
-            raise unknown("index of interaction", index, self.interactions.scores)
+        index = one_of("index of interaction", index, self.interactions.scores)
         scores, errors = self.interactions.scores[index], self.interactions.stderr
         firsts, seconds = np.triu_indices(len(self.features), 1)
-        order = np.argsort(-np.abs(scores), kind="stable")[:k]
+        order = np.argsort(-np.abs(scores), kind="stable")[: None if k is None else whole_number("k", k, least=0)]
         return [
             Pair(
                 (int(firsts[p]), int(seconds[p])),
@@ -221,10 +222,9 @@ class Explanation:
         return to_pandas([self])
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{word} {score:+.3g}" for word, score in self.top(3))
-        return (
-            f"<Explanation of {self.target.label!r} by {self.method}: {best}{', …' if len(self.features) > 3 else ''}>"
-        )
+        best = ", ".join(f"{one_line(word)} {score:+.3g}" for word, score in self.top(3))
+        more = ", …" if len(self.features) > 3 else ""
+        return f"<Explanation of {self.target.label!r} by {one_line(self.method)}: {best}{more}>"
 
     def __str__(self) -> str:
         from ..render.terminal import plain

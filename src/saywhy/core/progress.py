@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from .checks import yes_or_no
+
 # told how many more (inputs, model inputs) are done; None where nobody looks
 Tick: TypeAlias = "Callable[[int, int], None] | None"
 PATIENCE = 2.0  # seconds before a progress line is worth drawing
@@ -19,7 +21,7 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
 
     Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
     """
-    wanted = sys.stderr.isatty() if shown is None else shown
+    wanted = sys.stderr.isatty() if shown is None else yes_or_no("progress", shown)
     if not wanted:
         yield None
         return

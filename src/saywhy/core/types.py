@@ -135,6 +135,7 @@ class EmbeddingPath:
     baseline: Tensor  # [S, D], the embeddings of `at(nothing)`
     owner: Ints  # [S]
     n: int
+    precision: str = "float32"  # in which the model computes, whatever these embeddings are kept in
 
     def fold(self, positions: Tensor) -> Tensor:
         """[..., S] -> [..., n]: each feature's sum over its positions."""

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import OptionError, unknown
+from ..core.checks import mapping, one_of, real_number, several, whole_number
+from ..core.errors import OptionError
 from ..core.progress import progress as shown_progress
+from ..storage.paths import as_path
 from . import processes, ray_actors
 from .jobs import HandOut, spread
 from .plan import CorpusRequest, planned
@@ -90,12 +92,17 @@ def run(
     InputError, OptionError, MethodError, FileError
         Before the first model call; InputError at the end where the source was changed meanwhile.
     """
-    names, kept = (text,) if isinstance(text, str) else tuple(text), None if keep is None else tuple(keep)
-    wanted = CorpusRequest(names, kept, settings, trust_share, strict, limit, shard_rows, cache)
+    names = (text,) if isinstance(text, str) else several("text", text, "columns")
+    wanted = CorpusRequest(names, keep, settings, trust_share, strict, limit, shard_rows, cache)
+    folder, actors = (
+        as_path(output, "output"),
+        None if actors is None else mapping("actors", actors, "arguments of Explainer"),
+    )
+    workers, gpus = whole_number("workers", workers, least=1), real_number("gpus", gpus, 0)
     spec = {"model": model} if actors is None else actors
     hand_out = _hand_out(engine, spec, wanted, workers, gpus)
     here = spec if engine == "ray" or not gpus else {**spec, "device": "cpu"}  # the GPUs are the workers'
-    plan = planned(_explainer(model, here), source, Path(output), wanted)
+    plan = planned(_explainer(model, here), source, folder, wanted)
     with shown_progress(plan.input.total, progress) as tick:
         if hand_out is None:
             return walk(plan, tick)
@@ -104,10 +111,7 @@ def run(
 
 def _hand_out(engine: str, spec: Mapping[str, Any], wanted: CorpusRequest, workers: int, gpus: float) -> HandOut | None:
     """Who makes the shards; None where it is this process."""
-    if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
-    if workers < 1 or gpus < 0:
-        raise OptionError(f"`workers` is at least 1 and `gpus` at least 0, not {workers} and {gpus}.")
+    one_of("engine", engine, ENGINES)
     if engine == "local" and workers == 1 and not gpus:
         return None
     from ..explain.explainer import Explainer

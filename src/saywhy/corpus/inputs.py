@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import FileError, InputError, OptionError, unknown
+from ..storage.paths import as_path
 from ..storage.tables import ENDINGS, DamagedRow, rows, sound_row
 
 Row = Mapping[str, Any]
@@ -36,12 +37,16 @@ def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[st
     Raises FileError for what cannot be read, InputError for no rows, OptionError for an unknown text column.
     """
     if isinstance(given, str | Path):
-        found = _files(Path(given), limit, known)
+        found = _files(as_path(given, "source"), limit, known)
     elif hasattr(given, "features") and hasattr(given, "column_names"):
         found = _dataset(given)
+    elif hasattr(given, "iterrows"):
+        raise OptionError(
+            "A data frame is given as its rows: frame.to_dict('records'), or as a file, frame.to_parquet(…)."
+        )
     elif hasattr(given, "keys") and not isinstance(given, Mapping):
         raise OptionError(f"Give one split of the dataset, not all: one of {', '.join(map(repr, given.keys()))}.")
-    elif isinstance(given, Iterable) and not isinstance(given, Mapping):
+    elif isinstance(given, Iterable) and not isinstance(given, Mapping) and getattr(given, "shape", None) != ():
         found = _iterable(given)
     else:
         raise OptionError(

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.checks import one_of, real_number, several, whole_number, yes_or_no
 from ..core.errors import FileError, InputError, OptionError
+from ..core.features import GRANULARITIES
 from ..storage.atomic import write
 from ..storage.fingerprint import model_fingerprint
-from ..storage.manifest import list_of, of_type, read_json
+from ..storage.manifest import list_of, object_of, of_type, read_json
+from ..storage.paths import as_path
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
 from .shards import Work
@@ -31,14 +34,24 @@ TODO = ".todo"  # a folder of the rows that wait for a worker, while there are a
 class CorpusRequest:
     """What the caller said, as in `run`."""
 
-    text: tuple[str, ...]
-    keep: tuple[str, ...] | None
+    text: Sequence[str]
+    keep: Sequence[str] | None
     settings: Mapping[str, Any]  # of each explanation, and options of the method: those of calling an explainer
     trust_share: float
     strict: bool
     limit: int | None
     shard_rows: int
     cache: int
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "text", tuple(self.text))
+        put(self, "keep", None if self.keep is None else tuple(several("keep", self.keep, "columns")))
+        put(self, "trust_share", real_number("trust_share", self.trust_share, 0, 1))
+        put(self, "strict", yes_or_no("strict", self.strict))
+        put(self, "limit", None if self.limit is None else whole_number("limit", self.limit, least=1))
+        put(self, "shard_rows", whole_number("shard_rows", self.shard_rows, least=1))
+        put(self, "cache", whole_number("cache", self.cache, least=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +70,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusReque
     """The plan, and the folder with its manifest. Refuses what cannot be explained, and a folder of another run."""
     arrow()
     _sound(wanted)
-    if isinstance(source, str | Path) and Path(source).resolve() in folder.resolve().parents:
+    if isinstance(source, str | Path) and as_path(source, "source").resolve() in folder.resolve().parents:
         raise OptionError(
             f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
         )
@@ -88,26 +101,21 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusReque
     return Plan(folder, found, wanted, work_of(explainer, wanted, kept, typed), columns, mine)
 
 
-def work_of(explainer: Explainer, wanted: CorpusRequest, kept: tuple[str, ...], typed: frozenset[str]) -> Work:
+def work_of(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str], typed: frozenset[str]) -> Work:
     """What is done to every row; `typed` are the kept columns that have a type of their own."""
     request = explainer.request(**wanted.settings)
-    return Work(explainer, request, wanted.trust_share, wanted.text, kept, typed, wanted.strict)
+    return Work(explainer, request, wanted.trust_share, tuple(wanted.text), tuple(kept), typed, wanted.strict)
 
 
 def _sound(wanted: CorpusRequest) -> None:
-    if not 0 <= wanted.trust_share <= 1:
-        raise OptionError(f"`trust_share` is the share of the texts that is checked, 0 to 1, not {wanted.trust_share}.")
     if not wanted.text:
         raise OptionError("`text` names at least one column.")
-    for name, number in (("shard_rows", wanted.shard_rows), ("limit", wanted.limit)):
-        if number is not None and number < 1:
-            raise OptionError(f"`{name}` is at least 1, not {number}.")
-    if wanted.cache < 0:
-        raise OptionError(f"`cache` is how many texts are remembered, at least 0, not {wanted.cache}.")
     if not isinstance(wanted.settings.get("by"), str | None):
         raise OptionError(
             "The features of a corpus are named by a word, for example by='sentence': spans differ by text."
         )
+    if wanted.settings.get("by") is not None:
+        one_of("granularity `by`", wanted.settings["by"], GRANULARITIES)
 
 
 def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) -> dict[str, Any]:
@@ -157,7 +165,11 @@ def manifest(folder: Path) -> dict[str, Any]:
         if field not in data["input"]:
             raise FileError(f"{str(path)!r} is damaged: it lacks the field input.{field}.")
     list_of(data["input"]["columns"], str, str(path), "input.columns")
-    of_type(data.get("done", {}), dict, str(path), "done")
+    for field in ("labels", "keep", "text"):
+        list_of(data["settings"].get(field), str, str(path), f"settings.{field}")
+    of_type(data["input"]["total"], (int, type(None)), str(path), "input.total")
+    if "done" in data:
+        object_of(data["done"], dict.fromkeys(("rows", "errors", "copies", "shards"), int), str(path), "done")
     return data
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core.checks import several, text_or_none
+from ..core.display import one_line
 from ..core.errors import FileError, OptionError
 from ..storage.atomic import write
 from ..storage.paths import output_file
@@ -81,7 +83,7 @@ class Report:
     texts: Mapping[int, str]  # of the examples
 
     def __repr__(self) -> str:
-        return f"<Report on {self.corpus.folder}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
+        return f"<Report on {one_line(self.corpus.folder)}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
 
     def __str__(self) -> str:
         """The suspects, and what pushes most towards each class and from it."""
@@ -95,7 +97,7 @@ class Report:
             told = {"towards": c.towards[:8], "from": c.away[:8]}
             words = (f"{way} it {', '.join(f'{w.label} {w.mean:+.2f}' for w in ws)}" for way, ws in told.items() if ws)
             lines.append(f"{c.label} ({c.texts:,} texts): {'; '.join(words) or 'no word stands often enough'}")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def save(self, path: str | Path) -> Path:
         """Write the page, and beside it the words as .csv; returns the path of the page."""
@@ -133,13 +135,15 @@ def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns:
     OptionError
         For an unknown column.
     """
+    columns = several("by_columns", by_columns, "kept columns")
+    label = text_or_none("label", label, "stars")
     corpus = folder if isinstance(folder, Corpus) else load(folder)
     settings = corpus.manifest["settings"]
-    checked_columns(settings["keep"], [*by_columns, *([label] if label else [])])
+    checked_columns(settings["keep"], [*columns, *([label] if label else [])])
     if not corpus.shards:
         raise FileError(f"{corpus.folder} holds no shard yet.")
-    tally = Tally(settings["labels"], label, by_columns)
-    wanted = [*COLUMNS, *(["given"] if label or by_columns else [])]
+    tally = Tally(settings["labels"], label, columns)
+    wanted = [*COLUMNS, *(["given"] if label or columns else [])]
     for table in corpus.tables(wanted):
         tally.add(table)
     if label is not None and not any(t == p for t, p in tally.confusion):

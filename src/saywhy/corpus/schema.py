@@ -150,12 +150,33 @@ def is_whole(path: Path) -> bool:
     return not beside.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == beside.read_text("utf-8")
 
 
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Table:
+    """A shard as a table, with these columns or all. Raises FileError for one that is damaged, or no shard of a corpus."""
+    pa = arrow()
+    again = "Remove it, and the same `saywhy corpus` makes it again."
+    digest_of(path)
+    if not is_whole(path):
+        raise FileError(f"{path} is damaged: it is not as it was written. {again}")
+    try:
+        table = pa.parquet.read_table(path, columns=None if columns is None else list(columns))
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise FileError(f"{path} is damaged: {error}. {again}") from None
+    expected = schema({}, {})
+    for name in expected.names if columns is None else columns:
+        if name not in table.column_names:
+            raise FileError(f"{path} is damaged: it lacks the column {name!r}. {again}")
+        if name in expected.names and table.schema.field(name).type != expected.field(name).type:
+            raise FileError(f"{path} is damaged: the column {name!r} is of another type. {again}")
+    return table
+
+
 def digest_of(path: Path) -> str:
     """Which rows of the input a finished shard was made from."""
     pa = arrow()
     try:
         about = pa.parquet.read_schema(path).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise FileError(f"{path} is damaged: {error}. Remove it, and its rows are explained again.") from None
     if DIGEST not in about:
         raise FileError(f"{path} is not a shard of a corpus; give a folder of its own.")

@@ -9,11 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import one_line
 from ..core.errors import InputError
 from ..core.progress import Tick
+from ..storage.paths import as_path
 from .inputs import Row
 from .plan import Plan, alone, manifest, noted
-from .schema import arrow, digest_of, is_whole, path_of, store_shard
+from .schema import arrow, digest_of, is_whole, path_of, read_shard, store_shard
 from .shards import Known, records
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Corpus:
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
         """One Arrow table a shard, with these columns or all."""
         for path in self.shards:
-            yield arrow().parquet.read_table(path, columns=None if columns is None else list(columns))
+            yield read_shard(path, columns)
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Table:
         """All of it, in memory."""
@@ -49,12 +51,13 @@ class Corpus:
     def __repr__(self) -> str:
         done = self.manifest.get("done")
         said = f"{done['rows']:,} rows, {done['errors']:,} errors" if done else "unfinished"
-        return f"<Corpus {self.folder}: {said}>"
+        return f"<Corpus {one_line(self.folder)}: {said}>"
 
 
 def load(folder: str | Path) -> Corpus:
     """The corpus in a folder, also an unfinished one. Raises FileError where there is none."""
-    return Corpus(Path(folder), manifest(Path(folder)))
+    known = as_path(folder, "folder")
+    return Corpus(known, manifest(known))
 
 
 @dataclass(frozen=True, eq=False)

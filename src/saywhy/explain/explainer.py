@@ -10,7 +10,8 @@ from typing import Any, overload
 
 import torch
 
-from ..core.checks import one_of, text_or_none, whole_number, yes_or_no
+from ..core.checks import one_of, several, text_or_none, whole_number, yes_or_no
+from ..core.display import one_line
 from ..core.errors import InputError, OptionError
 from ..core.explanation import Explanation, Explanations
 from ..core.progress import Tick
@@ -99,7 +100,7 @@ class Explainer:
                 refuse_other_answers(given.settings, self.predict([SAMPLE])[0], exact)
 
     def __repr__(self) -> str:
-        return f"<Explainer of {self.model.name} for {self.task.name}>"
+        return f"<Explainer of {one_line(self.model.name)} for {self.task.name}>"
 
     @overload
     def __call__(self, given: list[Any], **settings: Any) -> Explanations: ...
@@ -201,11 +202,8 @@ class Explainer:
         InputError, OptionError, MethodError, ModelError
             As in calling the explainer.
         """
-        if targets is not None and (isinstance(targets, str | bytes) or not isinstance(targets, Iterable)):
-            raise OptionError(
-                f"`targets` is a list of targets, not {targets!r:.60}; for one target call the explainer."
-            )
-        chosen = None if targets is None else [wanted("targets", each) for each in targets]
+        of = "targets (for one target call the explainer)"
+        chosen = None if targets is None else [wanted("targets", each) for each in several("targets", targets, of)]
         if chosen is not None and not chosen:
             raise OptionError("`targets` is empty: name at least one, or leave it out for all of them.")
         if taken := [name for name in ("target", "against") if name in settings]:
@@ -314,7 +312,7 @@ def _several(name: str, inputs: Any) -> None:
     """Refuses one text, or one mapping, where several inputs are taken."""
     if isinstance(inputs, str):
         raise InputError(f"`{name}` takes a list of inputs; for one text write {name}([{inputs[:40]!r}]).")
-    if isinstance(inputs, dict) or not isinstance(inputs, Iterable):
+    if isinstance(inputs, dict | bytes) or not isinstance(inputs, Iterable) or getattr(inputs, "shape", None) == ():
         raise InputError(
             f"`{name}` takes a list of inputs, not {type(inputs).__name__}; for one input write {name}([…])."
         )

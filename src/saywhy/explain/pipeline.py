@@ -234,7 +234,8 @@ class Pipeline:
                 torch.cat([self.model.embed(part) for part in (row if isinstance(row, tuple) else (row,))])
                 for row in (encoding.whole, encoding.nothing)
             )
-        return EmbeddingPath(present, absent, encoding.owner, len(encoding.features))
+        precision = str(getattr(self.model.module, "dtype", "float32")).removeprefix("torch.")
+        return EmbeddingPath(present, absent, encoding.owner, len(encoding.features), precision)
 
     def _explanations(
         self,

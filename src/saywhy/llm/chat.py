@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import InputError, unknown
+from ..core.checks import one_of, several, yes_or_no
+from ..core.errors import InputError
 from ..core.features import Span
 from ..models.causal.prompts import Rendered
 
@@ -37,9 +38,11 @@ class Chat:
     def __post_init__(self) -> None:
         checked_messages(self.messages)
         held = [str(message["role"]) for message in self.messages]
-        for role in self.roles:
-            if role not in held:
-                raise unknown("role in `roles`", role, dict.fromkeys(held))
+        for role in several("roles", self.roles, "roles"):
+            one_of("role in `roles`", role, dict.fromkeys(held))
+        if self.tools is not None:
+            several("tools", self.tools, "tools")
+        yes_or_no("reply", self.reply)
 
     def rendered(self, tokenizer: Any) -> Rendered:
         """The whole prompt, and where each message stands in it."""

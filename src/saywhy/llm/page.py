@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.display import one_line
 from ..core.errors import missing
 from ..render import content, theme
 from ..render.page import document, safe
@@ -47,7 +48,7 @@ def summary(probe: Probe) -> str:
         effects = sorted(probe.main(m.slot).items(), key=lambda pair: -pair[1])
         told = [(value, content.signed(effect, ".4f")) for value, effect in effects]
         lines += ["", f"{m.slot}:", *(f"  {value:<28}{effect:>10}" for value, effect in told)]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def fragment(probe: Probe) -> str:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..core.checks import text_or_none, whole_number
 from ..core.errors import InputError, ModelError, OptionError, unknown
 from ..core.progress import progress as shown_progress
 from ..core.types import Floats
 from ..engine.batching import OutputCache
 from ..engine.engine import Engine
+from ..explain.request import wanted
 from ..models.causal.prompts import Goal, Prompt
 from ..models.protocol import EncodingOptions
 from ..tasks.protocol import Case
@@ -159,7 +161,16 @@ def probe(
     """
     if target is None:
         raise OptionError("A probe needs the target whose probability is compared: a text or a tuple of token ids.")
-    levels = _levels(slots)
+    if not hasattr(explainer, "pipeline"):
+        raise OptionError(
+            f"`explainer` is an Explainer, for example Explainer(model, tokenizer), not {explainer!r:.60}."
+        )
+    levels, most, unit = (
+        _levels(slots),
+        whole_number("most", most, least=1),
+        str(text_or_none("unit", unit, "log-prob")),
+    )
+    target, against = _goal("target", target), _goal("against", against)
     count = math.prod(len(told) for told in levels.values())
     if count > most:
         sizes = " x ".join(str(len(told)) for told in levels.values())
@@ -174,6 +185,17 @@ def probe(
     shape = tuple(len(told) for told in levels.values())
     shown = text if isinstance(text, str) else getattr(text, "__name__", "a conversation")
     return Probe(shown, levels, np.array(numbers).reshape(shape), label, unit, explainer.model.name)
+
+
+def _goal(name: str, given: Any) -> Goal:
+    known = wanted(name, given)
+    if (
+        known is not None
+        and not isinstance(known, str)
+        and not (isinstance(known, tuple) and all(type(i) is int for i in known))
+    ):
+        raise OptionError(f"`{name}` is a text or a tuple of token ids, not {given!r:.60}.")
+    return known
 
 
 def _levels(slots: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

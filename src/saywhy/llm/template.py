@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Any, NamedTuple, TypeAlias
 
+from ..core.checks import mapping, several, whole_number
 from ..core.errors import InputError, OptionError, unknown
 from ..core.types import Bools, Feature
 from ..models.causal.prompts import Rendered
@@ -128,9 +130,9 @@ class Template:
         named = self.named
         if not named:
             raise InputError("A template needs at least one slot with a value; there is nothing to explain.")
-        if self.most < 1 or self.samples < 1:
-            raise OptionError(f"`most` and `samples` must be at least 1, not {self.most} and {self.samples}.")
         put = object.__setattr__
+        for name, least in (("most", 1), ("samples", 1), ("seed", None)):
+            put(self, name, whole_number(name, getattr(self, name), least))
         parts = None if callable(self.text) else _parsed(self.text, named)
         put(self, "_parts", parts)
         put(self, "_owner", self._owners(named))
@@ -154,8 +156,8 @@ class Template:
     def _owners(self, named: Mapping[str, str]) -> dict[str, str]:
         """slot -> the feature it is of"""
         owner = {slot: slot for slot in named}
-        for name, members in self.groups.items():
-            for slot in [members] if isinstance(members, str) else members:
+        for name, members in mapping("groups", self.groups, "a name to the slots that are one feature").items():
+            for slot in [members] if isinstance(members, str) else several(f"groups[{name!r:.40}]", members, "slots"):
                 if slot not in named:
                     raise unknown(f"slot in the group {name!r}", slot, named)
                 if owner[slot] != slot:
@@ -205,7 +207,14 @@ class Template:
         parts = self._parts
         if parts is None:
             call: Callable[..., Any] = self.text
-            made = call(**values) if isinstance(self.values, Mapping) else call(*values.values())
+            mapped = isinstance(self.values, Mapping)
+            try:
+                inspect.signature(call).bind(*([] if mapped else values.values()), **(values if mapped else {}))
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"The template's function does not take the slots {', '.join(map(repr, values))}: {error}."
+                ) from None
+            made = call(**values) if mapped else call(*values.values())
             if not isinstance(made, str):
                 checked_messages(made)
             return made

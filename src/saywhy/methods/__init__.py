@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from ..core.checks import one_of, plain
+from ..core.checks import MOST, one_of, plain, whole_number
 from ..core.errors import OptionError, unknown
 from ..core.types import MethodGenerator
 from .attention import attention_rollout, gradient_rollout, label_attention, raw_attention
@@ -94,6 +94,12 @@ METHODS: Mapping[str, Method] = {row.name: row for row in _ROWS}
 def method_named(wanted: str | Callable[..., MethodGenerator]) -> Method:
     """The row of a method given by name, or a row made for a caller's own generator function."""
     if callable(wanted):
+        try:
+            inspect.signature(wanted).bind_partial(None)
+        except (TypeError, ValueError):
+            raise OptionError(
+                f"A method of your own is a generator function of a problem, as `saywhy.extend` describes it, not {wanted!r:.60}."
+            ) from None
         return Method(wanted, "custom", "?", "the caller's own")
     return METHODS[one_of("method", wanted, METHODS)]
 
@@ -115,6 +121,7 @@ def checked_options(method: Method, options: Mapping[str, Any]) -> dict[str, Any
     return known
 
 
+_MOST = 10_000_000  # samples, steps, …: more is a slip, and would fill the memory before it fails
 _KINDS: Mapping[str, tuple[Any, str]] = {
     "int": (Integral, "a whole number"),
     "float": (Real, "a number"),
@@ -131,6 +138,8 @@ def _checked_value(method: Method, name: str, value: Any) -> Any:
     if any(kind not in _KINDS for kind in kinds):
         return value
     if any(isinstance(value, _KINDS[kind][0]) and (kind == "bool" or not isinstance(value, bool)) for kind in kinds):
+        if isinstance(value, int) and not isinstance(value, bool):
+            whole_number(f"{name} of {method.name}", value, most=MOST if name == "seed" else _MOST)
         return value
     wanted = " or ".join(_KINDS[kind][1] for kind in kinds)
     raise OptionError(f"`{name}` of {method.name} is {wanted}, not {value!r:.60}.")

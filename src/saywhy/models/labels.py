@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core.checks import plain
+from ..core.checks import plain, several
 from ..core.errors import OptionError
 
 
@@ -16,7 +16,7 @@ def label_names(labels: Any) -> tuple[str, ...]:
     """
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise OptionError(f"`labels` is a list of names, one an output, not {labels!r:.60}.")
-    names = _numbered(labels) if isinstance(labels, Mapping) else [plain(each) for each in labels]
+    names = _numbered(labels) if isinstance(labels, Mapping) else [plain(e) for e in several("labels", labels, "names")]
     if not names:
         raise OptionError("`labels` is empty: name each output, for example labels=['neg', 'pos'].")
     if any(isinstance(each, list | tuple | dict | set) or each is None for each in names):

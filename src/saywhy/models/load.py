@@ -58,6 +58,11 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         return ModelSource(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
+    if not hasattr(model, "parameters") and hasattr(model, "predict_proba"):
+        raise OptionError(
+            f"An estimator ({type(model).__name__}) is explained by its function of texts: "
+            "Explainer(model.predict_proba, labels=model.classes_)."
+        )
     if type(model).__name__ == "CrossEncoder":
         inner, reader = unwrapped(model.model), tokenizer or model.tokenizer
         settings = cross_encoder_settings(model)
@@ -127,6 +132,10 @@ def adapt(
 
 def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
     """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
+    if head != "image" and reader is not None and (isinstance(reader, type) or not hasattr(reader, "pad_token_id")):
+        raise OptionError(
+            f"`tokenizer` is a tokenizer of transformers, such as AutoTokenizer.from_pretrained(…) gives, not {reader!r:.60}."
+        )
     if reader is None:
         name = "image_processor" if head == "image" else "tokenizer"
         raise OptionError(f"A model needs its {name}: Explainer(model, {name}) or Explainer((model, {name})).")
@@ -149,7 +158,7 @@ def _architecture(name: str, trust: bool) -> str | None:
 
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged config may fail in any way
         raise _unloadable(name, error) from error
     found = getattr(config, "architectures", None)
     return str(found[0]) if found else None
@@ -210,8 +219,11 @@ def _from_pretrained(
     try:
         with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):
             tokenizer = reader.from_pretrained(name, trust_remote_code=trust)
-            model, info = loader.from_pretrained(name, trust_remote_code=trust, output_loading_info=True)
-    except (OSError, ValueError, KeyError) as error:
+            # safetensors alone: any other weights are pickles, which may run code while they are read
+            model, info = loader.from_pretrained(
+                name, trust_remote_code=trust, output_loading_info=True, use_safetensors=True
+            )
+    except Exception as error:  # of transformers, tokenizers, safetensors and torch, which have no common kind
         raise _unloadable(name, error) from error
     missing = sorted(str(key) for key in info.get("missing_keys", ()) if HEADS[head].trained)
     if missing:
@@ -230,6 +242,12 @@ def _device() -> str:
 
 def _unloadable(name: str, error: Exception) -> ModelError:
     said = str(error).strip().splitlines()
+    if any("model.safetensors" in line for line in said) and not any(Path(name).glob("*.safetensors")):
+        return ModelError(
+            f"Could not load {name!r}: it has no weights in safetensors, and other weights are not unpickled here. Convert "
+            "them once, with AutoModel….from_pretrained(folder).save_pretrained(folder), or load the model yourself and give "
+            "Explainer(model, tokenizer)."
+        )
     return ModelError(
         f"Could not load {name!r}: {said[0] if said else type(error).__name__} "
         "Give a hub id, or a folder with config.json, the weights and the tokenizer."

@@ -27,6 +27,7 @@ _OWN = "DejaVu Sans"  # comes with matplotlib, so it is there and the same every
 # Families with letters that it has not; used for those letters where they are installed.
 _OTHERS = re.compile("Noto Sans|CJK|Arial Unicode|PingFang|Hiragino|YaHei|Gothic|SimHei|WenQuanYi|Nirmala|Symbol")
 _NO_GLYPH = "□"
+_MEASURED = 400  # letters that are measured as a whole: no line holds more
 
 
 class Back(NamedTuple):
@@ -155,11 +156,13 @@ def width(text: str, size: float, bold: bool = False) -> float:
 
 def clipped(text: str, size: float, room: float) -> str:
     """The text, cut and ended with "…" where it is wider than the room."""
-    if width(text, size) <= room:
+    if len(text) <= _MEASURED and width(text, size) <= room:
         return text
-    while text and width(text + "…", size) > room:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    fits, no = 0, min(len(text), _MEASURED) + 1  # a longer beginning is wider, so halving finds the longest that fits
+    while no - fits > 1:
+        middle = (fits + no) // 2
+        fits, no = (middle, no) if width(text[:middle] + "…", size) <= room else (fits, middle)
+    return text[:fits].rstrip() + "…"
 
 
 @lru_cache(maxsize=10_000)
@@ -180,12 +183,10 @@ def _wrapped(text: Sequence[Piece], size: float, bold: bool, room: float) -> Ite
             yield line
             line, used = [], 0.0
             continue
-        runs = [(letters, i, width(letters, size, bold)) for letters, i in word]
-        if sum(run[2] for run in runs) > room:
-            runs = [(c, i, width(c, size, bold)) for letters, i in word for c in letters]
-            steps = [[run] for run in runs]
-        else:
-            steps = [runs]
+        short = sum(len(letters) for letters, _ in word) <= _MEASURED
+        runs = [(letters, i, width(letters, size, bold)) for letters, i in word] if short else []
+        fits = short and sum(run[2] for run in runs) <= room
+        steps = [runs] if fits else [[run] for run in _broken(word, size, bold, room)]
         for step in steps:
             wide = sum(run[2] for run in step)
             if line and used + wide > room:
@@ -193,9 +194,23 @@ def _wrapped(text: Sequence[Piece], size: float, bold: bool, room: float) -> Ite
                 line, used = [], 0.0
                 if not step[0][0].strip():
                     continue
-            line, used = line + step, used + wide
+            line += step
+            used += wide
     if line:
         yield line
+
+
+def _broken(word: Sequence[Piece], size: float, bold: bool, room: float) -> Iterator[Run]:
+    """A word too long for a line in pieces of at most an eighth of a line, each of one feature."""
+    for letters, i in word:
+        held, wide = "", 0.0
+        for letter in letters:
+            step = width(letter, size, bold)
+            if held and wide + step > room / 8:
+                yield held, i, wide
+                held, wide = "", 0.0
+            held, wide = held + letter, wide + step
+        yield held, i, wide
 
 
 def _words(text: Sequence[Piece]) -> Iterator[list[Piece]]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..core.display import one_line
+from ..core.display import visible as visible
 from ..core.explanation import Explanation, Explanations
 from ..core.types import Box, Cost, Feature, Floats
 
 Piece: TypeAlias = "tuple[str, int | None]"  # a stretch of text and the index of its feature, if it belongs to one
-
-# What moves a cursor, reorders a line or cannot be written as UTF-8: shown as an escape, never acted upon.
-_UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff"
-_IN_TEXT = re.compile(f"[{_UNSEEN}]")
-_IN_LABEL = re.compile(f"[\t\n{_UNSEEN}]")
 
 OUTLIER = 0.02  # of an image: the share of sum |scores| that may lie beyond the end of the scale
 
@@ -38,19 +34,16 @@ class Part(NamedTuple):
     loose: list[int]
 
 
-def visible(text: str) -> str:
-    """The text with control characters as visible escapes; line breaks and tabs stay."""
-    return _IN_TEXT.sub(_escape, text.replace("\r\n", "\n"))
-
-
 def label(text: object) -> str:
     """The text on one line: all control characters as visible escapes, a blank label in quotes."""
-    line = _IN_LABEL.sub(_escape, str(text))
+    line = one_line(text)
     return line if line.strip() else f"'{line}'"
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found.group().encode("unicode_escape").decode("ascii")
+def shortened(text: object, most: int = 600) -> str:
+    """The same, and of a long text only its beginning, with how long it is."""
+    known = str(text)
+    return label(known) if len(known) <= most else f"{label(known[:most])}… ({len(known):,} characters)"
 
 
 def listed(what: Explanation | Explanations) -> list[Explanation]:
@@ -60,7 +53,17 @@ def listed(what: Explanation | Explanations) -> list[Explanation]:
 
 def groups(items: Sequence[Explanation]) -> list[list[Explanation]]:
     """Neighbours that explain the same features of the same input, together."""
-    return [list(g) for _, g in groupby(items, key=lambda e: (tuple(e.texts.items()), e.image, e.features))]
+    out: list[list[Explanation]] = []
+    for _, same in groupby(items, key=lambda e: (tuple(e.texts.items()), e.image, e.features)):
+        asked: list[Any] = []
+        for e in same:
+            question = (e.target, e.method, dict(e.options))
+            if not asked or question in asked:  # the same again: the input was given twice
+                out.append([])
+                asked = []
+            asked.append(question)
+            out[-1].append(e)
+    return out
 
 
 def limits(items: Sequence[Explanation]) -> list[float]:

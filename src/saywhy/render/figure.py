@@ -20,6 +20,7 @@ from .theme import LIGHT
 
 MOST = 24  # explanations in one picture
 _BARS, _ROW = 20, 15.0
+_LOOSE = 200  # features without a place in the text that are named
 _LONG = 900  # characters of a text that are still shown whole
 
 
@@ -67,8 +68,8 @@ def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: 
 
 
 def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) -> None:
-    sheet.lines([(content.label(e.target.label), None)], 12.5, bold=True)
-    sheet.lines([(" · ".join(content.about(e)), None)], 8, LIGHT.muted)
+    sheet.lines([(content.shortened(e.target.label), None)], 12.5, bold=True)
+    sheet.lines([(content.shortened(" · ".join(content.about(e))), None)], 8, LIGHT.muted)
     if e.image is None:
         _texts(sheet, e, limit, k)
     else:
@@ -78,7 +79,7 @@ def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) 
     sheet.y += 8
     sheet.lines([(content.minus(content.balance(e, content.spec(limit))), None)], 8)
     for note in filter(None, [content.believed(e), *e.notes]):
-        sheet.lines([(content.label(note), None)], 8, LIGHT.muted)
+        sheet.lines([(content.shortened(note), None)], 8, LIGHT.muted)
 
 
 def _texts(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
@@ -91,9 +92,14 @@ def _texts(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
         whole = sum(len(text) for text, _ in part.pieces)
         cut = part.pieces if whole <= _LONG else content.excerpt(part.pieces, content.ranked(e)[:8], 40)
         sheet.lines([(content.visible(text), i) for text, i in cut], 10.5, backs=backs)
+        if cut is not part.pieces:
+            said = f"{whole:,} characters; shown is what surrounds the strongest features"
+            sheet.lines([(said, None)], 8, LIGHT.muted)
         loose: list[content.Piece] = []
-        for i in part.loose:
-            loose += [(content.label(e.features[i].label), i), ("  ", None)]
+        for i in part.loose[:_LOOSE]:
+            loose += [(content.shortened(e.features[i].label), i), ("  ", None)]
+        if len(part.loose) > _LOOSE:
+            loose.append((f"and {len(part.loose) - _LOOSE:,} more", None))
         sheet.lines(loose, 10.5, backs=backs)
 
 
@@ -115,7 +121,7 @@ def _bars(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
     if not order:
         return
     errs = np.zeros(len(e.scores)) if e.stderr is None else np.nan_to_num(np.abs(e.stderr), posinf=0.0)
-    labels = [clipped(content.label(e.features[i].label), 8.5, 120) for i in order]
+    labels = [clipped(content.shortened(e.features[i].label), 8.5, 120) for i in order]
     numbers = [_number(e, i, content.spec(limit)) for i in order]
     flips = [clipped(f"{new} without it", 8, 100) if (new := content.flip(e, i)) else "" for i in order]
     ends = WIDTH - MARGIN - max(width(flip, 8) for flip in flips) - (10 if any(flips) else 0)

@@ -122,11 +122,11 @@ def _closing(e: Explanation, limit: float) -> list[RenderableType]:
 
 
 def _phrases(said: Sequence[str]) -> RenderableType:
-    return Text(" · ".join(said), _QUIET)
+    return Text(content.label(" · ".join(said)), _QUIET)
 
 
 def _set(text: str | Text, style: Style | str = "") -> RenderableType:
-    return Padding(text if isinstance(text, Text) else Text(text, style), (0, 0, 0, 2))
+    return Padding(text if isinstance(text, Text) else Text(content.visible(text), style), (0, 0, 0, 2))
 
 
 def _note(note: str) -> RenderableType:

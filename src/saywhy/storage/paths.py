@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from os import PathLike, fspath
 from pathlib import Path
@@ -9,13 +10,22 @@ from typing import Any
 
 from ..core.errors import FileError, OptionError
 
+_LONGEST = 255  # bytes of one name, on the file systems in use
+
 
 def as_path(path: Any, name: str = "path") -> Path:
     """A path, of a string or of anything that is one. Raises OptionError for another type."""
     if not isinstance(path, str | PathLike) or isinstance(fspath(path), bytes):
         raise OptionError(f"`{name}` is the path of a file, as a string or a Path, not {path!r:.60}.")
-    if "\0" in str(path):
-        raise OptionError(f"`{name}` holds a null character, which no path may: {str(path)!r:.60}.")
+    try:
+        parts = [os.fsencode(part) for part in Path(path).parts]
+    except UnicodeEncodeError:
+        raise OptionError(f"`{name}` holds half a character, which no path may: {str(path)!r:.60}.") from None
+    if not str(path) or any(b"\0" in part or len(part) > _LONGEST for part in parts):
+        raise OptionError(
+            f"`{name}` is empty, or holds a null character or a name of more than {_LONGEST} bytes, which no path may: "
+            f"{str(path)!r:.60}."
+        )
     return Path(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..core.errors import ModelError, unknown
+from ..core.errors import ModelError, OptionError, unknown
 from ..models.heads import HEADS
 from .fill_mask import FillMask
 from .image_classification import ImageClassification
@@ -64,6 +64,10 @@ def task_for(wanted: str | Task | None, hint: str | None, head: str | None, arch
         if name not in TASKS:
             raise unknown("task", wanted, TASKS)
         wanted = TASKS[name]
+    if isinstance(wanted, type) or not all(hasattr(wanted, name) for name in ("name", "head", "encode", "targets")):
+        raise OptionError(
+            f"`task` is one of {', '.join(TASKS)}, or such a task with its own settings; not {wanted!r:.60}."
+        )
     readable = (architecture or "").endswith(HEADS[wanted.head].named or "-") if wanted.head in HEADS else False
     if head is not None and wanted.head not in (head, "vector") and not readable:
         can = [task.name for task in TASKS.values() if task.head == head]

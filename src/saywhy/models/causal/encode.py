@@ -157,6 +157,8 @@ def goal_of(model: LanguageModel, wanted: Goal) -> Ints:
         return NOTHING
     ids: Sequence[int] = wanted  # type: ignore[assignment]
     if isinstance(wanted, str):
+        if not wanted.isascii() and any("\ud800" <= char <= "\udfff" for char in wanted):
+            raise InputError(f"The target {wanted!r:.80} holds half a character, which no tokenizer reads.")
         ids = model.tokenizer(wanted, add_special_tokens=False, verbose=False)["input_ids"]
     if not len(ids):
         raise InputError(f"The target {wanted!r} has no token: give the text whose probability is to be explained.")
