@@ -115,7 +115,7 @@ def test_no_traceback_from_the_command(line, tmp_path):
 
 
 @pytest.mark.parametrize("field", ["scores", "value", "features", "target", "texts", "notes", "cost", "complete"])
-@pytest.mark.parametrize("value", [None, "x", {"a": 1}, [None], 10**400, -1])
+@pytest.mark.parametrize("value", [None, "x", {"a": 1}, [None], 10**400, -1], ids=lambda v: str(v)[:12])
 def test_a_changed_field_is_named(field, value, tmp_path):
     e = explainer()(TEXT, trust="none")
     path = e.save(tmp_path / "e.json")
@@ -124,7 +124,7 @@ def test_a_changed_field_is_named(field, value, tmp_path):
     path.write_text(json.dumps(data), encoding="utf-8")
     loaded = only_ours(lambda: load(path))
     if isinstance(loaded, FileError):
-        assert field in str(loaded) or "digits" in str(loaded) or "limit" in str(loaded)
+        assert field in str(loaded) or "digits" in str(loaded)
     else:
         sound(loaded)
 

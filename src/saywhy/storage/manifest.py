@@ -75,6 +75,8 @@ def of_type(value: Any, kind: Kind, name: str, field: str) -> Any:
     if (isinstance(value, bool) and bool not in kinds) or not (isinstance(value, kinds) or numeric):
         wanted = " or ".join("null" if each is type(None) else _WORDS.get(each, each.__name__) for each in kinds)
         raise FileError(f"{name!r} is damaged: the field {field!r} holds {value!r:.60}, where {wanted} belongs.")
+    if numeric and abs(value) > 10**300:  # JSON has whole numbers of any length, and no float holds these
+        raise FileError(f"{name!r} is damaged: the field {field!r} holds a number of more than 300 digits.")
     return value
 
 
