@@ -51,7 +51,6 @@ def test_labels_and_targets_of_any_kind(labels, target):
     assert e.value == TEXT.count("a")
 
 
-@pytest.mark.xfail(strict=False, reason="torch.compile is looked through by other work")
 def test_a_compiled_model():
     model, tokenizer = tiny("bert")
     compiled = torch.compile(model, backend="eager")
@@ -72,7 +71,8 @@ class Own(torch.nn.Module):
         return self.inner(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
-@pytest.mark.xfail(strict=False, reason="modules with a signature of their own are taken by other work")
+@pytest.mark.filterwarnings("ignore::FutureWarning:peft")
+@pytest.mark.filterwarnings("ignore::FutureWarning:transformers")
 @pytest.mark.parametrize("kind", ["own", "parallel", "peft"])
 def test_models_in_wrappers(kind):
     model, tokenizer = tiny("bert")
@@ -81,20 +81,25 @@ def test_models_in_wrappers(kind):
         wrapped = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(target_modules=["query"])).eval()
     else:
         wrapped = Own(model) if kind == "own" else torch.nn.DataParallel(model)
-    e = Explainer(wrapped, tokenizer, task="text-classification")(TEXT, target=1, method="occlusion", trust="none")
+    labels = (
+        {"labels": ["negative", "neutral", "positive"]} if kind == "own" else {}
+    )  # it has no config that names them
+    e = Explainer(wrapped, tokenizer, task="text-classification", **labels)(
+        TEXT, target=1, method="occlusion", trust="none"
+    )
     assert e.value == pytest.approx(logits(model, tokenizer)[1], abs=1e-5)
 
 
-@pytest.mark.xfail(strict=False, reason="poolings of SentenceTransformer are taken by other work")
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"])
 def test_a_sentence_transformers_pooling(pooling, tmp_path):
     sentence_transformers = pytest.importorskip("sentence_transformers")
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
     model, tokenizer = headed("bert", "vector")
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    inner = sentence_transformers.models.Transformer(str(tmp_path))
+    inner = modules.Transformer(str(tmp_path))
     made = sentence_transformers.SentenceTransformer(
-        modules=[inner, sentence_transformers.models.Pooling(inner.get_word_embedding_dimension(), pooling)],
+        modules=[inner, modules.Pooling(model.config.hidden_size, pooling)],
         device="cpu",
     )
     a, b = made.encode(["a good film", "the movie"])
@@ -103,7 +108,6 @@ def test_a_sentence_transformers_pooling(pooling, tmp_path):
     assert e.value == pytest.approx(cosine, abs=1e-4)
 
 
-@pytest.mark.xfail(strict=False, reason="texts with special tokens are read as the pipeline reads them by other work")
 @pytest.mark.parametrize("text", ["a [SEP] good film", "[CLS] film", "a [MASK] film", "[PAD]", "a [UNK] b"])
 def test_texts_that_hold_special_tokens(text):
     model, tokenizer = tiny("bert")

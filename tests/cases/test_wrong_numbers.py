@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -172,26 +173,20 @@ def test_a_heading_that_stands_twice_and_a_cell_too_many(tmp_path):
         list(rows(path))
 
 
-@pytest.mark.xfail(strict=False, reason="'no answer' as a target comes with the work on question answering")
-def test_no_answer_wins(make):
+def test_no_answer_wins():
     model, tokenizer = headed("bert", "span")
     given = {"question": "who?", "context": "I love you"}
-    import copy
-
     sure = copy.deepcopy(model)
     with torch.no_grad():
-        sure.qa_outputs.weight.zero_()
         sure.qa_outputs.bias.zero_()
-        for parameter in sure.bert.embeddings.position_embeddings.parameters():
-            parameter[0] += 50.0  # [CLS] is unlike every other place
-        out = sure(**tokenizer("who?", "I love you", return_tensors="pt"), output_hidden_states=True).hidden_states[-1][
-            0
-        ]
-        sure.qa_outputs.weight.copy_((out[0] - out[1:].mean(0)).expand(2, -1) * 5)
-    made = pipe("question-answering", sure, tokenizer)
-    assert made(**given, handle_impossible_answer=True)["answer"] == ""
-    label, _ = Explainer(sure, tokenizer).predict([given])[0]
-    assert label in ("", "no answer")
+        read = tokenizer(given["question"], given["context"], return_tensors="pt")
+        states = sure(**read, output_hidden_states=True).hidden_states[-1][0]
+        sure.qa_outputs.weight.copy_((states[0] - states[1:].mean(0)).expand(2, -1) * 5)
+        out = sure(**read)
+        start, end = out.start_logits[0].log_softmax(0), out.end_logits[0].log_softmax(0)
+    label, probability = Explainer(sure, tokenizer).predict([given])[0]
+    assert label == "no answer"
+    assert probability == pytest.approx(float((start[0] + end[0]).exp()), abs=1e-4)
 
 
 @pytest.mark.parametrize("text", ["ภาษาไทยสวยมาก", "ພາສາລາວງາມ", "ភាសាខ្មែរ", "မြန်မာစာ", "ありがとうございます"])

@@ -192,7 +192,7 @@ def test_what_is_no_image_model_is_refused():
 def test_without_pillow_the_extra_is_named(monkeypatch):
     e = explainer()(photo(), method="random", by=(2, 2))
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(MissingError, match=r"saywhy\[image\]"):
+    with pytest.raises(MissingError, match=r"pip install 'pillow"):
         explainer()(np.zeros((8, 8)))
     assert "row 1, column 1" in str(e)
     with pytest.raises(MissingError, match=r"saywhy\[image\]"):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.coalitions import each_absent
 from ..core.errors import unknown
 from ..core.explanation import Trust
 from ..core.types import Problem, Question, Scores, Values
@@ -130,15 +131,15 @@ def _more(problem: Problem, scores: Tensor, k: int) -> Generator[Question, Any, 
         order = torch.randperm(n, generator=draw)
         orders += [order, order.flip(0)]
     chains = torch.cat([chain(order) for order in orders])
-    alone = torch.cat([torch.ones(1, n), 1 - torch.eye(n)]).bool()
-    values = (yield Values(torch.cat([chains, alone])))[:, k]
+    asked = torch.cat([chains, each_absent(n)])
+    values = (yield Values(asked))[:, k]
     areas = values[: len(chains)].reshape(1 + ORDERS, 2, -1).mean(2)
     areas = areas[:, 1] - areas[:, 0]  # the lowest first less the highest first
     drops = values[len(chains)] - values[len(chains) + 1 :]
     return {
         "orders_beaten": float((areas[0] > areas[1:]).double().mean()),
         "leave_one_out": _correlation(scores, drops),
-        "rows": float(len(torch.unique(torch.cat([chains, alone]), dim=0))),
+        "rows": float(len(torch.unique(asked, dim=0))),
     }
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..core.coalitions import each_absent, refuse_too_many
 from ..core.errors import MethodError, OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
 from .interactions import exact_pairs
@@ -20,8 +21,7 @@ def occlusion(problem: Problem) -> MethodGenerator:
 
     Source: Zeiler & Fergus 2014; as leave-one-out in Li, Monroe & Jurafsky 2016.
     """
-    n = problem.n
-    values = yield Values(torch.cat([torch.ones(1, n), 1 - torch.eye(n)]).bool())  # [n + 1, K]
+    values = yield Values(each_absent(problem.n))  # [n + 1, K]
     return Scores((values[0] - values[1:]).T, without=values[1:].T)
 
 
@@ -68,6 +68,7 @@ def shapley_sampling(problem: Problem, *, permutations: int = 16, seed: int = 0)
             f"`permutations` must be an even number of at least 2 (each order comes with its reverse), not {permutations}."
         )
     n, pairs = problem.n, permutations // 2
+    refuse_too_many(permutations * (n + 1), n)
     draw = torch.Generator().manual_seed(seed)
     orders = torch.stack([torch.randperm(n, generator=draw) for _ in range(pairs)])
     orders = torch.cat([orders, orders.flip(1)])  # [P, n]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.coalitions import each_absent
 from ..core.errors import OptionError
 from ..core.types import Problem, Values
 from .candidate import Candidate, Judgement, Judging
@@ -21,8 +22,7 @@ def leave_one_out_correlation(problem: Problem, candidate: Candidate) -> Judging
 
     Source: Jain & Wallace 2019. Leave-one-out is not the truth: two words that say the same hide each other.
     """
-    n = problem.n
-    values = yield Values(torch.cat([torch.ones(1, n), 1 - torch.eye(n)]).bool())
+    values = yield Values(each_absent(problem.n))
     return Judgement(kendall(candidate.scores[0], values[0, 0] - values[1:, 0]))
 
 

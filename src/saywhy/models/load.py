@@ -39,15 +39,7 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
     if not hasattr(model, "parameters") and hasattr(tokenizer, "parameters"):
         raise OptionError("The model comes first: Explainer(model, tokenizer), or Explainer((model, tokenizer)).")
     if isinstance(model, str | Path):
-        name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
-        if (isinstance(model, Path) or model.startswith((".", "~", "/"))) and not Path(name).is_dir():
-            raise ModelError(
-                f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
-            )
-        if (loader := loader_of(Path(name))) is not None:
-            return ModelSource(Path(name), tokenizer, load=loader)
-        base = adapter_base(Path(name))
-        return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
+        return _by_name(model, tokenizer, trust_remote_code)
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = unwrapped(model.model)
         reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
@@ -58,22 +50,40 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         return ModelSource(model, tokenizer)
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
-    if not hasattr(model, "parameters") and hasattr(model, "predict_proba"):
-        raise OptionError(
-            f"An estimator ({type(model).__name__}) is explained by its function of texts: "
-            "Explainer(model.predict_proba, labels=model.classes_)."
-        )
     if type(model).__name__ == "CrossEncoder":
         inner, reader = unwrapped(model.model), tokenizer or model.tokenizer
         settings = cross_encoder_settings(model)
         return ModelSource(inner, reader, "text-classification", type(inner).__name__, settings=settings)
     model = unwrapped(model)
-    if not hasattr(model, "parameters") and not callable(model):
+    _refuse_unexplainable(model)
+    return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
+
+
+def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
+    name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
+    if (isinstance(model, Path) or model.startswith((".", "~", "/"))) and not Path(name).is_dir():
+        raise ModelError(
+            f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
+        )
+    if (loader := loader_of(Path(name))) is not None:
+        return ModelSource(Path(name), tokenizer, load=loader)
+    base = adapter_base(Path(name))
+    return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
+
+
+def _refuse_unexplainable(model: Any) -> None:
+    if hasattr(model, "parameters"):
+        return
+    if hasattr(model, "predict_proba"):
+        raise OptionError(
+            f"An estimator ({type(model).__name__}) is explained by its function of texts: "
+            "Explainer(model.predict_proba, labels=model.classes_)."
+        )
+    if not callable(model):
         raise OptionError(
             f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
             "function from a list of strings to an array [B, K] with labels=[...]."
         )
-    return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
 
 
 def is_transformers_class(model: Any) -> bool:
