@@ -10,10 +10,13 @@ where a file that loads cannot be drawn; or where a command prints a traceback. 
 from __future__ import annotations
 
 import argparse
+import atexit
 import copy
 import functools
 import io
 import json
+import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -91,8 +94,10 @@ def demo() -> saywhy.Explainer:
 
 @functools.cache
 def scratch() -> Path:
-    """A folder for what is written."""
-    return Path(tempfile.mkdtemp(prefix="saywhy-attack-"))
+    """A folder for what is written, gone when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="saywhy-attack-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 # ---- options ---------------------------------------------------------------------------------------------------------
@@ -384,7 +389,12 @@ def tried(area: Area, trials: int) -> tuple[int, list[tuple[Any, BaseException]]
         except Exception as error:
             failed.append((trial, error))
 
-    every()
+    before = Path.cwd()
+    os.chdir(scratch())  # a wrong option may be a fine name of a file
+    try:
+        every()
+    finally:
+        os.chdir(before)
     return count, failed
 
 
