@@ -48,7 +48,7 @@ def test_one_bad_row_does_not_end_a_run(kind, tmp_path):
     assert [table["text"][0], table["text"][2]] == ["a film", "so so"]
     assert table["value"][0] == len("a film")
     assert table["error"][0] is None
-    assert ("the limit is 1 GiB" if kind == "a long cell" else "") in table["error"][1]
+    assert ("the limit is 5,000" if kind == "a long cell" else "") in table["error"][1]
 
 
 @pytest.mark.parametrize("method", ["occlusion", "kernel_shap", "shapley_sampling", "lime"])

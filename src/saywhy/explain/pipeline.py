@@ -20,7 +20,7 @@ from ..methods.interactions import pairs_over_draws
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
 from .focus import both, focused
-from .request import Request
+from .request import Request, few_enough
 from .trust import trust
 
 MOST_BASELINES = 1_000  # outputs with everything absent that are remembered
@@ -99,6 +99,8 @@ class Pipeline:
         return found
 
     def _portion(self, encodings: Sequence[Encoding], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
+        for encoding in encodings:
+            few_enough(len(encoding.features), self.request.method)
         cases, caches = self.cases(encodings)
         chosen = [self.task.default_targets(case) if wanted is None else wanted for case in cases]
         bound = [

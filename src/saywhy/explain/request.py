@@ -170,8 +170,8 @@ def check(model: Model[Any], task: Task, inputs: Sequence[Any], request: Request
         try:
             encoding = task.encode(model, given, request.encoding)
             task.targets(Case(model, encoding), [request.target], request.against, request.unit)
+            few_enough(len(encoding.features), request.method)
             if request.method.coalitions:
-                _few_enough(len(encoding.features), request.method)
                 first_coalitions(request.method.function, encoding.features, request.options)  # may refuse
         except (InputError, OptionError, MethodError) as error:
             where = f"Input {i} of {len(inputs)}: " if many else ""
@@ -202,9 +202,10 @@ def _by_slot(encoding: EncodingOptions, method: Method, differentiable: bool) ->
     return replace(encoding, by="slot", absent="baseline")
 
 
-def _few_enough(n: int, method: Method) -> None:
-    if n > MOST_FEATURES:
-        gradient = ", ".join(name for name, m in METHODS.items() if m.gradients)
+def few_enough(n: int, method: Method) -> None:
+    """Raises MethodError for more features than a method may ask about one by one, before any coalition is made."""
+    if method.coalitions and n > MOST_FEATURES:
+        gradient = ", ".join(name for name, m in METHODS.items() if m.gradients and not m.coalitions)
         raise MethodError(
             f"{method.name} asks about each of {n:,} features; the limit is {MOST_FEATURES:,}. Take coarser features (`by`), "
             f"or a method that follows gradients: {gradient}."

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..core.coalitions import each_absent, refuse_too_many
+from ..core.coalitions import each_absent
 from ..core.errors import MethodError, OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
 from .interactions import exact_pairs
@@ -68,7 +68,6 @@ def shapley_sampling(problem: Problem, *, permutations: int = 16, seed: int = 0)
             f"`permutations` must be an even number of at least 2 (each order comes with its reverse), not {permutations}."
         )
     n, pairs = problem.n, permutations // 2
-    refuse_too_many(permutations * (n + 1), n)
     draw = torch.Generator().manual_seed(seed)
     orders = torch.stack([torch.randperm(n, generator=draw) for _ in range(pairs)])
     orders = torch.cat([orders, orders.flip(1)])  # [P, n]

@@ -7,8 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..core.coalitions import refuse_too_many
-from ..core.errors import MethodError, OptionError
+from ..core.errors import OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
 from .coalitions import EVERY_COALITION, of_every_coalition, shapley_sampling
 from .design import design
@@ -18,7 +17,6 @@ from .walsh import every_coalition
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it
 PAIRED, MOST_PAIRED = 40, 128  # features up to which pairs are told of without being asked for, and at all
-WIDEST = 10_000  # features that lime takes: its regression fills the square of their number, 8 bytes each
 LARGEST = 1_000  # features that a regression is fitted to: it costs the cube of their number
 
 
@@ -102,11 +100,6 @@ def lime(
     n = problem.n
     if samples < 2 or width <= 0 or ridge < 0:
         raise OptionError(f"lime needs samples >= 2, width > 0 and ridge >= 0, not {samples}, {width} and {ridge}.")
-    if n > WIDEST:
-        raise MethodError(
-            f"lime takes up to {WIDEST:,} features, and here are {n:,}. Take coarser features (by='sentence' or spans)."
-        )
-    refuse_too_many(samples + 1, n)
     draw = torch.Generator().manual_seed(seed)
     size = torch.randint(1, n + 1, (samples,), generator=draw)  # how many are absent
     order = torch.rand(samples, n, generator=draw).argsort(1).argsort(1)
