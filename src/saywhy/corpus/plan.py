@@ -15,7 +15,7 @@ from ..core.errors import FileError, InputError, OptionError
 from ..core.features import GRANULARITIES
 from ..storage.atomic import write
 from ..storage.fingerprint import model_fingerprint
-from ..storage.manifest import list_of, object_of, of_type, read_json
+from ..storage.manifest import Kind, list_of, object_of, of_type, read_json
 from ..storage.paths import as_path
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
@@ -155,6 +155,14 @@ def _same(folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> N
         )
 
 
+_SETTINGS: dict[str, Kind] = {  # those that a report reads
+    **dict.fromkeys(("model", "task", "method", "trust"), str),
+    **dict.fromkeys(("labels", "keep", "text"), list),
+    "adds_up": bool,
+    "unit": (str, type(None)),
+}
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """What a folder says of itself. Raises FileError for one that is no corpus, or of a newer version."""
     path = manifest_path(folder)
@@ -165,8 +173,9 @@ def manifest(folder: Path) -> dict[str, Any]:
         if field not in data["input"]:
             raise FileError(f"{str(path)!r} is damaged: it lacks the field input.{field}.")
     list_of(data["input"]["columns"], str, str(path), "input.columns")
+    object_of(data["settings"], _SETTINGS, str(path), "settings")
     for field in ("labels", "keep", "text"):
-        list_of(data["settings"].get(field), str, str(path), f"settings.{field}")
+        list_of(data["settings"][field], str, str(path), f"settings.{field}")
     of_type(data["input"]["total"], (int, type(None)), str(path), "input.total")
     if "done" in data:
         object_of(data["done"], dict.fromkeys(("rows", "errors", "copies", "shards"), int), str(path), "done")
