@@ -244,3 +244,32 @@ def test_an_estimator_and_a_frame_are_told_what_to_give():
         Explainer(sklearn.make_pipeline(DummyClassifier()))
     with pytest.raises(SaywhyError, match="to_dict"):
         corpus.run(Explainer(counts, labels=["n", "a"]), pandas.DataFrame({"text": [TEXT]}), "unused")
+
+
+def test_a_cross_encoder_is_its_own_prediction(tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    model, tokenizer = tiny("bert")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    made = sentence_transformers.CrossEncoder(str(tmp_path), device="cpu")
+    pair = ("a good film", "the movie")
+    told = made.predict([pair])[0]
+    _, said = Explainer(made).predict([pair])[0]
+    assert said == pytest.approx(float(max(told)), abs=1e-5)
+
+
+def test_a_model_that_returns_tuples():
+    model, tokenizer = tiny("bert")
+    tuples = copy.deepcopy(model)
+    tuples.config.return_dict = False
+    e = Explainer(tuples, tokenizer)(TEXT, target=1, method="occlusion", trust="none")
+    assert e.value == pytest.approx(logits(model, tokenizer)[1], abs=1e-5)
+
+
+def test_weights_made_in_inference_mode_have_shapley_values():
+    model, tokenizer = tiny("bert")
+    with torch.inference_mode():
+        frozen = copy.deepcopy(model)
+    e = Explainer(frozen, tokenizer)(TEXT, target=1, trust="none")
+    assert e.value == pytest.approx(logits(model, tokenizer)[1], abs=1e-5)
+    assert sum(e.scores) == pytest.approx(e.value - e.base, abs=1e-4)

@@ -86,4 +86,5 @@ def cross_encoder_settings(model: Any) -> PipelineSettings:
         raise ModelError(
             f"A CrossEncoder with the activation {activation} is not known here; known are {', '.join(kinds)}."
         )
-    return PipelineSettings({}, kinds[activation], getattr(model, "max_length", None), "truncate")
+    named = "max_seq_length" if hasattr(model, "max_seq_length") else "max_length"  # the older name
+    return PipelineSettings({}, kinds[activation], getattr(model, named, None), "truncate")
