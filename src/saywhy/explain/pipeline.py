@@ -99,7 +99,7 @@ class Pipeline:
         return found
 
     def _portion(self, encodings: Sequence[Encoding], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
-        for encoding in encodings:
+        for encoding in encodings:  # those of a corpus and of by="focus" have not been through `check`
             few_enough(len(encoding.features), self.request.method)
         cases, caches = self.cases(encodings)
         chosen = [self.task.default_targets(case) if wanted is None else wanted for case in cases]
