@@ -14,7 +14,7 @@ from benchmarks.attack import only_ours
 
 from conftest import headed, tiny
 from saywhy import Explainer
-from saywhy.core.errors import EXTRAS, MissingError, SaywhyError, missing
+from saywhy.core.errors import EXTRAS, InputError, MissingError, SaywhyError, missing
 from saywhy.models.image.pixels import read_image
 
 TEXT = "a good film, not bad"
@@ -273,3 +273,46 @@ def test_weights_made_in_inference_mode_have_shapley_values():
     e = Explainer(frozen, tokenizer)(TEXT, target=1, trust="none")
     assert e.value == pytest.approx(logits(model, tokenizer)[1], abs=1e-5)
     assert sum(e.scores) == pytest.approx(e.value - e.base, abs=1e-4)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model():
+    model, tokenizer = tiny("bert")
+    larger = copy.deepcopy(tokenizer)
+    larger.add_tokens(["kinda-new"])
+    explainer = Explainer(model, larger)
+    assert explainer(TEXT, target=1, method="occlusion", trust="none").value == pytest.approx(
+        logits(model, tokenizer)[1], abs=1e-5
+    )
+    with pytest.raises(InputError, match=r"'kinda-new'.*resize_token_embeddings"):
+        explainer(f"{TEXT} kinda-new", method="occlusion")
+
+
+def test_a_tokenizer_of_japanese(tmp_path):
+    from transformers import BertJapaneseTokenizer
+
+    model, _ = tiny("bert")
+    letters = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"この映画は好きです"]
+    (tmp_path / "vocab.txt").write_text("\n".join(dict.fromkeys(letters)), encoding="utf-8")
+    tokenizer = BertJapaneseTokenizer(
+        str(tmp_path / "vocab.txt"), word_tokenizer_type="basic", subword_tokenizer_type="character"
+    )
+    text = "この映画は好きです"
+    with torch.no_grad():
+        right = model(**tokenizer(text, return_tensors="pt")).logits[0]
+    e = Explainer(model, tokenizer)(text, target=0, method="occlusion", trust="none")
+    assert e.value == pytest.approx(float(right[0]), abs=1e-5)
+    assert "".join(f.label for f in e.features) == text
+
+
+def test_work_of_many_features_and_texts_stays_within_bounds():
+    n = 200
+    asked = []
+
+    def count(texts):
+        asked.append(len(texts))
+        return [[sum(word == "good" for word in text.split())] for text in texts]
+
+    words = ["good" if i % 50 == 0 else f"w{i}" for i in range(n)]
+    e = Explainer(count, labels=["n"])(" ".join(words), method="kernel_shap", trust="none")
+    assert e.scores == pytest.approx([float(word == "good") for word in words], abs=0.05)
+    assert sum(asked) <= 20 * n

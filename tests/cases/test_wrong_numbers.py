@@ -15,6 +15,7 @@ from conftest import headed, tiny
 from saywhy import Explainer
 from saywhy.core.errors import FileError, OptionError
 from saywhy.storage.tables import rows
+from tiny_lm import language_model
 
 TEXT = "a good film, not bad"
 
@@ -103,7 +104,8 @@ def test_threads_on_one_model(make, mode):
 def pipe(task, model, tokenizer, **settings):
     from transformers import pipeline
 
-    return pipeline(task, model=model, tokenizer=tokenizer, device="cpu", **settings)
+    # a pipeline that writes sets the side on which its tokenizer pads: that of the other tests stays as it is
+    return pipeline(task, model=model, tokenizer=copy.deepcopy(tokenizer), device="cpu", **settings)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,86 @@ def test_a_pipelines_own_settings(settings):
     label, probability = Explainer(made).predict([text])[0]
     assert label == best["label"]
     assert probability == pytest.approx(best["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "max"])
+@pytest.mark.parametrize("ignored", [None, ["O", "B-PER"], []])
+def test_the_settings_of_a_pipeline_for_entities(strategy, ignored):
+    model, tokenizer = headed("bert", "tokens")
+    settings = {} if ignored is None else {"ignore_labels": ignored}
+    made = pipe("token-classification", model, tokenizer, aggregation_strategy=strategy, **settings)
+    told = made(TEXT)
+    found = Explainer(made).each_target(TEXT, method="random", unit="prob", trust="none")
+    assert [e.target.label.split(": ")[0] for e in found] == [
+        row.get("entity", row.get("entity_group")) for row in told
+    ]
+    assert [e.value for e in found] == pytest.approx([float(row["score"]) for row in told], abs=1e-6)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_settings_of_a_zero_shot_pipeline(multi_label):
+    model, tokenizer = headed("bert", "labels")
+    labels, template = ["love", "night", "film"], "this text is about {} ."
+    made = pipe(
+        "zero-shot-classification",
+        *(model, tokenizer),
+        candidate_labels=labels,
+        hypothesis_template=template,
+        multi_label=multi_label,
+    )
+    logits = []
+    for label in labels:
+        with torch.no_grad():
+            logits.append(model(**tokenizer(TEXT, template.format(label), return_tensors="pt")).logits[0])
+    stacked = torch.stack(logits).double()  # contradiction, neutral, entailment
+    right = stacked[:, [0, 2]].softmax(-1)[:, 1] if multi_label else stacked[:, 2].softmax(0)
+    found = Explainer(made).each_target(TEXT, method="random", unit="prob", trust="none")
+    assert [e.target.label for e in found] == labels
+    assert [e.value for e in found] == pytest.approx(right.tolist(), abs=1e-6)
+    assert Explainer(made).predict([TEXT])[0][0] == labels[int(right.argmax())]
+
+
+@pytest.mark.parametrize("place", ["call", "generation_config"])
+def test_the_settings_of_a_pipeline_that_writes(place):
+    from transformers import GenerationConfig
+
+    model, tokenizer = language_model("Llama")
+    length = {"max_new_tokens": 3}
+    settings = length if place == "call" else {"generation_config": GenerationConfig(**length, pad_token_id=1)}
+    made = pipe("text-generation", model, tokenizer, do_sample=False, **settings)
+    ids = tokenizer("I love the film", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        written = model.generate(ids, max_new_tokens=3, do_sample=False, pad_token_id=1)[0, ids.shape[1] :]
+        logits = model(torch.cat([ids[0], written])[None]).logits[0, ids.shape[1] - 1 : -1].double().log_softmax(-1)
+    e = Explainer(made)("I love the film", method="occlusion", trust="none")
+    assert e.value == pytest.approx(float(logits.gather(1, written[:, None]).sum()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("task", "head", "setting"),
+    [
+        ("token-classification", "tokens", {"stride": 4}),
+        ("text-generation", "", {"do_sample": True}),
+        ("text-generation", "", {"prefix": "Once"}),
+    ],
+)
+def test_a_setting_that_cannot_be_followed_is_refused_by_name(task, head, setting):
+    model, tokenizer = headed("bert", head) if head else language_model("Llama")
+    with pytest.raises(OptionError, match=next(iter(setting))):
+        Explainer(pipe(task, model, tokenizer, **setting))
+
+
+def test_a_model_that_reads_boxes_says_that_it_has_none():
+    from transformers import LayoutLMConfig, LayoutLMForSequenceClassification
+
+    _, tokenizer = tiny("bert")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = LayoutLMForSequenceClassification(LayoutLMConfig(vocab_size=len(tokenizer), **sizes)).eval()
+    with torch.no_grad():
+        right = model(**tokenizer(TEXT, return_tensors="pt")).logits[0]
+    e = Explainer(model, tokenizer)(TEXT, target=1, method="occlusion", trust="none")
+    assert e.value == pytest.approx(float(right[1]), abs=1e-5)
+    assert any("every box is 0" in note for note in e.notes), e.notes
 
 
 def test_the_pipelines_two_names():

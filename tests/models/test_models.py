@@ -12,6 +12,7 @@ from conftest import ARCHITECTURES, TEXTS, tiny, word_piece
 from saywhy.core.errors import InputError, MethodError, ModelError, OptionError
 from saywhy.models.load import ModelSource, adapt
 from saywhy.models.protocol import EncodingOptions
+from saywhy.models.text.tokens import found_again
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -215,6 +216,25 @@ def test_a_tokenizer_without_offsets_is_aligned_or_refused(bert):
     opaque = saywhy.Explainer(explainer.model.model, Opaque())
     with pytest.raises(InputError, match="offsets"):
         opaque("naïve", method="occlusion")
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "spans"),
+    [
+        ("Café  bar", ["[CLS]", "caf", "##e", "bar"], [None, "Caf", "é", "bar"]),
+        ("a 漢字 b", ["a", "[UNK]", "[UNK]", "b"], ["a", "漢", "字", "b"]),
+        ("one two, end", ["[UNK]", "[UNK]", ",", "end"], ["one", "two", ",", "end"]),
+        ("ends unknown", ["ends", "[UNK]"], ["ends", "unknown"]),
+        ("ﾊﾝ", ["ハ", "ン"], ["ﾊ", "ﾝ"]),
+        ("abc", ["a", "c"], None),
+        ("abc", ["a"], None),
+        ("one two three", ["[UNK]", "[UNK]"], None),
+    ],
+)
+def test_pieces_are_found_again_in_a_text(text, pieces, spans):
+    found = found_again(text, pieces, [piece == "[CLS]" for piece in pieces], "[UNK]")
+    told = found if found is None else [span if span is None else text[slice(*span)] for span in found]
+    assert told == spans
 
 
 class TestRefusals:

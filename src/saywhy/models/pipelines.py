@@ -18,6 +18,8 @@ _WITHOUT_EFFECT = {
     *("top_k", "_legacy", "padding", "return_tensors", "return_type", "clean_up_tokenization_spaces", "timeout"),
     *("skip_special_tokens", "batch_size", "num_workers", "generation_config"),
 }
+# settings of generation that change how it is computed, and not what is written
+_SAME_TEXT = ("pad_token_id", "bos_token_id", "use_cache", "return_dict_in_generate", "cache_implementation")
 SAMPLE = "A good example"  # what a pipeline and its model are both asked, to compare
 _GREEDY = {"do_sample": False, "num_beams": 1, "num_beam_groups": 1}  # generation that gives the same text each time
 
@@ -36,7 +38,7 @@ class PipelineSettings:
 def settings_of(pipe: Any) -> PipelineSettings:
     """The settings of a pipeline. Raises OptionError for one that cannot be followed, by its name."""
     given: dict[str, Any] = {}
-    for name in ("_preprocess_params", "_forward_params", "_postprocess_params"):
+    for name in ("_preprocess_params", "_generate_kwargs", "_forward_params", "_postprocess_params"):
         given |= {key: value for key, value in (getattr(pipe, name, None) or {}).items() if value is not None}
     name = str(pipe.task)
     config = given.get("generation_config")
@@ -58,7 +60,7 @@ def settings_of(pipe: Any) -> PipelineSettings:
         if left.get("is_split_into_words") is False:
             del left["is_split_into_words"]
     elif name == "text-generation":
-        task |= _generation(left, config)
+        task |= _generation(pipe, left, config)
     if left:
         setting, value = next(iter(left.items()))
         raise OptionError(
@@ -124,13 +126,19 @@ def _kind(function: Any) -> str | None:
     return {"sigmoid": "sigmoid", "softmax": "softmax", "none": "regression"}[str(getattr(function, "value", function))]
 
 
-def _generation(left: dict[str, Any], config: Any) -> dict[str, Any]:
+def _generation(pipe: Any, left: dict[str, Any], config: Any) -> dict[str, Any]:
     """How the continuation is written that is explained where none is given: greedily, of at most so many tokens."""
-    for setting, value in _GREEDY.items():
-        if left.get(setting, value) == value:
-            left.pop(setting, None)
+    if config is not None:  # what the caller set in it counts as if it had been given by name
+        made = {key: value for key, value in config.to_diff_dict().items() if key != "transformers_version"}
+        left |= {key: value for key, value in made.items() if value is not None and key not in left}
+    ends = getattr(pipe.model.generation_config, "eos_token_id", None)
+    for setting, value in ({"eos_token_id": ends} | _GREEDY).items():
+        if setting in left and left[setting] == value:
+            del left[setting]
+    for setting in _SAME_TEXT + tuple(key for key in left if key.startswith("output_")):
+        left.pop(setting, None)
     for setting in ("temperature", "top_p", "top_k"):  # nothing where nothing is drawn
         if "do_sample" not in left:
             left.pop(setting, None)
-    most = left.pop("max_new_tokens", getattr(config, "max_new_tokens", None))
+    most = left.pop("max_new_tokens", None)
     return {} if most is None else {"max_new_tokens": int(most)}

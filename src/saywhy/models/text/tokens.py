@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +155,13 @@ def _spans(tokenizer: PreTrainedTokenizerBase, text: str, place: int, encoded: M
     names = tokenizer.convert_ids_to_tokens(encoded["input_ids"])
     special = [bool(s) for s in encoded["special_tokens_mask"]]
     spans = aligned(text, names, special, tokenizer.convert_tokens_to_string) if place == 0 else None
+    if spans is None and place == 0:
+        spans = found_again(text, names, special, str(tokenizer.unk_token))
     if spans is None:
         raise InputError(
-            f"{type(tokenizer).__name__} gives no offsets and its tokens cannot be found again in the text; "
-            "use the fast version of this tokenizer (AutoTokenizer.from_pretrained(..., use_fast=True))."
+            f"{type(tokenizer).__name__} gives no offsets and its tokens cannot be found again in {text!r:.60}. Load the fast "
+            "version of this tokenizer, where there is one, or explain a function that calls model and tokenizer: "
+            "Explainer(function, labels=[…])."
         )
     return spans
 
@@ -185,6 +190,54 @@ def aligned(text: str, pieces: Sequence[str], special: Sequence[bool], joined: A
         spans.append((min(at, end), end))
         at = end
     return spans if folded[at:].strip() == "" else None
+
+
+def found_again(text: str, pieces: Sequence[str], special: Sequence[bool], unknown: str) -> list[Span | None] | None:
+    """Spans for a tokenizer that gives none, by looking for each piece where the last one ended; None where one is not there.
+
+    Compared are letters alone, without case, accents, width or blanks, and pieces without what marks their place in a word. An
+    unknown piece is what lies before the next known one; several in a row are taken for a character or a word each.
+    """
+    letters = [(letter, i) for i, c in enumerate(text) for letter in _letters(c)]
+    folded = "".join(letter for letter, _ in letters)
+    spans: list[Span | None] = [None] * len(pieces)
+    at, waiting = 0, list[int]()
+
+    def settle(end: int) -> bool:
+        """Gives the letters from `at` to `end` to the unknown pieces that wait."""
+        start = letters[at][1] if at < len(letters) else len(text)
+        stop = letters[end - 1][1] + 1 if end else 0
+        parts = [(start + m.start(), start + m.end()) for m in re.finditer(r"\S+", text[start:stop])] if waiting else []
+        if len(parts) != len(waiting):
+            parts = [(i, i + 1) for i in dict.fromkeys(i for _, i in letters[at:end])] if waiting else []
+        if len(parts) != len(waiting) and len(waiting) == 1 and stop > start:
+            parts = [(start, stop)]
+        fits = len(parts) == len(waiting) and (bool(waiting) or at == end)
+        for i, part in zip(waiting, parts if fits else [], strict=False):
+            spans[i] = part
+        waiting.clear()
+        return fits
+
+    for i, piece in enumerate(pieces):
+        if piece == unknown:
+            waiting.append(i)
+        elif not special[i]:
+            bare = "".join(
+                _letters(piece.removeprefix("##").removesuffix("@@").removesuffix("</w>").replace("\u2581", ""))
+            )
+            found = folded.find(bare, at) if waiting else (at if folded.startswith(bare, at) else -1)
+            if not bare or found < 0 or not settle(found):
+                return None
+            at = found + len(bare)
+            spans[i] = (letters[found][1], letters[at - 1][1] + 1)
+    return spans if settle(len(letters)) else None
+
+
+def _letters(text: str) -> Iterator[str]:
+    """The letters of a text for comparing it: without case, accents, width and blanks."""
+    for letter in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()):
+        if not unicodedata.combining(letter) and not letter.isspace():
+            yield letter
 
 
 def _too_long(length: int, limit: int, overlong: str) -> InputError:
