@@ -17,7 +17,7 @@ from ..storage.paths import as_path
 from ..tasks.protocol import WantedTarget
 from .cost_estimate import CostEstimate, estimate_cost
 from .entries import ORACLE, Compared
-from .estimates import Column, Estimate, Place, Spent, likeness_of
+from .estimates import SHARES, Column, Estimate, Place, Spent, likeness_of
 from .plan import DEFAULT_METRICS, ComparisonRequest, Plan, planned
 from .result import Comparison
 from .resume import Parts, add
@@ -101,7 +101,7 @@ def compare(
     )
     _callers(explainer, announce)
     plan = planned(explainer, texts, wanted)
-    parts = None if resume is None else Parts(as_path(resume, "resume"), plan.asked)
+    parts = None if resume is None else Parts(as_path(resume, "resume"), plan)
     found = [] if parts is None else parts.done
     if announce is not None:
         announce(estimate_cost(explainer.model, explainer.task, plan, len(found)))
@@ -148,7 +148,8 @@ def _comparison(plan: Plan, found: Sequence[Found]) -> Comparison:
     cells = cells.reshape(len(found), len(judged), len(plan.columns), 2)
     curves = {}
     for removal in {r for f in found for r in f.curves}:
-        curves[removal] = np.array([[f.curves[removal].get(m, [np.nan] * 21) for m in judged] for f in found])
+        drawn = [[f.curves.get(removal, {}).get(m, [np.nan] * len(SHARES)) for m in judged] for f in found]
+        curves[removal] = np.array(drawn, dtype=float)
     return Comparison(
         tuple(judged),
         plan.columns,

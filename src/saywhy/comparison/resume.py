@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ..core.errors import FileError, OptionError
-from ..storage.manifest import checked, parsed, read_text
+from ..storage.manifest import Kind, checked, list_of, object_of, parsed, read_text
+from .entries import ORACLE
+from .estimates import SHARES
 from .files import FORMAT, VERSION
+from .plan import Plan
 from .run import Found
 
 
 class Parts:
     """The texts that are done, one line of JSON each after a line that says what was asked."""
 
-    def __init__(self, path: Path, asked: Mapping[str, Any]):
-        self.path, self.asked = path, json.loads(json.dumps(asked, default=str))
+    def __init__(self, path: Path, plan: Plan):
+        self.path, self.plan, self.asked = path, plan, json.loads(json.dumps(plan.asked, default=str))
         self.done: list[Found] = self._read() if os.path.exists(path) else []
 
     def _read(self) -> list[Found]:
@@ -40,15 +43,34 @@ class Parts:
         return [self._found(line, i) for i, line in enumerate(lines[1:-1], 2)]  # a line that was cut off has no end
 
     def _found(self, line: str, number: int) -> Found:
+        """One text's numbers, held against what the comparison asks for. Raises FileError."""
+        name = f"{self.path}, line {number}"
         try:
             data = parsed(line)
-            if not isinstance(data, dict) or set(data) != {each.name for each in fields(Found)}:
-                raise ValueError("it is not a text's numbers")
-            return Found(**data)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
+            raise FileError(f"{name!r} is damaged: {error}. Remove the line, or give another file.") from None
+        kinds: dict[str, Kind] = {"values": dict, "curves": dict, "scores": dict, "spent": dict, "rows": int}
+        object_of(data, kinds | {"rows_alone": int}, name, "", ())
+        labels = [entry.label for entry in self.plan.entries]
+        judged = {label: list for label in (*labels, ORACLE) if label in data["values"]}
+        for label, cells in object_of(data["values"], judged, name, "values", ()).items():
+            for i, pair in enumerate(list_of(cells, list, name, f"values.{label}", len(self.plan.columns))):
+                list_of(pair, (float, type(None)), name, f"values.{label}[{i}]", 2)
+        for removal, curves in object_of(data["curves"], {}, name, "curves", ("None", *self.plan.removals)).items():
+            for label, curve in object_of(curves, {}, name, f"curves.{removal}", judged).items():
+                list_of(curve, float, name, f"curves.{removal}.{label}", len(SHARES))
+        listed: dict[str, Kind] = dict.fromkeys(labels, list)
+        lengths = {
+            len(list_of(scores, float, name, f"scores.{label}"))
+            for label, scores in object_of(data["scores"], listed, name, "scores", ()).items()
+        }
+        if len(lengths) > 1:
             raise FileError(
-                f"{self.path}, line {number} is damaged: {error}. Remove the line, or give another file."
-            ) from None
+                f"{name!r} is damaged: the fields of 'scores' have {sorted(lengths)} entries, where all have as many."
+            )
+        for label, spent in object_of(data["spent"], listed, name, "spent", ()).items():
+            list_of(list_of(spent, (float, type(None)), name, f"spent.{label}", 4)[:3], float, name, f"spent.{label}")
+        return Found(**data)
 
     @contextmanager
     def open(self) -> Iterator[IO[str]]:

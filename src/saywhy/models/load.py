@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ModelError, OptionError
+from ..core.errors import ModelError, OptionError, SaywhyError
 from .callable import CallableModel
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
@@ -134,10 +134,24 @@ def adapt(
         return CallableModel(model, labels, mask_token)
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    made = _wrapped(model, tokenizer, labels, head, pooling or "mean")
+    make = _loaded if isinstance(given.model, str) else _wrapped
+    made = make(model, tokenizer, labels, head, pooling or "mean")
     if given.settings is not None:
         made.follow(given.settings)
     return made
+
+
+def _loaded(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+    """The adapter of what was loaded by name, where nothing says that its files fit each other."""
+    try:
+        return _wrapped(model, reader, labels, head, pooling)
+    except SaywhyError:
+        raise
+    except Exception as error:  # of torch or transformers
+        raise ModelError(
+            f"{model.name_or_path!r} was loaded, and fails when it is asked: {_first_line(error)} Do its weights, config.json "
+            "and tokenizer belong together?"
+        ) from error
 
 
 def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
@@ -171,7 +185,11 @@ def _architecture(name: str, trust: bool) -> str | None:
     except Exception as error:  # a damaged config may fail in any way
         raise _unloadable(name, error) from error
     found = getattr(config, "architectures", None)
-    return str(found[0]) if found else None
+    if found is not None and not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
+        raise ModelError(
+            f'Could not load {name!r}: "architectures" in its config.json is {found!r:.60}, not a list of names.'
+        )
+    return found[0] if found else None
 
 
 def _pooling(name: str) -> str | None:
@@ -259,6 +277,13 @@ def _unloadable(name: str, error: Exception) -> ModelError:
             "Explainer(model, tokenizer)."
         )
     return ModelError(
-        f"Could not load {name!r}: {said[0] if said else type(error).__name__} "
+        f"Could not load {name!r}: {_first_line(error)} "
         "Give a hub id, or a folder with config.json, the weights and the tokenizer."
     )
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of what an error says, as a sentence; its kind where it says nothing."""
+    said = str(error).strip().splitlines()
+    line = said[0].strip() if said else type(error).__name__
+    return line if line.endswith((".", "!", "?")) else f"{line}."
