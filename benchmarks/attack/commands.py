@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -20,7 +22,8 @@ LINES: dict[str, tuple[list[str], list[str]]] = {  # command -> what it is given
     "compare": (["TABLE", "--text", "text", "--limit", "1", "--methods", "occlusion", "--metrics", "completeness_gap"], ["--methods", "--metrics", "--removal", "--infill", "--resume", "--target", "--by", "--unit"]),
     "train": (["TABLE", "--text", "text", "--label", "text", "-o", "FOLDER"], ["--seed", "--epochs", "--layers", "--tokenizer", "--categorical", "--label"]),
     "prompt": (["{x} is", "--values", "x=y"], ["--values", "--baseline", "--target", "--model", "--unit"]),
-    "image": (["TABLE"], ["--model", "--by", "--target", "-o"]),
+    "image": (["PICTURE", "--model", "VIT", "--method", "occlusion"], ["--by", "--target", "--against", "--absent", "--view", "--option", "--trust", "--unit", "-o"]),
+    "architectures": (["BertForSequenceClassification"], ["--seconds", "-o"]),
     "benchmark": ([], ["--method", "--methods", "--texts"]),
     "methods": ([], ["--nothing"]),
     "tasks": ([], ["--nothing"]),
@@ -35,11 +38,33 @@ commands = st.sampled_from(sorted(LINES)).flatmap(
 )
 
 
+@functools.cache
+def picture() -> Path:
+    from PIL import Image
+
+    path = scratch() / "picture.png"
+    Image.new("RGB", (8, 8), (200, 40, 40)).save(path)
+    return path
+
+
+@functools.cache
+def image_model() -> Path:
+    """A folder with an image model of a few thousand weights."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    folder = scratch() / "vit"
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, **sizes)).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 8, "width": 8}).save_pretrained(folder)
+    return folder
+
+
 def check_command(trial: tuple[str, list[tuple[str, str]], bytes | None]) -> None:
     name, pairs, piped = trial
     table = scratch() / "table.csv"
     table.write_text("text,label\na good film,1\nso so,0\n", encoding="utf-8")
     known = {"TABLE": str(table), "CORPUS": str(run().folder), "FOLDER": tempfile.mkdtemp(dir=scratch())}
+    known |= {"PICTURE": str(picture()), "VIT": str(image_model())}
     line = [known.get(word, word) for word in LINES[name][0]]
     status, out, err = command([name, *line, *(word for pair in pairs for word in pair)], piped)
     assert status in (0, 1, 2), status
