@@ -1,4 +1,4 @@
-"""Files that once came out raw, kept as they were: each is refused in words, or its good rows are read and the others recorded."""
+"""Files that once came out raw, kept as they were: each is refused in words, or its good rows are read."""
 
 from __future__ import annotations
 

@@ -270,6 +270,11 @@ def _device() -> str:
 
 def _unloadable(name: str, error: Exception) -> ModelError:
     said = str(error).strip().splitlines()
+    if any("trust_remote_code" in line for line in said):
+        return ModelError(
+            f"Could not load {name!r}: it holds code of its own, which is not run unless you say so. Read it; if you trust "
+            "it, Explainer(…, trust_remote_code=True), or --trust-remote-code."
+        )
     if any("model.safetensors" in line for line in said) and not any(Path(name).glob("*.safetensors")):
         return ModelError(
             f"Could not load {name!r}: it has no weights in safetensors, and other weights are not unpickled here. Convert "

@@ -31,6 +31,9 @@ def unavailable_reason(model: nn.Module, differentiable: bool) -> str | None:
     return None if differentiable else f"{name} gives no gradients, which tell where its output is read off"
 
 
+_HOOKED = "_output_capturing_hooks_installed"  # how transformers marks a model with those hooks
+
+
 @contextmanager
 def eager(model: nn.Module) -> Iterator[None]:
     """While inside, the model computes attention in the way that gives its weights; after, as its configuration said before."""
@@ -40,6 +43,7 @@ def eager(model: nn.Module) -> Iterator[None]:
         configs.update({id(part): part for part in parts if part is not None})
     field = "_attn_implementation_internal"
     before = [(config, getattr(config, field)) for config in configs.values() if hasattr(config, field)]
+    hooks = [(module, set(module._forward_hooks), _HOOKED in vars(module)) for module in model.modules()]
     try:
         for config, _ in before:
             setattr(config, field, "eager")
@@ -47,6 +51,12 @@ def eager(model: nn.Module) -> Iterator[None]:
     finally:
         for config, way in before:
             setattr(config, field, way)
+        # transformers leaves the hooks that capture attention on the model, which can then not be pickled any more
+        for module, known, hooked in hooks:
+            for key in set(module._forward_hooks) - known:
+                del module._forward_hooks[key]
+            if not hooked and _HOOKED in vars(module):
+                delattr(module, _HOOKED)
 
 
 def extract_attention(out: Any, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str) -> AttentionOutputs:
