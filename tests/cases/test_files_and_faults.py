@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from benchmarks.attack import command, only_ours, scratch, sound
+from benchmarks.attack import only_ours
+from benchmarks.attack.commands import command
+from benchmarks.attack.texts import sound
+from benchmarks.attack.trials import scratch
 
 from conftest import tiny
 from saywhy import Explainer, corpus, load
@@ -209,3 +214,69 @@ def test_closed_standard_input(monkeypatch):
 
     with pytest.raises(Exception, match="give a TEXT"):
         text_or_input(None)
+
+
+def test_a_damaged_parquet_file_is_recorded_and_the_others_are_read(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in ("a", "b", "c", "d"):
+        pq.write_table(pa.table({"text": [f"file {name}", "so so"]}), given / f"{name}.parquet")
+    whole = (given / "b.parquet").read_bytes()
+    (given / "b.parquet").write_bytes(whole[: len(whole) // 2])
+    (given / "c.parquet").write_bytes(b"")
+    table = corpus.run(explainer(), given, tmp_path / "out", text="text", trust="none").to_arrow().to_pylist()
+    assert [row["text"] for row in table if row["error"] is None] == ["file a", "so so", "file d", "so so"]
+    assert (
+        len([row for row in table if row["error"] and ("b.parquet" in row["error"] or "c.parquet" in row["error"])])
+        == 2
+    )
+
+
+def test_other_readers_pass_over_the_manifest(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    corpus.run(explainer(), [{"text": f"a film {i}"} for i in range(6)], tmp_path / "out", trust="none", shard_rows=2)
+    assert pq.read_table(tmp_path / "out").num_rows == 6
+    pandas = pytest.importorskip("pandas")
+    assert list(pandas.read_parquet(tmp_path / "out")["value"]) == [8.0] * 6
+
+
+def test_three_runs_started_at_once_in_a_new_folder(tmp_path):
+    rows, inside, done = [{"text": f"a film {i}"} for i in range(4)], threading.Event(), threading.Event()
+
+    def waits(texts):
+        inside.set()
+        assert done.wait(10)
+        return counts(texts)
+
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(corpus.run, explainer(waits), rows, tmp_path / "out", trust="none")
+        try:
+            assert inside.wait(10)
+            for _ in range(2):
+                with pytest.raises(InputError, match="Another run is at work"):
+                    corpus.run(explainer(waits), rows, tmp_path / "out", trust="none")
+        finally:
+            done.set()
+        assert made.result().to_arrow()["value"].to_pylist() == [8.0] * 4
+    again = corpus.run(explainer(waits), rows, tmp_path / "out", trust="none")
+    assert len(again.to_arrow()) == 4
+
+
+def test_an_input_that_is_cut_while_it_is_read(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("text\n" + "".join(f"a film {i}\n" for i in range(400)), encoding="utf-8")
+
+    def cuts(texts):
+        path.write_text("text\na film 0\n", encoding="utf-8")
+        return counts(texts)
+
+    with pytest.raises(InputError, match="was changed while it was explained"):
+        corpus.run(explainer(cuts), path, tmp_path / "out", trust="none", shard_rows=8)
+
+
+def test_a_text_of_dots_alone_is_split_in_linear_time():
+    e = explainer()("." * 50_000, by="sentence", method="occlusion", trust="none")
+    assert len(e.features) == 1
+    with pytest.raises(SaywhyError, match="Take coarser features"):
+        explainer()("So it is. " * 50_000, by="sentence", method="occlusion")
