@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .comparison import Comparison, compare
     from .core.explanation import Explanation, Explanations
     from .explain.explainer import Explainer
+    from .llm.citations import Citations, cite
     from .methods import METHODS
     from .metrics import METRICS
     from .storage.explanations import load
@@ -21,23 +22,27 @@ __version__ = "0.1.0"
 
 # name -> the module it lives in; importing saywhy imports none of them until it is used
 _MODULES = {
+    "Citations": "llm.citations",
     "Comparison": "comparison",
     "Explainer": "explain.explainer",
     "Explanation": "core.explanation",
     "Explanations": "core.explanation",
     "METHODS": "methods",
     "METRICS": "metrics",
+    "cite": "llm.citations",
     "compare": "comparison",
     "load": "storage.explanations",
 }
 __all__ = [
     "METHODS",
     "METRICS",
+    "Citations",
     "Comparison",
     "Explainer",
     "Explanation",
     "Explanations",
     "__version__",
+    "cite",
     "compare",
     "load",
 ]

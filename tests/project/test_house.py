@@ -214,6 +214,7 @@ def test_exported_names():
 
 PUBLIC = {
     "saywhy": {
+        "Citations",
         "Comparison",
         "Explainer",
         "Explanation",
@@ -221,6 +222,7 @@ PUBLIC = {
         "METHODS",
         "METRICS",
         "__version__",
+        "cite",
         "compare",
         "load",
     },

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import architectures, benchmark, compare, corpus, explain, image, lists, prompt, train
+from . import architectures, benchmark, cite, compare, corpus, explain, image, lists, prompt, train
 
 EXAMPLES = """Examples:
 
   saywhy explain "I love you, I like you, I also kinda dislike you"
 
   saywhy prompt "{name} applied. They" --values name=Georg --baseline name=Ada --target " were rejected" --model my-llm
+
+  saywhy cite --question "Who built the bridge?" --documents notes/ --model my-llm -o answer.html
 
   saywhy image cat.jpg --model my-image-folder -o why.png
 
@@ -62,6 +64,7 @@ def _main(
 COMMANDS = (  # in the order of the help page: what explains, what judges and trains, the lists
     (explain.explain, "Which words of a text push the number up or down.", explain.EXAMPLES),
     (prompt.prompt, "Which slots of a prompt drive a language model.", prompt.EXAMPLES),
+    (cite.cite, "Which sentences of documents carry an answer.", cite.EXAMPLES),
     (image.image, "Which parts of an image push the number.", image.EXAMPLES),
     (corpus.corpus, "Every text of a file or folder, into Parquet shards.", corpus.EXAMPLES),
     (corpus.report, "What the model looks at overall, from a corpus.", corpus.REPORT_EXAMPLES),

@@ -1,0 +1,154 @@
+"""A small decoder that has learnt to copy: it answers from the one sentence that holds what is asked, so the truth is known.
+
+    python -m benchmarks.retrieval --cache .cache
+
+Sentences say where people live ("Banra lives in Borden."); the question names one of them. With two hops her sentence says who
+she stays with ("Banra stays with Fimis."), and where that is stands in another's. Words are tokens.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmarks.common import arguments
+
+_FIRST = ("Ba", "De", "Fi", "Go", "Ku", "La", "Mi", "No", "Pu", "Ra", "So", "Ti")
+NAMES = [a + b for a in _FIRST for b in ("n", "ra", "lo", "mis", "ke", "dan", "tu", "vi", "va")]
+_TOWNS = ("Bor", "Cal", "Dun", "Esk", "Fal", "Gri", "Hol", "Ism", "Jor", "Kel")
+CITIES = [a + b for a in _TOWNS for b in ("a", "by", "den", "ford", "ham", "wick")]
+PROMPT = "{documents}\nWhere does {question} live?"
+WORDS = ["lives", "in", "stays", "with", ".", "?", ":", "Where", "does", "live", "Document"]
+STEPS = ((1_500, 10, 32), (600, 30, 16), (700, 104, 6))  # batches, the most sentences, texts a batch
+ASKED = 8  # questions a text, so that every text teaches as much as it can
+
+
+class Text(NamedTuple):
+    """Sentences, whom the question names, where she lives, and the sentences that say so."""
+
+    sentences: list[str]
+    name: str
+    city: str
+    sources: tuple[int, ...]
+
+    @property
+    def answer(self) -> str:
+        return f"{self.name} lives in {self.city}."
+
+
+def facts(draw: random.Random, n: int, hops: int) -> tuple[list[str], list[tuple[str, str, tuple[int, ...]]]]:
+    """n sentences about n people, and of each (name, city, sentences that tell)."""
+    names, cities = draw.sample(NAMES, n), draw.choices(CITIES, k=n)
+    with_whom = {i: draw.randrange(n) for i in range(n) if hops == 2 and i % 2}
+    said, told = [], []
+    for i, (name, city) in enumerate(zip(names, cities, strict=True)):
+        other = with_whom.get(i)
+        if other is None or other % 2:
+            said.append(f"{name} lives in {city}.")
+            told.append((name, city, (i,)))
+        else:
+            said.append(f"{name} stays with {names[other]}.")
+            told.append((name, cities[other], (i, other)))
+    return said, told
+
+
+def text_of(draw: random.Random, n: int, hops: int = 1) -> Text:
+    """A text of n sentences, and a question whose answer takes so many of them."""
+    while True:
+        said, told = facts(draw, n, hops)
+        fitting = [each for each in told if len(each[2]) == hops]
+        if fitting:
+            return Text(said, *draw.choice(fitting))
+
+
+def tokenizer() -> Any:
+    """Words with the blank before them, signs and line breaks: what it reads and writes is the text itself."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = [*NAMES, *CITIES, *WORDS, *map(str, range(1, 120))]
+    every = ["[UNK]", "[PAD]", "[EOS]", "\n", *words, *(f" {word}" for word in words)]
+    made = Tokenizer(models.WordLevel({w: i for i, w in enumerate(every)}, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?\w+|[^\w\s]|\n"), "isolated")  # type: ignore[assignment]
+    made.decoder = decoders.Fuse()  # type: ignore[assignment]
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", eos_token="[EOS]")
+
+
+def trained(cache: Path, hops: int = 1, say: Any = None) -> tuple[Any, Any]:
+    """The decoder and its tokenizer, from the cache or trained (some minutes on one core)."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    reader, folder = tokenizer(), cache / f"retrieval-{hops}"
+    if (folder / "config.json").exists():
+        return LlamaForCausalLM.from_pretrained(folder).eval(), reader
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 96, "num_hidden_layers": 2 + hops, "num_attention_heads": 4, "intermediate_size": 192}
+    special = {"pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 2}
+    config = LlamaConfig(vocab_size=len(reader), max_position_embeddings=2_048, **sizes, **special)
+    model = LlamaForCausalLM(config)
+    _train(model, reader, hops, say)
+    model.save_pretrained(folder)
+    return model.eval(), reader
+
+
+def _train(model: Any, reader: Any, hops: int, say: Any) -> None:
+    draw, step = random.Random(hops), 0
+    total = sum(batches for batches, _, _ in STEPS) * hops
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=total + 1, pct_start=0.1)
+    started = time.perf_counter()
+    for batches, most, texts in STEPS:
+        for _ in range(batches * hops):
+            n = draw.randint(4, most)
+            rows, asked = zip(*[_lesson(draw, reader, n, hops) for _ in range(texts)], strict=True)
+            length = max(map(len, rows))
+            ids = torch.tensor([row + [1] * (length - len(row)) for row in rows])
+            labels = torch.full_like(ids, -100)
+            for b, places in enumerate(asked):
+                labels[b, places] = ids[b, places]
+            loss = model(input_ids=ids, labels=labels).loss
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            step += 1
+            if say and step % 100 == 0:
+                say(f"{step} of {total}, n {n}: loss {loss.item():.3f}, {time.perf_counter() - started:.0f} s")
+
+
+def _lesson(draw: random.Random, reader: Any, n: int, hops: int) -> tuple[list[int], list[int]]:
+    """The ids of a text with several questions and their answers, and the places of the answers' names and cities."""
+    said, told = facts(draw, n, hops)
+    cuts = sorted(draw.sample(range(1, n), min(draw.randrange(4), n - 1)))
+    parts = [said[a:b] for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
+    shown = "\n\n".join(f"Document {i + 1}\n{' '.join(part)}" for i, part in enumerate(parts))
+    ids, places = reader(shown)["input_ids"], []
+    for name, city, _ in draw.choices(told, k=ASKED):
+        ids += reader(f"\nWhere does {name} live? {name} lives in {city}.")["input_ids"]
+        places += [len(ids) - 5, len(ids) - 4, len(ids) - 3, len(ids) - 2, len(ids) - 1]
+    return ids, places
+
+
+def right(model: Any, reader: Any, n: int, hops: int, texts: int = 100) -> float:
+    """The share of texts that it answers rightly."""
+    draw, found = random.Random(99), 0
+    for _ in range(texts):
+        text = text_of(draw, n, hops)
+        asked = PROMPT.format(documents=f"Document 1\n{' '.join(text.sentences)}", question=text.name)
+        ids = reader(f"{asked} {text.answer}", return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            said = model(input_ids=ids).logits[0, :-1].argmax(-1)
+        found += bool(said[-2] == ids[0, -2])
+    return found / texts
+
+
+if __name__ == "__main__":
+    options = arguments(str(__doc__))
+    for hops in (1, 2):
+        model, reader = trained(options.cache, hops, lambda line: print(line, flush=True))
+        print(hops, {n: right(model, reader, n, hops) for n in (10, 30, 100)}, flush=True)

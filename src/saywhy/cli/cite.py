@@ -1,0 +1,72 @@
+"""The `saywhy cite` command: which sentence of which document stands behind each sentence of an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import TrustRemoteCode
+
+EXAMPLES = """Examples:
+
+  saywhy cite --question "Who built the bridge?" --documents notes/ --model my-llm -o answer.html
+
+  saywhy cite --question "Who built it?" --documents found.jsonl --answer answer.txt --model my-llm
+"""
+
+
+Documents = Annotated[
+    Path, typer.Option(help="A folder of texts, a text, or a .jsonl, .csv or .parquet table with a column text.")
+]
+Answer = Annotated[
+    Path | None, typer.Option(help="A file with the answer, - for standard input; by default the model writes one.")
+]
+Wording = Annotated[
+    Path | None, typer.Option(help="A file with the prompt, which holds {documents} and {question} once each.")
+]
+Budget = Annotated[int | None, typer.Option(min=1, help="The most forwards; by default until it is settled.")]
+Confidence = Annotated[float, typer.Option(help="How sure it must be which sentences count.")]
+Longest = Annotated[int, typer.Option(min=1, help="The longest answer that the model writes, in tokens.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help=".html, .md, .json or .txt.")]
+
+
+def cite(
+    question: Annotated[str, typer.Option(help="What was asked.")],
+    documents: Documents,
+    model: Annotated[str, typer.Option(help="A Hugging Face id or folder of a language model.")],
+    answer: Answer = None,
+    prompt: Wording = None,
+    budget: Budget = None,
+    confidence: Confidence = 0.95,
+    max_new_tokens: Longest = 128,
+    output: Output = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Say which sentences of the documents stand behind each sentence of an answer, and which have no source."""
+    from ..explain.explainer import Explainer
+    from ..llm import citations
+    from ..storage.manifest import read_text
+    from .streams import checked_output, text_or_input
+
+    checked_output(output, citations.ENDINGS)
+    told = None if answer is None else text_or_input(None) if str(answer) == "-" else read_text(answer)
+    wording = None if prompt is None else read_text(prompt)
+    known = citations.read_documents(documents)
+    explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
+    found = citations.cite(
+        explainer,
+        question,
+        known,
+        None if told is None else told.strip(),
+        prompt=wording,
+        budget=budget,
+        confidence=confidence,
+        max_new_tokens=max_new_tokens,
+        announce=lambda cost: typer.echo(f"{cost}", err=True),
+    )
+    if output is None:
+        typer.echo(str(found))
+    else:
+        typer.echo(f"{found.summary}\nwrote {found.save(output)}", err=True)

@@ -1,0 +1,101 @@
+"""The documents that an answer may rest on: as they are given, read from files, and cut into sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ...core.display import one_line
+from ...core.errors import FileError, InputError, OptionError
+from ...core.features import Span
+from ...core.sentences import sentences
+from ...storage.manifest import read_text
+from ...storage.tables import rows
+
+Splitter: TypeAlias = "Callable[[str], Iterable[Any]]"
+_PLAIN = (".txt", ".md", ".rst", "")  # files that are one document each
+_FIELDS = ("id", "title", "text")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text that an answer may rest on."""
+
+    id: str
+    text: str
+    title: str = ""
+
+
+def documents_of(given: Any) -> tuple[Document, ...]:
+    """The documents of a list of texts or of mappings with "id", "title" and "text". Raises InputError, which names the place."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise InputError(
+            f'`documents` is a list of texts or of {{"id": …, "title": …, "text": …}}, not {type(given).__name__}: {given!r:.60}'
+        )
+    found = tuple(_document(each, i) for i, each in enumerate(given))
+    if not found:
+        raise InputError("`documents` is empty: give at least one text.")
+    names = [document.id for document in found]
+    if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
+        raise InputError(f'Two documents have the "id" {again!r}: each needs a name of its own.')
+    return found
+
+
+def _document(given: Any, place: int) -> Document:
+    if isinstance(given, Document):
+        return given
+    if isinstance(given, str):
+        given = {"text": given}
+    if not isinstance(given, Mapping) or not isinstance(given.get("text"), str):
+        raise InputError(f'Document {place} is a text, or a mapping with a "text", not {given!r:.80}')
+    if surplus := [str(key) for key in given if key not in _FIELDS]:
+        raise InputError(f"Document {place} has the field {surplus[0]!r}; it may have {', '.join(_FIELDS)}.")
+    if not given["text"].strip():
+        raise InputError(f"Document {place} is blank.")
+    name = given.get("id")
+    return Document(str(place + 1 if name is None else name), given["text"], str(given.get("title") or ""))
+
+
+def read_documents(path: Path) -> tuple[Document, ...]:
+    """The documents in a folder (each file is one), in a text file (it is one) or in a table with a column "text".
+
+    Raises FileError for what cannot be read, InputError for a table without that column.
+    """
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in _PLAIN)
+        if not files:
+            raise FileError(f"{str(path)!r} holds no document: files that end in {', '.join(_PLAIN[:3])}.")
+        return tuple(Document(str(each.relative_to(path)), read_text(each)) for each in files)
+    if path.suffix.lower() in _PLAIN:
+        return (Document(path.name, read_text(path)),)
+    return documents_of([{key: row[key] for key in _FIELDS if key in row} for row in rows(path)])
+
+
+def split(text: str, splitter: Splitter | None) -> list[Span]:
+    """The sentences of a text as [start, end), by saywhy's own rules or by the caller's function.
+
+    A caller's function returns spans, or the sentences themselves in order. Raises OptionError for one that returns something
+    else, and for sentences that are not in the text.
+    """
+    if splitter is None:
+        return sentences(text)
+    if not callable(splitter):
+        raise OptionError(f"`splitter` is a function of a text that returns its sentences, not {splitter!r:.60}.")
+    found: list[Span] = []
+    at = 0
+    for each in splitter(text):
+        if isinstance(each, str):
+            start = text.find(each.strip(), at)
+            span = (start, start + len(each.strip()))
+        elif isinstance(each, tuple | list) and len(each) == 2 and all(isinstance(i, int) for i in each):
+            span = (int(each[0]), int(each[1]))
+        else:
+            raise OptionError(f"`splitter` returns sentences, or spans (start, end), not {each!r:.60}.")
+        if not at <= span[0] <= span[1] <= len(text):
+            raise OptionError(f"`splitter` returned {one_line(str(each))!r:.60}, which is not in the text after {at}.")
+        if span[0] < span[1]:
+            found.append(span)
+        at = span[1]
+    return found

@@ -1,0 +1,187 @@
+"""What `cite` returns: the statements of an answer, each with the sentences that carry it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...core.display import one_line
+from ...core.types import Cost
+from ...storage.manifest import Kind, list_of, object_of, of_type, read_json
+from ...storage.paths import as_path
+from .documents import Document
+from .verdicts import JOINS, NONE, SUPPORTED, WEAK
+
+FORMAT, VERSION = "saywhy.citations", 1
+ENDINGS = (".html", ".md", ".json", ".txt")
+VERDICTS = (SUPPORTED, WEAK, NONE, JOINS)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One sentence of one document that carries a statement."""
+
+    document: str  # its id
+    span: tuple[int, int]  # [start, end) in that document's text as it was given
+    text: str
+    score: float  # its Shapley value, in nats of the statement's log-probability
+    stderr: float
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of the answer, with what carries it."""
+
+    text: str
+    span: tuple[int, int]  # [start, end) in the answer
+    verdict: str  # "supported", "weakly supported", "no source in these documents" or "nothing to cite"
+    sources: tuple[Source, ...]  # the strongest first
+    value: float  # its log-probability in nats, after all documents and what the answer said before
+    base: float  # the same after the prompt without any sentence of the documents
+    without: float  # the same without the sources
+    alone: float  # the same with the sources and no other sentence
+    settled: bool = True  # was the budget enough to tell which sentences count?
+
+    @property
+    def gain(self) -> float:
+        """What all documents together do to the log-probability, in nats."""
+        return self.value - self.base
+
+    @property
+    def known_without(self) -> bool:
+        """Does the model say this about as readily without the documents (no token less likely than one in e on average)?"""
+        return self.verdict == NONE and abs(self.gain) < 1.0
+
+
+@dataclass(frozen=True)
+class Citations(Sequence[Statement]):
+    """The statements of an answer, in order; print it, save it as a page, Markdown or JSON, or walk through it."""
+
+    question: str
+    answer: str
+    documents: tuple[Document, ...]
+    statements: tuple[Statement, ...]
+    model: str
+    written: bool = False  # did the model write the answer?
+    cost: Cost = field(default_factory=Cost)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.statements)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.statements[place]
+
+    def __iter__(self) -> Iterator[Statement]:
+        return iter(self.statements)
+
+    @property
+    def summary(self) -> str:
+        """One sentence: how many statements rest on which documents."""
+        told = [s for s in self.statements if s.verdict != JOINS]
+        held = [s for s in told if s.verdict == SUPPORTED]
+        weak = sum(s.verdict == WEAK for s in told)
+        names = list(dict.fromkeys(source.document for s in told for source in s.sources))
+        where = f" by {'document' if len(names) == 1 else 'documents'} {', '.join(map(repr, names))}" if names else ""
+        count = f"{len(held)} of {len(told)} {'statement' if len(told) == 1 else 'statements'}"
+        rest = f", {weak} weakly" if weak else ""
+        none = sum(s.verdict == NONE for s in told)
+        return f"{count} supported{rest}{where}" + (f"; {none} without a source." if none else ".")
+
+    def __str__(self) -> str:
+        from .page import plain
+
+        return plain(self)
+
+    def __repr__(self) -> str:
+        return f"<Citations of {one_line(self.answer)!r:.60}: {one_line(self.summary)}>"
+
+    def _repr_html_(self) -> str:
+        from .page import fragment
+
+        return fragment(self)
+
+    def to_html(self) -> str:
+        """A page of its own: the answer beside the documents, sources coloured in place. No script."""
+        from .page import page
+
+        return page(self)
+
+    def to_markdown(self) -> str:
+        """The answer with footnotes [1] [2], and the sources under it."""
+        from .page import markdown
+
+        return markdown(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it: documents by id, sources by id and character offsets."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "question": self.question,
+            "answer": self.answer,
+            "written": self.written,
+            "model": self.model,
+            "documents": [asdict(document) for document in self.documents],
+            "statements": [asdict(statement) for statement in self.statements],
+            "cost": self.cost._asdict(),
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write .html, .md, .json or .txt, by the ending of `path`; returns the path."""
+        from ...storage.atomic import write
+        from ...storage.paths import output_file
+
+        file = output_file(path, ENDINGS)
+        ending = file.suffix.lower()
+        if ending == ".json":
+            text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+        elif ending == ".txt":
+            text = str(self)
+        else:
+            text = self.to_html() if ending == ".html" else self.to_markdown()
+        write(file, f"{text.rstrip()}\n".encode("utf-8", "backslashreplace"))
+        return file
+
+
+def load_citations(path: str | Path) -> Citations:
+    """Citations from their .json file. Raises FileError, which names the field, for what is none."""
+    file = as_path(path)
+    kinds: dict[str, Kind] = {"question": str, "answer": str, "written": bool, "model": str, "documents": list}
+    data = read_json(file, FORMAT, VERSION, kinds | {"statements": list, "cost": dict, "notes": list})
+    name = str(file)
+    documents = tuple(
+        Document(**object_of(each, {"id": str, "text": str, "title": str}, name, f"documents[{i}]", ()))
+        for i, each in enumerate(data["documents"])
+    )
+    statements = tuple(_statement(each, name, f"statements[{i}]") for i, each in enumerate(data["statements"]))
+    cost = object_of(data["cost"], dict.fromkeys(Cost._fields, (int, float)), name, "cost", ())
+    notes = tuple(list_of(data["notes"], str, name, "notes"))
+    return Citations(
+        data["question"], data["answer"], documents, statements, data["model"], data["written"], Cost(**cost), notes
+    )
+
+
+def _statement(data: Any, name: str, at: str) -> Statement:
+    numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone"), float)
+    kinds: dict[str, Kind] = {"text": str, "span": list, "verdict": str, "sources": list, "settled": bool}
+    object_of(data, kinds | numbers, name, at, ())
+    if data["verdict"] not in VERDICTS:
+        of_type(None, str, name, f"{at}.verdict")
+    sources = tuple(_source(each, name, f"{at}.sources[{i}]") for i, each in enumerate(data["sources"]))
+    return Statement(**data | {"span": _span(data["span"], name, f"{at}.span"), "sources": sources})
+
+
+def _source(data: Any, name: str, at: str) -> Source:
+    kinds: Mapping[str, Kind] = {"document": str, "span": list, "text": str, "score": float, "stderr": float}
+    object_of(data, kinds, name, at, ())
+    return Source(**data | {"span": _span(data["span"], name, f"{at}.span")})
+
+
+def _span(data: Any, name: str, at: str) -> tuple[int, int]:
+    start, end = list_of(data, int, name, at, 2)
+    return start, end

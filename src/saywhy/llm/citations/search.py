@@ -1,0 +1,145 @@
+"""Which sentences carry a statement, found with few forwards: documents first, then the sentences of those that matter.
+
+The number of a statement is its log-probability after the prompt and what the answer said before it. A group of sentences is
+asked about twice: the prompt without it, and the prompt with it alone. The mean of both changes is the group's Shapley value
+where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. The
+sentences of the groups that matter are then the features of `kernel_shap`, in rounds, until it is settled which of them count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.types import Bools, Encoding, Floats, Ints, Problem, Target
+from ...engine.batching import BoundProblem, OutputCache
+from ...engine.engine import Engine
+from ...methods.surrogates import MOST, kernel_shap
+from .statements import Spoken
+
+CANDIDATES = 24  # sentences that are asked about one by one
+RUNS = 8  # into which a group is cut that is looked at more closely
+MATTERS = 0.1  # of what the documents do to a statement: with less, a group or a sentence is no source
+GAIN = 0.5  # nats: where the documents do less, no source is looked for
+
+
+@dataclass(eq=False)
+class Search:
+    """A prompt with its answer, and what has been asked about it so far."""
+
+    engine: Engine
+    encoding: Encoding  # features are the sentences; rows have one number for each token of the answer
+    statements: Sequence[Spoken]
+    budget: int | None  # the most forwards
+    confidence: float  # in standard errors, by which it must be settled whether a sentence counts
+    cache: OutputCache = field(default_factory=OutputCache)
+
+    @property
+    def n(self) -> int:
+        return len(self.encoding.features)
+
+    @property
+    def spent(self) -> int:
+        """Forwards so far."""
+        return self.cache.cost.rows
+
+    def left(self) -> int:
+        """Forwards that may still be spent, with two kept for the check of every statement."""
+        return MOST if self.budget is None else self.budget - self.spent - 2 * len(self.statements)
+
+    def score(self, outputs: Tensor) -> Tensor:
+        """[N, T] log-probabilities of tokens -> [N, K] of statements."""
+        return torch.stack([outputs[:, slice(*s.tokens)].sum(-1) for s in self.statements], dim=-1)
+
+    def values(self, present: Bools) -> Floats:
+        """[N, K]: the log-probability of every statement with these sentences present, bool [N, n]."""
+        [outputs] = self.engine.outputs([(self.encoding, self.cache, torch.as_tensor(present))])
+        found: Floats = self.score(outputs).numpy()
+        return found
+
+    def both_ends(self) -> tuple[Floats, Floats]:
+        """[K] each: with all sentences, and with none."""
+        whole, base = self.values(np.stack([np.ones(self.n, bool), np.zeros(self.n, bool)]))
+        return whole, base
+
+    # ---- groups --------------------------------------------------------------------------------------------------------
+
+    def groups(self, groups: Sequence[Ints], whole: Floats, base: Floats) -> Floats:
+        """[G, K]: the mean of what a group adds to nothing and of what is lost without it."""
+        alone = np.zeros((len(groups), self.n), bool)
+        for row, group in zip(alone, groups, strict=True):
+            row[group] = True
+        values = self.values(np.concatenate([alone, ~alone]))
+        first, rest = np.split(values, 2)
+        found: Floats = ((first - base) + (whole - rest)) / 2
+        return found
+
+    def candidates(self, documents: Sequence[Ints], whole: Floats, base: Floats) -> Ints:
+        """The sentences that are worth a look of their own, in order: those of groups that matter to some statement."""
+        alive, groups = np.arange(self.n), [each for each in documents if len(each)]
+        gain = whole - base
+        counts = gain >= GAIN
+        if not counts.any():
+            return alive[:0]
+        if len(groups) == 1:
+            groups = _runs(groups)
+        while len(alive) > self.room() and 2 * len(groups) + 4 <= self.left():
+            scores = self.groups(groups, whole, base)[:, counts]
+            kept = scores >= MATTERS * gain[counts]
+            kept[scores.argmax(0), np.arange(scores.shape[1])] = True
+            share = np.where(kept, scores / gain[counts], 0).max(1)
+            order = [int(g) for g in np.argsort(-share, kind="stable") if kept[g].any()]
+            groups = [groups[g] for g in order]
+            alive = np.sort(np.concatenate(groups))
+            if all(len(group) == 1 for group in groups):
+                break
+            groups = _runs(groups)
+        most = self.room()  # where more is left, what came out strongest
+        return alive if len(alive) <= most else np.sort(np.concatenate(groups)[:most])
+
+    def room(self) -> int:
+        """How many sentences there are forwards for to ask about one by one."""
+        return max(1, min(CANDIDATES, (self.left() - 2) // 2))
+
+    # ---- sentences -----------------------------------------------------------------------------------------------------
+
+    def sentences(self, candidates: Ints, whole: Floats, base: Floats) -> tuple[Floats, Floats, bool]:
+        """Scores and standard errors of the candidates, [K, m] each, and whether it is settled which of them count."""
+        m = len(candidates)
+        gain = np.maximum(whole - base, GAIN)
+        budget = 2 * m + 2
+        while True:
+            scores, stderr = self._shapley(candidates, budget)
+            close = np.abs(scores - MATTERS * gain[:, None]) <= self.confidence * stderr
+            settled = not (close & (stderr > 0.02 * gain[:, None])).any()
+            more = min(2 * budget, 16 * m + 64)
+            if settled or 2**m <= budget or more <= budget or more - budget > self.left():
+                return scores, stderr, settled
+            budget = more
+
+    def _shapley(self, candidates: Ints, budget: int) -> tuple[Floats, Floats]:
+        """Shapley values of the candidates, [K, m], all other sentences being present."""
+        encoding = self.encoding
+
+        def at(present: Bools) -> Sequence[object]:
+            every = np.ones((len(present), self.n), bool)
+            every[:, candidates] = present
+            return encoding.at(every)
+
+        features = tuple(encoding.features[i] for i in candidates)
+        targets = tuple(Target(s.text, (k,), "log-prob") for k, s in enumerate(self.statements))
+        bound = BoundProblem(
+            Problem(features, targets), replace(encoding, features=features, at=at), self.score, self.cache
+        )
+        [found] = self.engine.run([(bound, kernel_shap(bound.problem, budget=budget, pairs=False))])
+        stderr = torch.zeros_like(found.values) if found.stderr is None else found.stderr
+        return found.values.numpy(), stderr.numpy()
+
+
+def _runs(groups: Sequence[Ints]) -> list[Ints]:
+    """Each group in up to RUNS runs of neighbours."""
+    return [run for group in groups for run in np.array_split(group, min(RUNS, len(group)))]

@@ -1,0 +1,73 @@
+"""Is a statement supported? By two checks that anyone can repeat: without its sources, and with its sources alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.types import Bools, Floats, Ints
+from .search import MATTERS, Search
+
+SUPPORTED, WEAK, NONE, JOINS = "supported", "weakly supported", "no source in these documents", "nothing to cite"
+MOST_SOURCES = 5  # of one statement
+ENOUGH = 0.5  # of what the documents do, that the sources do: alone, and when they are taken away
+NATS = 2.0  # that the sources raise the log-probability by, at least, of a statement that has any
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the two checks of one statement found, in nats."""
+
+    sources: tuple[int, ...]  # the sentences, the strongest first
+    whole: float  # the log-probability with all documents
+    base: float  # with none of them
+    without: float  # with all but the sources
+    alone: float  # with the sources alone
+    verdict: str
+
+    @property
+    def necessity(self) -> float:
+        """How far the log-probability falls when the sources are taken out."""
+        return self.whole - self.without
+
+    @property
+    def sufficiency(self) -> float:
+        """How far the log-probability rises over that with no document when there is nothing but the sources."""
+        return self.alone - self.base
+
+
+def sources_of(scores: Floats, stderr: Floats, gain: float) -> list[int]:
+    """The candidates [m] that carry a statement: those above a share of what the documents do, and above their own error."""
+    order = np.argsort(-scores, kind="stable")
+    return [int(i) for i in order if scores[i] >= max(MATTERS * gain, 2 * stderr[i], 1e-9)][:MOST_SOURCES]
+
+
+def checked(
+    search: Search, candidates: Ints, chosen: Sequence[Sequence[int]], whole: Floats, base: Floats
+) -> list[Check]:
+    """Each statement's two checks: two forwards a statement that has sources."""
+    rows: list[Bools] = []
+    for picked in chosen:
+        kept = np.zeros(search.n, bool)
+        kept[candidates[list(picked)]] = True
+        rows += [~kept, kept]
+    values = search.values(np.stack(rows)) if rows else np.zeros((0, 0))
+    out = []
+    for k, (picked, statement) in enumerate(zip(chosen, search.statements, strict=True)):
+        without, alone = float(values[2 * k, k]), float(values[2 * k + 1, k])
+        sources = tuple(int(candidates[i]) for i in picked)
+        told = Check(sources, float(whole[k]), float(base[k]), without, alone, "")
+        verdict = JOINS if statement.joins else _verdict(told)
+        held = verdict in (SUPPORTED, WEAK)
+        out.append(Check(sources if held else (), told.whole, told.base, without, alone, verdict))
+    return out
+
+
+def _verdict(told: Check) -> str:
+    if not told.sources or max(told.necessity, told.sufficiency) < NATS:
+        return NONE
+    gain = max(told.whole - told.base, NATS)
+    enough = min(told.necessity, told.sufficiency) >= ENOUGH * gain
+    return SUPPORTED if enough else WEAK

@@ -1,0 +1,262 @@
+"""Citations: on a model by rule, whose reasons are known, and what is refused, saved and shown."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+from benchmarks.retrieval import PROMPT, text_of
+from lookup import lookup
+
+import saywhy
+from saywhy.core.errors import FileError, InputError, ModelError, OptionError
+from saywhy.llm.citations import Document, load_citations, read_documents
+from saywhy.llm.citations.documents import split
+from saywhy.llm.citations.statements import spoken, token_ends
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    return saywhy.Explainer(*lookup(), task="text-generation")
+
+
+def cited(explainer, text, documents=None, answer=None, **settings):
+    shown = [" ".join(text.sentences)] if documents is None else documents
+    return saywhy.cite(explainer, text.name, shown, answer or text.answer, prompt=PROMPT, **settings)
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+@pytest.mark.parametrize("n", [4, 10, 30, 60])
+def test_the_sentences_that_tell_are_found(explainer, n, hops):
+    for seed in range(3):
+        text = text_of(random.Random(seed), n, hops)
+        cut = n // 3
+        documents = [" ".join(text.sentences[:cut]), " ".join(text.sentences[cut:])]
+        [statement] = cited(explainer, text, documents)
+        assert {s.text for s in statement.sources} == {text.sentences[i] for i in text.sources}
+        assert statement.verdict == "supported"
+        for source in statement.sources:
+            assert documents[int(source.document) - 1][slice(*source.span)] == source.text
+            assert source.score == pytest.approx(statement.gain / hops, rel=1e-3)
+
+
+def test_values_are_the_models_own(explainer):
+    text = text_of(random.Random(5), 6)
+    [statement] = cited(explainer, text)
+    model, reader = explainer.model.model, explainer.model.tokenizer
+    for sentences, told in (
+        (text.sentences, statement.value),
+        ([], statement.base),
+        ([text.sentences[text.sources[0]]], statement.alone),
+        ([s for i, s in enumerate(text.sentences) if i not in text.sources], statement.without),
+    ):
+        prompt = PROMPT.format(documents="Document 1\n" + " ".join(sentences), question=text.name)
+        before, after = (reader(each)["input_ids"] for each in (prompt, f" {text.answer}"))
+        with torch.no_grad():
+            answered = model(torch.tensor([before + after])).logits
+        logits = answered[0, len(before) - 1 : -1].double().log_softmax(-1)
+        assert told == pytest.approx(float(logits.gather(1, torch.tensor(after)[:, None]).sum()), abs=0.3)
+
+
+def test_every_sentence_of_an_answer_has_its_own_sources(explainer):
+    said = ["Ban lives in Bora.", "Dera lives in Calby.", "Filo lives in Dunden."]
+    found = saywhy.cite(
+        explainer, "Ban", said, "Filo lives in Dunden. Ban lives in Bora. Gomis lives in Eskham.", prompt=PROMPT
+    )
+    assert [s.text for s in found] == ["Filo lives in Dunden.", "Ban lives in Bora.", "Gomis lives in Eskham."]
+    assert [[source.document for source in s.sources] for s in found] == [["3"], ["1"], []]
+    assert [s.verdict for s in found] == ["supported", "supported", "no source in these documents"]
+    assert found[2].known_without
+    assert [found.answer[slice(*s.span)] for s in found] == [s.text for s in found]
+    assert found.summary == "2 of 3 statements supported by documents '3', '1'; 1 without a source."
+
+
+def test_a_fact_that_stands_in_two_documents_is_named_twice(explainer):
+    [statement] = saywhy.cite(
+        explainer,
+        "Ban",
+        ["Ban lives in Bora. Dera lives in Calby.", "Ban lives in Bora."],
+        "Ban lives in Bora.",
+        prompt=PROMPT,
+    )
+    assert {s.document for s in statement.sources} == {"1", "2"}
+    assert statement.verdict == "supported"
+    assert {round(s.score / statement.gain, 2) for s in statement.sources} == {0.5}
+
+
+def test_what_the_model_knows_itself_has_no_source():
+    explainer = saywhy.Explainer(*lookup({"Ban": "Bora"}), task="text-generation")
+    [statement] = saywhy.cite(explainer, "Ban", ["Dera lives in Calby."], "Ban lives in Bora.", prompt=PROMPT)
+    assert statement.verdict == "no source in these documents"
+    assert statement.known_without
+    assert "as readily without any document" in str(
+        saywhy.cite(explainer, "Ban", ["So."], "Ban lives in Bora.", prompt=PROMPT)
+    )
+
+
+def test_an_answer_that_the_documents_gainsay_has_no_source(explainer):
+    [statement] = saywhy.cite(explainer, "Ban", ["Ban lives in Bora."], "Ban lives in Calby.", prompt=PROMPT)
+    assert statement.verdict == "no source in these documents"
+    assert statement.gain < -2
+    assert not statement.sources
+
+
+def test_few_forwards(explainer):
+    text = text_of(random.Random(2), 60)
+    told = []
+    found = cited(explainer, text, announce=told.append)
+    assert told[0].sentences == 60
+    assert told[0].fewest <= found.cost.rows <= told[0].most
+    assert found.cost.rows <= 60
+    assert cited(explainer, text, budget=30).cost.rows <= 30
+    with pytest.raises(OptionError, match="budget"):
+        cited(explainer, text, budget=3)
+
+
+def test_a_splitter_of_ones_own(explainer):
+    text = "Ban lives in Bora; Dera lives in Calby."
+    assert split(text, lambda t: t.split("; ")) == [(0, 17), (19, 39)]
+    assert split(text, lambda t: [(0, 17), (17, 17), (19, 39)]) == [(0, 17), (19, 39)]
+    for wrong, said in ((3, "function"), (lambda t: [1], "returns"), (lambda t: ["none"], "not in the text")):
+        with pytest.raises(OptionError, match=said):
+            saywhy.cite(explainer, "Ban", [text], "Ban.", prompt=PROMPT, splitter=wrong)
+
+
+def test_tokens_belong_to_the_sentence_they_end_in(explainer):
+    reader = explainer.model.tokenizer
+    ids = reader("Ban lives in Bora. Dera lives in Calby.")["input_ids"]
+    text, ends = token_ends(reader, ids)
+    assert (text, ends) == token_ends(reader, ids, "Ban lives in Bora. Dera lives in Calby.")
+    found = spoken(text, ends, None)
+    assert [reader.decode(ids[slice(*s.tokens)]) for s in found] == ["Ban lives in Bora.", " Dera lives in Calby."]
+    assert [s.joins for s in found] == [False, False]
+    assert spoken("Here is the answer:", [4, 7, 11, 18, 19], None)[0].joins
+
+
+def test_a_conversation_and_a_chat_template(explainer):
+    model, reader = lookup()
+    reader.chat_template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+    chat = saywhy.Explainer(model, reader, task="text-generation")
+    history = [
+        {"role": "user", "content": "Where does Goke live?"},
+        {"role": "assistant", "content": "Goke lives in Kela."},
+        {"role": "user", "content": "Ban"},
+    ]
+    [statement] = saywhy.cite(chat, history, ["Dera lives in Calby.", "Ban lives in Bora."], "Ban lives in Bora.")
+    assert [s.document for s in statement.sources] == ["2"]
+    [known] = saywhy.cite(chat, history, ["Ban lives in Bora."], "Goke lives in Kela.")
+    assert known.verdict == "no source in these documents"  # it stands in the conversation, not in the documents
+    with pytest.raises(InputError, match="no chat template"):
+        saywhy.cite(explainer, history, ["So."], "So.")
+    with pytest.raises(InputError, match="ends in the question"):
+        saywhy.cite(chat, history[:2], ["So."], "So.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "said"),
+    [
+        ({"documents": "a text"}, InputError, "list of texts"),
+        ({"documents": []}, InputError, "empty"),
+        ({"documents": [3]}, InputError, "Document 0"),
+        ({"documents": [{"text": "a", "name": "b"}]}, InputError, "'name'"),
+        ({"documents": [{"id": "a", "text": "a"}, {"id": "a", "text": "b"}]}, InputError, "Two documents"),
+        ({"documents": [" "]}, InputError, "blank"),
+        ({"question": " "}, InputError, "blank"),
+        ({"question": 3}, InputError, "chat"),
+        ({"answer": " "}, InputError, "blank"),
+        ({"answer": 3}, OptionError, "answer"),
+        ({"prompt": "no slots"}, OptionError, "prompt"),
+        ({"confidence": 2}, OptionError, "confidence"),
+        ({"budget": "x"}, OptionError, "budget"),
+        ({"announce": 3}, OptionError, "announce"),
+        ({"explainer": 3}, OptionError, "Explainer"),
+    ],
+)
+def test_what_is_given_wrongly_is_refused(explainer, changed, error, said):
+    given = {
+        "explainer": explainer,
+        "question": "Ban",
+        "documents": ["Ban lives in Bora."],
+        "answer": "Ban lives in Bora.",
+    }
+    with pytest.raises(error, match=said):
+        saywhy.cite(**{**given, **changed})
+
+
+def test_a_classifier_is_refused():
+    with pytest.raises(ModelError, match="no language model"):
+        saywhy.cite(saywhy.Explainer(), "q", ["d"], "a")
+
+
+class Parts(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.ids, self.links = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if "href" in attrs else []
+
+
+HOSTILE = '<script>alert(1)</script> "><img src=x> [2](javascript:x) \x1b[31m'
+
+
+def pieces(text):
+    return re.split(r"(?<=\.) |(?=Ban)", text)
+
+
+def test_files_and_pages(explainer, tmp_path):
+    documents = [{"id": HOSTILE, "title": HOSTILE, "text": f"{HOSTILE} Ban lives in Bora."}, "Dera lives in Calby."]
+    found = saywhy.cite(
+        explainer,
+        HOSTILE,
+        documents,
+        f"Ban lives in Bora. {HOSTILE}.",
+        prompt=PROMPT,
+        splitter=pieces,
+    )
+    for ending in ("html", "md", "json", "txt"):
+        assert found.save(tmp_path / f"answer.{ending}").exists()
+    assert load_citations(tmp_path / "answer.json") == found
+    parts = Parts()
+    parts.feed((tmp_path / "answer.html").read_text(encoding="utf-8"))
+    assert not {"script", "img"} & set(parts.tags)
+    assert {link.removeprefix("#") for link in parts.links} <= set(parts.ids)
+    assert len(parts.links) == 1
+    assert "\x1b" not in str(found) + repr(found)
+    assert "Ban lives in Bora. [1]" in found.to_markdown()
+    assert r"\<script" in found.to_markdown()
+    with pytest.raises(FileError, match="must end in"):
+        found.save(tmp_path / "answer.pdf")
+
+
+@pytest.mark.parametrize("field", ["documents", "statements", "cost", "question", "written"])
+def test_a_damaged_file_is_refused_by_its_field(explainer, tmp_path, field):
+    path = cited(explainer, text_of(random.Random(0), 4)).save(tmp_path / "answer.json")
+    for value in (None, [None], [{}], 3):
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {field: value}), encoding="utf-8")
+        with pytest.raises(FileError, match=field):
+            load_citations(path)
+
+
+def test_documents_from_files(tmp_path):
+    (tmp_path / "notes" / "deep").mkdir(parents=True)
+    (tmp_path / "notes" / "b.md").write_text("So it is.", encoding="utf-8")
+    (tmp_path / "notes" / "deep" / "a.txt").write_text("Or not.", encoding="utf-8")
+    (tmp_path / "notes" / "c.png").write_bytes(b"\x89PNG")
+    assert [d.id for d in read_documents(tmp_path / "notes")] == ["b.md", "deep/a.txt"]
+    assert read_documents(tmp_path / "notes" / "b.md") == (Document("b.md", "So it is."),)
+    table = tmp_path / "found.jsonl"
+    table.write_text('{"id": "x", "text": "One.", "score": 3}\n{"text": "Two."}\n', encoding="utf-8")
+    assert [(d.id, d.text) for d in read_documents(table)] == [("x", "One."), ("2", "Two.")]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileError, match="holds no document"):
+        read_documents(tmp_path / "empty")
+    with pytest.raises(FileError, match="no file"):
+        read_documents(tmp_path / "none.txt")
