@@ -2,8 +2,8 @@
 
     python -m benchmarks.retrieval --cache .cache
 
-Sentences say where people live ("Banra lives in Borden."); the question names one of them. With two hops her sentence says who
-she stays with ("Banra stays with Fimis."), and where that is stands in another's. Words are tokens.
+Sentences say where people are ("Banra: Borden."); the question names one of them. With two hops her sentence says with whom
+she is ("Banra: Fimis."), and where that is stands in another's. Words are tokens.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _FIRST = ("Ba", "De", "Fi", "Go", "Ku", "La", "Mi", "No", "Pu", "Ra", "So", "Ti"
 NAMES = [a + b for a in _FIRST for b in ("n", "ra", "lo", "mis", "ke", "dan", "tu", "vi", "va")]
 _TOWNS = ("Bor", "Cal", "Dun", "Esk", "Fal", "Gri", "Hol", "Ism", "Jor", "Kel")
 CITIES = [a + b for a in _TOWNS for b in ("a", "by", "den", "ford", "ham", "wick")]
-PROMPT = "{documents}\nWhere does {question} live?"
-WORDS = ["lives", "in", "stays", "with", ".", "?", ":", "Where", "does", "live", "Document"]
-STEPS = ((1_500, 10, 32), (600, 30, 16), (700, 104, 6))  # batches, the most sentences, texts a batch
+PROMPT = "{documents}\nWhere is {question}?"
+WORDS = [".", "?", "Where", "is", "Document"]
+STEPS = ((900, 3, 48), (600, 10, 32), (400, 30, 16), (400, 104, 8))  # batches, the most sentences, texts a batch
 ASKED = 8  # questions a text, so that every text teaches as much as it can
 
 
 class Text(NamedTuple):
-    """Sentences, whom the question names, where she lives, and the sentences that say so."""
+    """Sentences, whom the question names, where she is, and the sentences that say so."""
 
     sentences: list[str]
     name: str
@@ -37,7 +37,7 @@ class Text(NamedTuple):
 
     @property
     def answer(self) -> str:
-        return f"{self.name} lives in {self.city}."
+        return f"{self.name}: {self.city}."
 
 
 def facts(draw: random.Random, n: int, hops: int) -> tuple[list[str], list[tuple[str, str, tuple[int, ...]]]]:
@@ -48,10 +48,10 @@ def facts(draw: random.Random, n: int, hops: int) -> tuple[list[str], list[tuple
     for i, (name, city) in enumerate(zip(names, cities, strict=True)):
         other = with_whom.get(i)
         if other is None or other % 2:
-            said.append(f"{name} lives in {city}.")
+            said.append(f"{name}: {city}.")
             told.append((name, city, (i,)))
         else:
-            said.append(f"{name} stays with {names[other]}.")
+            said.append(f"{name}: {names[other]}.")
             told.append((name, cities[other], (i, other)))
     return said, told
 
@@ -70,10 +70,10 @@ def tokenizer() -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = [*NAMES, *CITIES, *WORDS, *map(str, range(1, 120))]
+    words = [*NAMES, *(f"{name}:" for name in NAMES), *CITIES, *WORDS, *map(str, range(1, 120))]
     every = ["[UNK]", "[PAD]", "[EOS]", "\n", *words, *(f" {word}" for word in words)]
     made = Tokenizer(models.WordLevel({w: i for i, w in enumerate(every)}, "[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?\w+|[^\w\s]|\n"), "isolated")  # type: ignore[assignment]
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?\w+:?|[^\w\s]|\n"), "isolated")  # type: ignore[assignment]
     made.decoder = decoders.Fuse()  # type: ignore[assignment]
     return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", eos_token="[EOS]")
 
@@ -86,7 +86,7 @@ def trained(cache: Path, hops: int = 1, say: Any = None) -> tuple[Any, Any]:
     if (folder / "config.json").exists():
         return LlamaForCausalLM.from_pretrained(folder).eval(), reader
     torch.manual_seed(0)
-    sizes = {"hidden_size": 96, "num_hidden_layers": 2 + hops, "num_attention_heads": 4, "intermediate_size": 192}
+    sizes = {"hidden_size": 128, "num_hidden_layers": 2 + hops, "num_attention_heads": 4, "intermediate_size": 256}
     special = {"pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 2}
     config = LlamaConfig(vocab_size=len(reader), max_position_embeddings=2_048, **sizes, **special)
     model = LlamaForCausalLM(config)
@@ -98,12 +98,12 @@ def trained(cache: Path, hops: int = 1, say: Any = None) -> tuple[Any, Any]:
 def _train(model: Any, reader: Any, hops: int, say: Any) -> None:
     draw, step = random.Random(hops), 0
     total = sum(batches for batches, _, _ in STEPS) * hops
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=total + 1, pct_start=0.1)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=total + 1, pct_start=0.1)
     started = time.perf_counter()
     for batches, most, texts in STEPS:
         for _ in range(batches * hops):
-            n = draw.randint(4, most)
+            n = draw.randint(min(4, most - 1), most)
             rows, asked = zip(*[_lesson(draw, reader, n, hops) for _ in range(texts)], strict=True)
             length = max(map(len, rows))
             ids = torch.tensor([row + [1] * (length - len(row)) for row in rows])
@@ -129,8 +129,8 @@ def _lesson(draw: random.Random, reader: Any, n: int, hops: int) -> tuple[list[i
     shown = "\n\n".join(f"Document {i + 1}\n{' '.join(part)}" for i, part in enumerate(parts))
     ids, places = reader(shown)["input_ids"], []
     for name, city, _ in draw.choices(told, k=ASKED):
-        ids += reader(f"\nWhere does {name} live? {name} lives in {city}.")["input_ids"]
-        places += [len(ids) - 5, len(ids) - 4, len(ids) - 3, len(ids) - 2, len(ids) - 1]
+        ids += reader(f"\nWhere is {name}? {name}: {city}.")["input_ids"]
+        places += [len(ids) - 3, len(ids) - 2, len(ids) - 1]
     return ids, places
 
 

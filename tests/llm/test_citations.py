@@ -63,11 +63,9 @@ def test_values_are_the_models_own(explainer):
 
 
 def test_every_sentence_of_an_answer_has_its_own_sources(explainer):
-    said = ["Ban lives in Bora.", "Dera lives in Calby.", "Filo lives in Dunden."]
-    found = saywhy.cite(
-        explainer, "Ban", said, "Filo lives in Dunden. Ban lives in Bora. Gomis lives in Eskham.", prompt=PROMPT
-    )
-    assert [s.text for s in found] == ["Filo lives in Dunden.", "Ban lives in Bora.", "Gomis lives in Eskham."]
+    said = ["Ban: Bora.", "Dera: Calby.", "Filo: Dunden."]
+    found = saywhy.cite(explainer, "Ban", said, "Filo: Dunden. Ban: Bora. Gomis: Eskham.", prompt=PROMPT)
+    assert [s.text for s in found] == ["Filo: Dunden.", "Ban: Bora.", "Gomis: Eskham."]
     assert [[source.document for source in s.sources] for s in found] == [["3"], ["1"], []]
     assert [s.verdict for s in found] == ["supported", "supported", "no source in these documents"]
     assert found[2].known_without
@@ -79,8 +77,8 @@ def test_a_fact_that_stands_in_two_documents_is_named_twice(explainer):
     [statement] = saywhy.cite(
         explainer,
         "Ban",
-        ["Ban lives in Bora. Dera lives in Calby.", "Ban lives in Bora."],
-        "Ban lives in Bora.",
+        ["Ban: Bora. Dera: Calby.", "Ban: Bora."],
+        "Ban: Bora.",
         prompt=PROMPT,
     )
     assert {s.document for s in statement.sources} == {"1", "2"}
@@ -90,16 +88,14 @@ def test_a_fact_that_stands_in_two_documents_is_named_twice(explainer):
 
 def test_what_the_model_knows_itself_has_no_source():
     explainer = saywhy.Explainer(*lookup({"Ban": "Bora"}), task="text-generation")
-    [statement] = saywhy.cite(explainer, "Ban", ["Dera lives in Calby."], "Ban lives in Bora.", prompt=PROMPT)
+    [statement] = saywhy.cite(explainer, "Ban", ["Dera: Calby."], "Ban: Bora.", prompt=PROMPT)
     assert statement.verdict == "no source in these documents"
     assert statement.known_without
-    assert "as readily without any document" in str(
-        saywhy.cite(explainer, "Ban", ["So."], "Ban lives in Bora.", prompt=PROMPT)
-    )
+    assert "as readily without any document" in str(saywhy.cite(explainer, "Ban", ["So."], "Ban: Bora.", prompt=PROMPT))
 
 
 def test_an_answer_that_the_documents_gainsay_has_no_source(explainer):
-    [statement] = saywhy.cite(explainer, "Ban", ["Ban lives in Bora."], "Ban lives in Calby.", prompt=PROMPT)
+    [statement] = saywhy.cite(explainer, "Ban", ["Ban: Bora."], "Ban: Calby.", prompt=PROMPT)
     assert statement.verdict == "no source in these documents"
     assert statement.gain < -2
     assert not statement.sources
@@ -118,9 +114,9 @@ def test_few_forwards(explainer):
 
 
 def test_a_splitter_of_ones_own(explainer):
-    text = "Ban lives in Bora; Dera lives in Calby."
-    assert split(text, lambda t: t.split("; ")) == [(0, 17), (19, 39)]
-    assert split(text, lambda t: [(0, 17), (17, 17), (19, 39)]) == [(0, 17), (19, 39)]
+    text = "Ban: Bora; Dera: Calby."
+    assert split(text, lambda t: t.split("; ")) == [(0, 9), (11, 23)]
+    assert split(text, lambda t: [(0, 9), (9, 9), (11, 23)]) == [(0, 9), (11, 23)]
     for wrong, said in ((3, "function"), (lambda t: [1], "returns"), (lambda t: ["none"], "not in the text")):
         with pytest.raises(OptionError, match=said):
             saywhy.cite(explainer, "Ban", [text], "Ban.", prompt=PROMPT, splitter=wrong)
@@ -128,11 +124,11 @@ def test_a_splitter_of_ones_own(explainer):
 
 def test_tokens_belong_to_the_sentence_they_end_in(explainer):
     reader = explainer.model.tokenizer
-    ids = reader("Ban lives in Bora. Dera lives in Calby.")["input_ids"]
+    ids = reader("Ban: Bora. Dera: Calby.")["input_ids"]
     text, ends = token_ends(reader, ids)
-    assert (text, ends) == token_ends(reader, ids, "Ban lives in Bora. Dera lives in Calby.")
+    assert (text, ends) == token_ends(reader, ids, "Ban: Bora. Dera: Calby.")
     found = spoken(text, ends, None)
-    assert [reader.decode(ids[slice(*s.tokens)]) for s in found] == ["Ban lives in Bora.", " Dera lives in Calby."]
+    assert [reader.decode(ids[slice(*s.tokens)]) for s in found] == ["Ban: Bora.", " Dera: Calby."]
     assert [s.joins for s in found] == [False, False]
     assert spoken("Here is the answer:", [4, 7, 11, 18, 19], None)[0].joins
 
@@ -142,13 +138,13 @@ def test_a_conversation_and_a_chat_template(explainer):
     reader.chat_template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
     chat = saywhy.Explainer(model, reader, task="text-generation")
     history = [
-        {"role": "user", "content": "Where does Goke live?"},
-        {"role": "assistant", "content": "Goke lives in Kela."},
+        {"role": "user", "content": "Goke?"},
+        {"role": "assistant", "content": "Goke: Kela."},
         {"role": "user", "content": "Ban"},
     ]
-    [statement] = saywhy.cite(chat, history, ["Dera lives in Calby.", "Ban lives in Bora."], "Ban lives in Bora.")
+    [statement] = saywhy.cite(chat, history, ["Dera: Calby.", "Ban: Bora."], "Ban: Bora.")
     assert [s.document for s in statement.sources] == ["2"]
-    [known] = saywhy.cite(chat, history, ["Ban lives in Bora."], "Goke lives in Kela.")
+    [known] = saywhy.cite(chat, history, ["Ban: Bora."], "Goke: Kela.")
     assert known.verdict == "no source in these documents"  # it stands in the conversation, not in the documents
     with pytest.raises(InputError, match="no chat template"):
         saywhy.cite(explainer, history, ["So."], "So.")
@@ -180,8 +176,8 @@ def test_what_is_given_wrongly_is_refused(explainer, changed, error, said):
     given = {
         "explainer": explainer,
         "question": "Ban",
-        "documents": ["Ban lives in Bora."],
-        "answer": "Ban lives in Bora.",
+        "documents": ["Ban: Bora."],
+        "answer": "Ban: Bora.",
     }
     with pytest.raises(error, match=said):
         saywhy.cite(**{**given, **changed})
@@ -212,12 +208,12 @@ def pieces(text):
 
 
 def test_files_and_pages(explainer, tmp_path):
-    documents = [{"id": HOSTILE, "title": HOSTILE, "text": f"{HOSTILE} Ban lives in Bora."}, "Dera lives in Calby."]
+    documents = [{"id": HOSTILE, "title": HOSTILE, "text": f"{HOSTILE} Ban: Bora."}, "Dera: Calby."]
     found = saywhy.cite(
         explainer,
         HOSTILE,
         documents,
-        f"Ban lives in Bora. {HOSTILE}.",
+        f"Ban: Bora. {HOSTILE}.",
         prompt=PROMPT,
         splitter=pieces,
     )
@@ -230,7 +226,7 @@ def test_files_and_pages(explainer, tmp_path):
     assert {link.removeprefix("#") for link in parts.links} <= set(parts.ids)
     assert len(parts.links) == 1
     assert "\x1b" not in str(found) + repr(found)
-    assert "Ban lives in Bora. [1]" in found.to_markdown()
+    assert "Ban: Bora. [1]" in found.to_markdown()
     assert r"\<script" in found.to_markdown()
     with pytest.raises(FileError, match="must end in"):
         found.save(tmp_path / "answer.pdf")

@@ -125,7 +125,7 @@ def _tokenizer(described: Any, name: str) -> Tokenizer:
         made = restored(described)
         for role in ("padding", "unknown", "mask"):
             known = getattr(made, role, None)
-            if known is not None and (type(known) is not int or not 0 <= known < made.size):
+            if (known is not None or role == "padding") and (type(known) is not int or not 0 <= known < made.size):
                 raise ValueError(f"its id of {role} is {known!r:.40}")
         made.encode(["A text, to try it."])
         made.ids(["A text, to try it."])

@@ -160,6 +160,9 @@ _SETTINGS: dict[str, Kind] = {  # those that a report reads
     **dict.fromkeys(("labels", "keep", "text"), list),
     "adds_up": bool,
     "unit": (str, type(None)),
+    "by": str,
+    "target": (str, int, list, type(None)),
+    "against": (str, int, list, type(None)),
 }
 
 

@@ -180,4 +180,4 @@ def digest_of(path: Path) -> str:
         raise FileError(f"{path} is damaged: {error}. Remove it, and its rows are explained again.") from None
     if DIGEST not in about:
         raise FileError(f"{path} is not a shard of a corpus; give a folder of its own.")
-    return bytes(about[DIGEST]).decode()
+    return bytes(about[DIGEST]).decode("utf-8", "backslashreplace")  # a damaged one is like no other
