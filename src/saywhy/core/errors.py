@@ -65,8 +65,11 @@ def unknown(what: str, given: object, allowed: Iterable[object], near: float = 0
 EXTRAS = {
     "corpus": ("pyarrow>=16",),
     "image": ("pillow>=10",),
+    "onnx": ("onnxruntime>=1.18",),
     "plot": ("matplotlib>=3.8",),
     "ray": ("ray[data]>=2.40", "pyarrow>=16"),
+    "shap": ("shap>=0.48",),
+    "skops": ("skops>=0.11",),
     "table": ("pandas>=2.2", "pyarrow>=16"),
     "train": ("lightning>=2.4",),
 }
