@@ -120,17 +120,21 @@ class Tally:
                 raise OptionError(f"Column {self.label!r} holds too many different values for one of labels.")
         self.whole.add(measures, np.ones(len(target), bool))
         target = self._bounded(target)
-        for name in dict.fromkeys(target):
-            chosen = target == name
-            group = self.classes.setdefault(name, Group(max(2_000, MOST_WORDS * 4 // max(4, len(self.labels)))))
-            group.sums.add(measures, chosen)
-            group.words.add(seen.of(chosen[owner]))
-            if self.phrases:
-                group.phrases.add(seen.of(chosen[owner]))
+        self._by_class(target, measures, owner, seen)
         if truth is not None:
             self._mistaken(truth, prediction, measures, owner, seen)
         for column in self.by_columns:
             self._sliced(column, table, target, measures, owner, seen)
+
+    def _by_class(self, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen) -> None:
+        for name in dict.fromkeys(target):
+            chosen = target == name
+            group = self.classes.setdefault(name, Group(max(2_000, MOST_WORDS * 4 // max(4, len(self.labels)))))
+            group.sums.add(measures, chosen)
+            mine = seen.of(chosen[owner])
+            group.words.add(mine)
+            if self.phrases:
+                group.phrases.add(mine)
 
     def _bounded(self, target: Any) -> Any:
         """The explained labels, all but the first 100 of them as one."""

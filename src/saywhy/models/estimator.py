@@ -189,7 +189,9 @@ def _regression_labels(model: Any) -> tuple[str, ...]:
 
 
 def estimator_name(model: Any) -> str:
-    """The classes of its steps."""
+    """The classes of its steps; of a file its own name."""
+    if isinstance(name := getattr(model, "__name__", None), str):
+        return name
     return " + ".join(type(step).__name__ for step in steps_of(model))
 
 

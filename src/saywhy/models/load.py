@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.errors import ModelError, OptionError
 from .estimator import black_box, is_estimator
+from .files import estimator_file, read_estimator
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
@@ -61,6 +62,8 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
 
 def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
     name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
+    if estimator_file(Path(name)):
+        return ModelSource(read_estimator(Path(name)), tokenizer)
     if (isinstance(model, Path) or model.startswith((".", "~", "/"))) and not Path(name).is_dir():
         raise ModelError(
             f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
