@@ -75,7 +75,8 @@ def additive_steps(estimator: Any) -> AdditiveSteps | None:
     if vectorizers is None:
         return None
     # one weight vector a class, whose softmax is the probability; liblinear fits the classes one by one
-    softmax = name in _BAYES or (name in _LOGISTIC and (two or getattr(last, "solver", "") != "liblinear"))
+    apart = getattr(last, "solver", "") == "liblinear" or getattr(last, "multi_class", "") == "ovr"
+    softmax = name in _BAYES or (name in _LOGISTIC and (two or not apart))
     odds = two and (softmax or (name == "SGDClassifier" and getattr(last, "loss", "") == "log_loss"))
     return AdditiveSteps(name in _LINEAR, odds, softmax, vectorizers)
 

@@ -48,7 +48,11 @@ def background_of(given: Any, columns: Sequence[str] = (), texts: Sequence[str] 
     """
     if isinstance(given, tuple) and len(given) == 2 and given[0] == "mean":
         rows = _rows(given[1], columns)
-        return replace_dtypes(typical(rows, columns or tuple(rows[0])), given[1])
+        _lacking(rows, columns or tuple(rows[0]), texts)
+        chosen = [name for name in columns or tuple(rows[0]) if name not in texts]
+        mean = typical(rows, chosen)
+        row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
+        return replace_dtypes(Background((row,), mean.said), given[1])
     if isinstance(given, Mapping):
         rows = [{str(name): value for name, value in given.items()}]
         said = "an absent column takes the value that was given for it"
@@ -56,16 +60,20 @@ def background_of(given: Any, columns: Sequence[str] = (), texts: Sequence[str] 
         rows = _rows(given, columns)
         said = f"absent columns are averaged over {len(rows):,} rows of the background"
     wanted = tuple(columns or rows[0])
-    for name in rows[0]:
+    for name in rows[0] if isinstance(given, Mapping) else ():  # a frame may have other columns, such as the truth
         if name not in wanted:
             raise unknown("column of `background`", name, wanted)
-    for row in rows:
-        lacking = [name for name in wanted if name not in row and name not in texts]
-        if lacking:
-            raise OptionError(
-                f"`background` lacks the column {lacking[0]!r}: give a value for each of {', '.join(wanted)}."
-            )
+    _lacking(rows, wanted, texts)
     return replace_dtypes(Background(tuple({name: row.get(name, "") for name in wanted} for row in rows), said), given)
+
+
+def _lacking(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], texts: Sequence[str]) -> None:
+    """Refuses a background without some column."""
+    for row in rows:
+        lacking = [name for name in columns if name not in row and name not in texts]
+        if lacking:
+            wanted = ", ".join(columns)
+            raise OptionError(f"`background` lacks the column {lacking[0]!r}: give a value for each of {wanted}.")
 
 
 def typical(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Background:

@@ -181,7 +181,7 @@ def summarised(items: Sequence[Explanation], by: str = "feature") -> Summary:
         spread = float(scores.std(ddof=1)) if len(scores) > 1 else 0.0
         size = float(np.abs(found.values[:, at]).mean())
         rows.append(SummaryRow(name, int(there.sum()), size, float(scores.mean()), spread))
-    rows.sort(key=lambda row: (-row.size, row.name))
+    rows.sort(key=lambda row: (-float(f"{row.size:.9g}"), row.name))  # rounding must not part what is equal
     return Summary(tuple(rows), len(items), tuple(dict.fromkeys(found.targets)), found.unit)
 
 

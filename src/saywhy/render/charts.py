@@ -47,7 +47,8 @@ def chart(
         return _waterfall(items[0], top, palette, made)
     found = aligned(items, by)
     sizes = np.abs(found.values).mean(0)
-    order = [int(i) for i in np.argsort(-sizes, kind="stable")[:top]]
+    keys = [(-float(f"{size:.9g}"), name) for size, name in zip(sizes, found.names, strict=True)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)[:top]
     axes = _axes(len(order) + (len(sizes) > top and kind == "bar"), palette, made)
     if kind == "bar":
         _bars(axes, found, sizes, order, palette)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..core.checks import whole_number
 from ..core.errors import missing
@@ -19,6 +19,9 @@ try:
     from matplotlib.axes import Axes
 except ImportError as error:  # this file is imported where a chart is drawn
     raise missing("matplotlib", "Drawing a chart", "plot") from error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ENDINGS = (".png", ".svg", ".pdf")
 _DATELESS: dict[str, dict[str, Any]] = {
@@ -50,8 +53,7 @@ class ChartAxes(Axes):
         return known
 
     def _drawn(self, ending: str, dpi: int) -> bytes:
-        out, figure = BytesIO(), self.get_figure(root=True)
-        assert figure is not None  # these axes are made within one
+        out, figure = BytesIO(), cast("Figure", self.figure)  # these axes are made within a whole one
         with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "saywhy"}):
             options: dict[str, Any] = {"metadata": _DATELESS.get(ending), "facecolor": figure.get_facecolor()}
             figure.savefig(out, format=ending[1:], dpi=dpi, **options)
