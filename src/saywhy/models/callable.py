@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.checks import plain
 from ..core.errors import MethodError, ModelError, OptionError, SaywhyError
-from ..core.features import text_features, unspaced, without_spans
+from ..core.features import remover, text_features, unspaced
 from ..core.types import Bools, Encoding, Feature, Held, Target
 from .labels import label_names, same_order
 from .protocol import EncodingOptions, Model
@@ -66,8 +66,10 @@ class CallableModel(Model[str]):
         spans, owner = [span for span, _ in placed], [i for _, i in placed]
         replacement = self.mask_token if options.absent == "mask" else None
 
+        left = remover(text, spans, replacement)
+
         def at(coalitions: Bools) -> list[str]:
-            return [without_spans(text, spans, keep, replacement) for keep in coalitions[:, owner].tolist()]
+            return [left(keep) for keep in coalitions[:, owner].tolist()]
 
         scripts = unspaced(text) if isinstance(options.by, str) and options.by == "word" else ()
         notes = (_NO_BLANKS.format(" and ".join(scripts)),) if scripts else ()

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.checks import one_of, plain
 from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, missing, unknown
-from ..core.features import Granularity, text_features, without_spans
+from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
 from ..core.types import Bools, Encoding, Feature, Held, Target
 from .background import Background, replace_dtypes, typical
@@ -180,12 +180,15 @@ class _Rows:
     def __call__(self, coalitions: Bools) -> list[Any]:
         stands = [[row[name] for name in self.columns] for row in self.background.rows]
         whole = [(i, self.columns.index(f.part)) for i, f in enumerate(self.features) if f.column]
-        cut = [(self.columns.index(name), text, self._spans(name)) for name, text in self.opened.items()]
+        cut = []
+        for name, text in self.opened.items():
+            placed = self._spans(name)
+            cut.append((self.columns.index(name), remover(text, [span for span, _ in placed]), [i for _, i in placed]))
         found: list[Any] = []
-        for keep in coalitions:
+        for keep in coalitions.tolist():
             own = list(self.values)
-            for c, text, placed in cut:
-                own[c] = without_spans(text, [span for span, _ in placed], [bool(keep[i]) for _, i in placed])
+            for c, left, owner in cut:
+                own[c] = left([keep[i] for i in owner])
             gone = [c for i, c in whole if not keep[i]]
             made = tuple([stand[c] if c in gone else value for c, value in enumerate(own)] for stand in stands)
             found.append(made if len(made) > 1 else made[0])
