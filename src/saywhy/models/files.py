@@ -38,7 +38,7 @@ def _skops(path: Path) -> Any:
     try:
         import skops.io
     except ImportError:
-        raise missing("skops", "Reading a .skops file", "skops") from None
+        raise missing("skops", "Reading a .skops file", "estimator") from None
     try:
         unknown = skops.io.get_untrusted_types(file=path)
     except Exception as error:  # a damaged file may fail in any way
@@ -64,7 +64,7 @@ class OnnxModel:
         try:
             import onnxruntime
         except ImportError:
-            raise missing("onnxruntime", "Reading an .onnx file", "onnx") from None
+            raise missing("onnxruntime", "Reading an .onnx file", "estimator") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
