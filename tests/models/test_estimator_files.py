@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import saywhy
 from saywhy.cli import app, streams
 from saywhy.core import progress
-from saywhy.extend import FileError, ModelError
+from saywhy.extend import FileError, ModelError, OptionError
 
 pytest.importorskip("sklearn")
 
@@ -106,6 +106,75 @@ def test_an_onnx_file_of_columns(tmp_path):
     path.write_bytes(b"no such thing")
     with pytest.raises(FileError, match="could not be opened"):
         saywhy.Explainer(path)
+
+
+# ---- other libraries' text classifiers --------------------------------------------------------------------------------
+
+
+def test_a_pipeline_of_spacy():
+    spacy = pytest.importorskip("spacy")
+    nlp = spacy.blank("en")
+    with pytest.raises(OptionError, match="no component"):
+        saywhy.Explainer(nlp)
+    nlp.add_pipe("sentencizer")
+    bag = {
+        "@architectures": "spacy.TextCatBOW.v3",
+        "exclusive_classes": True,
+        "ngram_size": 1,
+        "no_output_layer": False,
+    }
+    nlp.add_pipe("textcat", config={"model": bag})
+    from spacy.training import Example
+
+    cats = [{"pos": float(label == "pos"), "neg": float(label == "neg")} for label in LABELS]
+    examples = [Example.from_dict(nlp.make_doc(t), {"cats": c}) for t, c in zip(TEXTS, cats, strict=True)]
+    optimizer = nlp.initialize(lambda: examples)
+    for _ in range(20):
+        nlp.update(examples, sgd=optimizer)
+    e = saywhy.Explainer(nlp)(ASKED, target="pos", unit="log-odds", trust="none")
+    p = nlp(ASKED).cats["pos"]
+    assert e.value == pytest.approx(np.log(p / (1 - p)), abs=1e-5)
+    assert e.top(2)[0][0] in ("great", "bad")
+
+
+class Language:
+    """What of spaCy's `Language` is read: components by name, their factories and labels, and documents with `cats`."""
+
+    pipe_names = ("tagger", "kind")
+
+    def get_pipe_meta(self, name):
+        return type("Meta", (), {"factory": {"kind": "textcat_multilabel"}.get(name, name)})
+
+    def get_pipe(self, name):
+        return type("Component", (), {"labels": ("a", "b")})
+
+    def __call__(self, text):
+        return next(iter(self.pipe([text])))
+
+    def pipe(self, texts):
+        return [type("Doc", (), {"cats": {"b": 0.25, "a": 0.9 if "a" in t.split() else 0.3}}) for t in texts]
+
+
+def test_labels_of_spacy_are_read_by_name():
+    e = saywhy.Explainer(Language())("a b c", target="a", trust="none")
+    assert (e.value, e.target.unit) == (pytest.approx(0.9), "prob")
+    assert [round(float(s), 9) for s in e.scores] == [0.6, 0, 0]
+    with pytest.raises(OptionError, match="another order"):
+        saywhy.Explainer(Language(), labels=["b", "a"])
+
+
+def test_a_model_with_the_methods_of_setfit():
+    import torch
+
+    class SetFitLike:
+        labels = ("neg", "pos")
+
+        def predict_proba(self, texts):
+            return torch.tensor([[0.2, 0.8] if "good" in t else [0.6, 0.4] for t in texts])
+
+    e = saywhy.Explainer(SetFitLike())("a good film", trust="none")
+    assert e.prediction == "pos"
+    np.testing.assert_allclose(e.scores, [0, 0.4, 0], atol=1e-6)
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from .background import Background, background_of
 from .callable import Additive, CallableModel
 from .labels import label_names, same_order
 from .protocol import Model
+from .spacy_pipeline import is_spacy, spacy_texts
 from .table import TableModel
 
 OUTPUTS = ("probability", "decision", "score", "logit")  # what a caller may say that the numbers are
@@ -54,6 +55,12 @@ def black_box(
 
     Raises OptionError for an estimator that is not fitted, or that lacks what `output` asks for.
     """
+    if is_spacy(model):
+        if output is not None or background is not None:
+            raise OptionError(
+                "`output` and `background` are not for a pipeline of spaCy: it gives probabilities of texts."
+            )
+        return spacy_texts(model, labels, mask_token)
     if not is_estimator(model):
         kind = _KINDS[one_of("value of `output`", "score" if output is None else output, OUTPUTS)]
         texts = CallableModel(model, labels, mask_token, kind)
