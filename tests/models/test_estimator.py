@@ -329,6 +329,24 @@ def test_missing_values_stay_missing():
     assert e.value == pytest.approx(model.predict_proba(x.iloc[[1]])[0, 1], abs=1e-12)
 
 
+def test_a_missing_category_is_missing_as_it_was_when_fitted():
+    frame = pd.DataFrame({"city": ["Rome", None, "Oslo", "Rome"] * 5, "age": [1, 2, 3, 4] * 5})
+    columns = ColumnTransformer(
+        [("c", OneHotEncoder(handle_unknown="ignore"), ["city"]), ("n", "passthrough", ["age"])]
+    )
+    model = make_pipeline(columns, LinearRegression()).fit(frame, [1.0, 5.0, 2.0, 3.0] * 5)
+    e = saywhy.Explainer(model, background=frame.iloc[:1])(frame.iloc[1], trust="none")
+    assert e.words[0] == "city = missing"
+    assert e.value == pytest.approx(float(model.predict(frame.iloc[[1]])[0]), abs=1e-9)
+
+
+def test_classes_that_are_numbers_of_their_own():
+    pipe = fitted(CountVectorizer(), MultinomialNB(), y=[3, 4, 5, 3] * 8)
+    assert saywhy.Explainer(pipe)(ASKED, target=5, trust="none").target.label == "5"
+    with pytest.raises(OptionError, match="out of range"):
+        saywhy.Explainer(pipe)(ASKED, target=6)
+
+
 def test_columns_without_names_and_functions_of_frames():
     x = FRAME[["age"]].to_numpy() @ np.ones((1, 2))
     model = LinearRegression().fit(x, np.arange(32.0))

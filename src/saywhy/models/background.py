@@ -91,12 +91,15 @@ def typical(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Backgr
 
 
 def replace_dtypes(background: Background, frame: Any) -> Background:
-    """The background with the categorical types of a pandas frame, which an estimator may have been fitted on."""
+    """The background with the types of a pandas frame that values alone do not tell: categories, and texts with missing ones.
+
+    An estimator may have been fitted on them. Types of numbers are not kept: the mean of whole numbers is none.
+    """
     kinds = getattr(frame, "dtypes", None)
     if kinds is None or not hasattr(kinds, "items"):
         return background
-    categories = {str(name): kind for name, kind in kinds.items() if hasattr(kind, "categories")}
-    return Background(background.rows, background.said, categories)
+    told = {str(n): kind for n, kind in kinds.items() if hasattr(kind, "categories") or kind.name in ("str", "string")}
+    return Background(background.rows, background.said, told)
 
 
 def _rows(given: Any, columns: Sequence[str]) -> list[Mapping[str, Any]]:

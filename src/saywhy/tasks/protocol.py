@@ -165,6 +165,8 @@ def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
         return found[0]
     if isinstance(wanted, bool) or not isinstance(wanted, int):
         raise OptionError(f"A target is a label's name or its index, not {wanted!r}.")
+    if not 0 <= wanted < len(labels) and str(wanted) in labels:  # classes may be numbers of their own: 3, 4 and 5
+        return list(labels).index(str(wanted))
     if not 0 <= wanted < len(labels):
         raise OptionError(
             f"The label index {wanted} is out of range: the model has {len(labels)} labels, 0 to {len(labels) - 1}."
