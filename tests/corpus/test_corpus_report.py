@@ -277,9 +277,28 @@ def test_runs_of_words_are_those_of_the_text():
     seen = Seen(codes, np.arange(6.0), np.zeros(6, bool), np.zeros(6, int), starts, starts + 1, labels)
     runs = Phrases(1_000)
     runs.add(seen)
-    found = {w.label: (w.count, round(w.mean * w.count, 6)) for w in runs.words.words()}
+    found = {label: (w.count, round(w.mean * w.count, 6)) for label, (w, _) in runs.words().items()}
     assert found == {"a b": (2, 0 + 1 + 3 + 4), "b c": (1, 9), "a b c": (1, 12)}
-    assert runs.shares["a b"].tolist() == [3, 5, 0, 0]
+    phrase, shares = runs.words()["a b"]
+    assert shares == [3, 5, 0, 0]
+    assert [(x.start, x.end) for x in phrase.examples] == [(0, 3)]
+    runs.add(seen.of(seen.codes >= 0))
+    again, shares = runs.words()["a b"]
+    assert (again.count, shares, len(again.examples)) == (4, [6, 10, 0, 0], 2)
+    assert again.spread == pytest.approx(np.std([1, 7, 1, 7], ddof=1))
+
+
+def test_rare_phrases_are_forgotten_and_the_others_keep_their_names():
+    runs = Phrases(3)
+    for k in range(12):
+        words = ["always", "here", f"x{k}", f"y{k}"]
+        starts = np.arange(4) * 5
+        runs.add(Seen(np.arange(4), np.ones(4), np.zeros(4, bool), np.full(4, k), starts, starts + 4, words))
+    known = runs.words()
+    assert len(known) <= 6
+    assert known["always here"][0].count == 12
+    assert known["always here"][0].mean == 2
+    assert len(runs.vocabulary) <= 24
 
 
 def test_the_words_of_a_report_as_a_frame(phrased):

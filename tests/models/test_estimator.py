@@ -329,6 +329,20 @@ def test_missing_values_stay_missing():
     assert e.value == pytest.approx(model.predict_proba(x.iloc[[1]])[0, 1], abs=1e-12)
 
 
+def test_columns_that_are_thrown_away_are_no_features(tabular):
+    wide = FRAME.assign(note="x", size=1.0)
+    columns = ColumnTransformer([("t", CountVectorizer(), "review"), ("n", "passthrough", ["age"])], remainder="drop")
+    model = make_pipeline(columns, LinearRegression()).fit(wide, np.arange(32.0))
+    explainer = saywhy.Explainer(model, background=wide.iloc[:2])
+    e = explainer(wide.iloc[1], trust="none")
+    assert {f.part for f in e.features} == {"review", "age"}
+    assert e.value == pytest.approx(float(model.predict(wide.iloc[[1]])[0]))
+    assert len(explainer(wide[["review", "age"]].iloc[:2], trust="none")) == 2
+    by_place = ColumnTransformer([("n", "passthrough", [1])], remainder="drop")
+    again = make_pipeline(by_place, LinearRegression()).fit(FRAME[["city", "age"]], np.arange(32.0))
+    assert saywhy.Explainer(again).model.row_columns in (("age",), ("city", "age"))
+
+
 def test_a_missing_category_is_missing_as_it_was_when_fitted():
     frame = pd.DataFrame({"city": ["Rome", None, "Oslo", "Rome"] * 5, "age": [1, 2, 3, 4] * 5})
     columns = ColumnTransformer(

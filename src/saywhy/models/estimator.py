@@ -214,9 +214,23 @@ def columns_of(model: Any) -> tuple[str, ...]:
         return ()
     named = named_columns(model)
     if named is not None:
-        return named
+        dropped = _dropped_columns(steps_of(model)[0], named)
+        return tuple(name for name in named if name not in dropped)
     many = getattr(model, "n_features_in_", None)
     return () if many is None else tuple(f"x{i}" for i in range(int(many)))
+
+
+def _dropped_columns(first: Any, named: Sequence[str]) -> set[str]:
+    """The columns that a ColumnTransformer throws away, and that it need not be given."""
+    kept: set[str] = set()
+    gone: set[str] = set()
+    for _, step, columns in getattr(first, "transformers_", ()):
+        chosen = [columns] if isinstance(columns, str) else columns
+        if not isinstance(chosen, Sequence) or isinstance(chosen, slice):  # masks and slices: as if all were read
+            return set()
+        names = {named[each] if isinstance(each, int) else str(each) for each in chosen}
+        (gone if isinstance(step, str) and step == "drop" else kept).update(names)
+    return gone - kept
 
 
 def text_columns(model: Any) -> tuple[str, ...]:
