@@ -57,6 +57,5 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
 
 def in_notebook() -> bool:
     """Does this run in a notebook's kernel? IPython is asked only where something else has imported it."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return ask is not None and type(ask()).__name__ == "ZMQInteractiveShell"
