@@ -84,6 +84,10 @@ def _titled(axes: Axes, label: str, palette: Palette, title: str) -> None:
     axes.set_title(title.replace("$", r"\$"), color=palette.ink, fontsize=10, loc="left")
 
 
+def _in(unit: str) -> str:
+    return "" if unit == "score" else f", {content.label(unit)}"
+
+
 def _what(found: Aligned) -> str:
     targets = list(dict.fromkeys(found.targets))
     return content.label(targets[0]) if len(targets) == 1 else "each input's own prediction"
@@ -107,7 +111,7 @@ def _bars(axes: Axes, found: Aligned, sizes: Any, order: Sequence[int], palette:
     axes.set_xlim(0, 1.18 * max(float(sizes.max(initial=0.0)), rest if more else 0.0) or 1.0)
     _titled(
         axes,
-        f"mean |score|, {found.unit}; (+) raises, (−) lowers",
+        f"mean |score|{_in(found.unit)}; (+) raises, (−) lowers",
         palette,
         f"{len(found.values):,} inputs: {_what(found)}",
     )
@@ -128,7 +132,7 @@ def _points(axes: Axes, found: Aligned, order: Sequence[int], palette: Palette) 
         axes.scatter(scores, place + _heights(scores), s=size, c=colors, linewidths=0, zorder=2, rasterized=raster)
     _named(axes, [f"{found.names[at]} ({int((found.counts[:, at] > 0).sum()):,})" for at in order])
     graded_by = "; strong: a high value of the column, pale: a low one" if graded else ""
-    _titled(axes, f"score, {found.unit}{graded_by}", palette, f"{len(found.values):,} inputs: {_what(found)}")
+    _titled(axes, f"score{_in(found.unit)}{graded_by}", palette, f"{len(found.values):,} inputs: {_what(found)}")
 
 
 def _color(score: float, strength: float, palette: Palette) -> str:
