@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import sys
 import unicodedata
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import saywhy
-from saywhy.core.features import text_features, without_spans, words
+from saywhy.core.features import remover, text_features, without_spans, words
 
 MANY = settings(max_examples=2_500, deadline=None, derandomize=True, database=None)
 
@@ -268,3 +269,16 @@ def test_all_places_of_a_word_as_one_feature():
     np.testing.assert_allclose(e.scores, [2, 0, 0], atol=1e-9)
     assert explainer(text, by=[[[0, 4], [11, 15]]], method="occlusion", target="once").scores == pytest.approx([0])
     assert [f.label for f in text_features(text, np.array([[0, 4], [5, 9]]))] == ["good", "film"]
+
+
+@pytest.mark.parametrize("signs", ["ab1 ", "ab1 ,.('\\n", "aé中_ -"])
+def test_many_subsets_of_one_text_are_as_each_alone(signs):
+    draw = random.Random(0)
+    for _ in range(300):
+        text = "".join(draw.choices(signs, k=draw.randrange(1, 24)))
+        spans = words(text)
+        left = remover(text, spans)
+        for _ in range(6):
+            keep = [draw.random() < 0.5 for _ in spans]
+            assert left(keep) == without_spans(text, spans, keep), (text, keep)
+        assert left([True] * len(spans)) == text

@@ -8,11 +8,13 @@ import statistics
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import saywhy
 from saywhy import corpus
 from saywhy.core.errors import FileError, OptionError
+from saywhy.corpus.phrases import Phrases
 from saywhy.corpus.word_statistics import EXAMPLES, Seen, Word, Words, suspects
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "dull", "poor", "awful")
@@ -214,3 +216,96 @@ def test_a_report_in_words_is_short(made):
     assert "suspect: marble (pos)" in said
     assert len(said) < 2_000
     assert len(repr(found)) < 200
+
+
+# ---- phrases ---------------------------------------------------------------------------------------------------------
+
+PHRASE = "as seen on tv"
+
+
+def leaning(texts):
+    """Counts good and bad words, and leans on four words where they stand together, and only there."""
+    plain = model("marble")(texts)
+    there = [f" {PHRASE} " in f" {t.lower()} " for t in texts]
+    return [[low - 1.5 * leans, high + 1.5 * leans] for (low, high), leans in zip(plain, there, strict=True)]
+
+
+def with_phrases(count=300):
+    draw = random.Random(1)
+    rows = []
+    for i in range(count):
+        words = [*draw.choices(PLAIN, k=4), draw.choice(GOOD if i % 2 else BAD), *draw.choices(PHRASE.split(), k=2)]
+        draw.shuffle(words)
+        if i % 2 and draw.random() < 1 / 3:
+            words.insert(draw.randrange(len(words)), PHRASE)
+        rows.append({"text": " ".join(words)})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def phrased(tmp_path_factory):
+    explainer = saywhy.Explainer(leaning, labels=["neg", "pos"])
+    folder = tmp_path_factory.mktemp("phrases") / "why"
+    return corpus.run(
+        explainer, with_phrases(), folder, method="occlusion", shard_rows=64, trust_share=0, progress=False
+    )
+
+
+def test_a_planted_phrase_is_the_first_suspect(phrased):
+    found = corpus.report(phrased)
+    label, (phrase, _) = found.suspects[0]
+    assert (label, phrase.label) == ("pos", PHRASE)
+    texts = [row["text"] for row in with_phrases()]
+    there = sum(f" {PHRASE} " in f" {t} " and leaning([t])[0][1] > 0 for t in texts)
+    assert phrase.count == there
+    assert 5 < phrase.mean <= 6 + 1e-9  # without any of its four words all of 1.5 is gone, but where one stands twice
+    assert not {s.word.label for _, s in found.suspects} & set(PHRASE.split())  # which push nowhere else
+    others = [s.word.label for _, s in found.suspects[1:] if " " in s.word.label]
+    assert not any(part in f" {PHRASE} " for part in (f" {other} " for other in others)), others
+
+
+def test_no_phrase_where_words_add_up(made):
+    assert not [s.word.label for _, s in corpus.report(made).suspects if " " in s.word.label]
+
+
+def test_runs_of_words_are_those_of_the_text():
+    text = "a b , a b c"
+    labels = sorted(set(text.split()))
+    words = text.split()
+    starts = np.arange(len(words)) * 2
+    codes = np.array([labels.index(w) for w in words])
+    seen = Seen(codes, np.arange(6.0), np.zeros(6, bool), np.zeros(6, int), starts, starts + 1, labels)
+    runs = Phrases(1_000)
+    runs.add(seen)
+    found = {label: (w.count, round(w.mean * w.count, 6)) for label, (w, _) in runs.words().items()}
+    assert found == {"a b": (2, 0 + 1 + 3 + 4), "b c": (1, 9), "a b c": (1, 12)}
+    phrase, shares = runs.words()["a b"]
+    assert shares == [3, 5, 0, 0]
+    assert [(x.start, x.end) for x in phrase.examples] == [(0, 3)]
+    runs.add(seen.of(seen.codes >= 0))
+    again, shares = runs.words()["a b"]
+    assert (again.count, shares, len(again.examples)) == (4, [6, 10, 0, 0], 2)
+    assert again.spread == pytest.approx(np.std([1, 7, 1, 7], ddof=1))
+
+
+def test_rare_phrases_are_forgotten_and_the_others_keep_their_names():
+    runs = Phrases(3)
+    for k in range(12):
+        words = ["always", "here", f"x{k}", f"y{k}"]
+        starts = np.arange(4) * 5
+        runs.add(Seen(np.arange(4), np.ones(4), np.zeros(4, bool), np.full(4, k), starts, starts + 4, words))
+    known = runs.words()
+    assert len(known) <= 6
+    assert known["always here"][0].count == 12
+    assert known["always here"][0].mean == 2
+    assert len(runs.vocabulary) <= 24
+
+
+def test_the_words_of_a_report_as_a_frame(phrased):
+    pandas = pytest.importorskip("pandas")
+    found = corpus.report(phrased)
+    frame = found.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    row = frame[(frame["word"] == PHRASE) & (frame["class"] == "pos")]
+    assert row["suspicion"].tolist() == [found.suspects[0][1].suspicion]
+    assert len(frame) > len(PLAIN)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import Limit, Model, TrustRemoteCode, request_settings, with_settings
-from .streams import TABLE, checked_output, console
+from .streams import TABLE, checked_output, console, loading
 
 EXAMPLES = """Examples:
 
@@ -60,7 +60,8 @@ def compare(
 
     checked_output(output, ENDINGS)
 
-    explainer = Explainer(model, trust_remote_code=trust_remote_code)
+    with loading("the model"):
+        explainer = Explainer(model, trust_remote_code=trust_remote_code)
     found = comparison.compare(
         explainer,
         texts(file, text, limit),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Limit, Model, TrustRemoteCode, options_of, request_settings, with_settings
-from .streams import checked_output
+from .streams import checked_output, loading
 
 if TYPE_CHECKING:
     from ..corpus import Corpus
@@ -89,7 +89,8 @@ def corpus(
     from ..explain.explainer import Explainer
 
     device = "cpu" if gpus else None  # this one only checks; the GPUs are the workers'
-    explainer = Explainer(model, device=device, trust_remote_code=trust_remote_code)
+    with loading("the model"):
+        explainer = Explainer(model, device=device, trust_remote_code=trust_remote_code)
     asked = request_settings(settings, explainer.model.labels, options)
     actors = {"model": model, "trust_remote_code": trust_remote_code}
     with _stoppable(output):

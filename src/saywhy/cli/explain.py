@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Model, Top, TrustRemoteCode, options_of, request_settings, with_settings
-from .streams import Format, given_by, style_of, write_result
+from .options import Limit, Model, Top, TrustRemoteCode, options_of, request_settings, with_settings
+from .streams import Format, given_by, loading, style_of, write_result
 
 if TYPE_CHECKING:
     from ..explain.explainer import Explainer
@@ -24,6 +25,10 @@ EXAMPLES = """Examples:
   saywhy explain --question "Who wrote it?" --context "Ada wrote it." --model my-qa --all
 
   saywhy explain "The match was long" --labels sports,politics --model my-nli
+
+  saywhy explain --model model.skops --table reviews.csv --text review --limit 20 --summary
+
+  saywhy explain --model model.skops --table people.csv --columns age,city,note --text note -o why.html
 
   cat review.txt | saywhy explain --overlong window --by focus --format json > why.json
 """
@@ -43,6 +48,12 @@ Labels = Annotated[str | None, typer.Option(help="What zero-shot classification 
 Every = Annotated[
     bool, typer.Option("--all", "--all-labels", help="Explain every label, token or end, from the same model calls.")
 ]
+Table = Annotated[Path | None, typer.Option(help="Explain the rows of this .csv, .tsv, .jsonl or .parquet file.")]
+TextColumn = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="The column of the text in --table.")]
+Columns = Annotated[
+    str | None, typer.Option(help="Of a model of rows, the columns in --table: a,b,c; by default all that it reads.")
+]
+Summarised = Annotated[bool, typer.Option("--summary", help="What each word or column does over all rows of --table.")]
 Style = Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")]
 
@@ -58,6 +69,11 @@ def explain(
     value: Column = None,
     labels: Labels = None,
     all_targets: Every = False,
+    table: Table = None,
+    text_column: TextColumn = None,
+    columns: Columns = None,
+    limit: Limit = None,
+    summary: Summarised = False,
     format: Style = None,
     output: Output = None,
     top: Top = 10,
@@ -65,16 +81,45 @@ def explain(
     **settings: Any,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
-    given, style = given_by(text, pair, question, context, value or []), style_of(format, output)
     if all_targets and (settings["target"] is not None or settings["against"] is not None):
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")
-    options = options_of(settings["option"])
+    _table_or_text(table, (text_column, columns, limit, summary), (text, pair, question, value, all_targets))
+    given = None if table is not None else given_by(text, pair, question, context, value or [])
+    style, options = style_of(format, output), options_of(settings["option"])
     guessed = "question-answering" if question else "zero-shot-classification" if labels else None
-    explainer = _explainer(model, task or guessed, labels, trust_remote_code)
+    with loading("the model"):
+        explainer = _explainer(model, task or guessed, labels, trust_remote_code)
     asked = request_settings(settings, explainer.model.labels, options)
+    if table is not None:
+        given, asked["by"] = _rows(explainer, table, text_column, columns, limit, asked["by"])
     if all_targets:
         del asked["target"], asked["against"]
-    write_result((explainer.each_target if all_targets else explainer)(given, **asked), style, output, top)
+    found: Any = (explainer.each_target if all_targets else explainer)(given, **asked)
+    typer.echo(found.summary()) if summary else write_result(found, style, output, top)
+
+
+def _table_or_text(table: Path | None, of_table: Sequence[Any], of_text: Sequence[Any]) -> None:
+    """Refuses options of a table without one, and a text beside one."""
+    if table is None and any(of_table):
+        raise typer.BadParameter("--text, --columns, --limit and --summary are for --table FILE.")
+    if table is not None and any(of_text):
+        raise typer.BadParameter("--table FILE takes the place of TEXT and of what stands beside it.")
+
+
+def _rows(
+    explainer: Explainer, table: Path, text: str | None, columns: str | None, limit: int | None, by: str
+) -> tuple[list[Any], Any]:
+    """The inputs in a table, and how their columns are cut: texts of one column, or rows for a model that reads rows."""
+    from ..storage.tables import columns as read_columns
+    from ..storage.tables import texts
+
+    own = explainer.model.row_columns
+    if not own:
+        if columns is not None:
+            raise typer.BadParameter(f"--columns: {explainer.model.name} reads one text; name its column with --text.")
+        return texts(table, text, limit), by
+    names = list(own) if columns is None else [name.strip() for name in columns.split(",")]
+    return read_columns(table, names, limit), by if text is None else {text: by}
 
 
 def _explainer(model: str | None, task: str | None, labels: str | None, trust: bool) -> Explainer:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import Top, TrustRemoteCode, options_of, request_settings, with_settings
-from .streams import style_of, write_result
+from .streams import loading, style_of, write_result
 
 EXAMPLES = """Examples:
 
@@ -66,7 +66,8 @@ def image(
     options = options_of(settings["option"])
     from ..explain.explainer import Explainer
 
-    explainer = Explainer(model, task="image-classification", trust_remote_code=trust_remote_code)
+    with loading("the model"):
+        explainer = Explainer(model, task="image-classification", trust_remote_code=trust_remote_code)
     asked = request_settings(settings, explainer.model.labels, options)
     if all_labels:
         del asked["target"], asked["against"]

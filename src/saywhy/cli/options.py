@@ -12,7 +12,8 @@ import typer
 F = TypeVar("F", bound=Callable[..., Any])
 
 Model = Annotated[
-    str | None, typer.Option(help="A Hugging Face id or folder; by default the small model in the package.")
+    str | None,
+    typer.Option(help="A Hugging Face id or folder, or a .skops or .onnx file; by default the model in the package."),
 ]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")]

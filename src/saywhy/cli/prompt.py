@@ -59,14 +59,15 @@ def prompt(
     """Explain which slots of a prompt made a language model say what it said."""
     from ..explain.explainer import Explainer
     from .prompt_slots import Asked, announced, answered, checked_probe, probed, template_of
-    from .streams import style_of, write_result
+    from .streams import loading, style_of, write_result
 
     style = None if probe else style_of(None, output)
     template = template_of(text, values, baseline or [])
     asked = Asked(method, target, against, unit, tokens)
     if probe:
         checked_probe(template, asked)
-    explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
+    with loading("the model"):
+        explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
     typer.echo(announced(template, asked, probe, explainer.model.name), err=True)
     if style is not None:
         write_result(answered(explainer, template, asked), style, output, 10)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -27,6 +29,36 @@ class Format(str, Enum):
 
 
 TABLE = 1_000  # columns for a table in a pipe, one line a row; text is wrapped at 120
+
+
+SILENCE = 1.0  # seconds that nothing is shown before the command says what it does
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """While inside, and longer than a second, "loading …" stands on standard error, if that is a terminal."""
+    stream = sys.stderr
+    if stream is None or not stream.isatty():
+        yield
+        return
+    shown = threading.Event()
+
+    def show() -> None:
+        shown.set()
+        stream.write(f"loading {what} …")
+        stream.flush()
+
+    timer = threading.Timer(SILENCE, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if shown.is_set():
+            stream.write("\r\x1b[K")
+            stream.flush()
 
 
 def given_by(text: str | None, pair: str | None, question: str | None, context: str | None, values: list[str]) -> Any:

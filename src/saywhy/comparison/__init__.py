@@ -60,7 +60,7 @@ def compare(
     explainer
         Whose model and task are asked.
     texts
-        A list of inputs.
+        A list of inputs, a column or the rows of a frame, as in calling the explainer.
     methods
         Names in METHODS, "name:option=value", (name, options) or generator functions; by default what the model can be asked.
         "random" is always among them, and "oracle", the best order that a search finds, where order matters.
@@ -100,6 +100,7 @@ def compare(
         *(methods, metrics, removals, outside, rationales, target, unit, by, absent, overlong, seed, infill)
     )
     _callers(explainer, announce)
+    explainer = explainer.for_rows(explainer.inputs_of(texts), texts)
     plan = planned(explainer, texts, wanted)
     parts = None if resume is None else Parts(as_path(resume, "resume"), plan)
     found = [] if parts is None else parts.done

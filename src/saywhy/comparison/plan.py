@@ -80,6 +80,8 @@ class Plan:
 
 def planned(explainer: Explainer, texts: Sequence[Any], wanted: ComparisonRequest) -> Plan:
     """The plan. Refuses unknown names, inputs that cannot be explained, and methods that cannot explain them."""
+    several = None if isinstance(texts, str) else explainer.inputs_of(texts)
+    texts = texts if several is None else several
     _listed(texts, wanted.by)
     inputs = [explainer.task.with_targets(each, [wanted.target], None) for each in texts]
     settings = {"target": wanted.target, "unit": wanted.unit, "by": wanted.by, "overlong": wanted.overlong}

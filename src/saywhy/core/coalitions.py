@@ -17,3 +17,8 @@ def each_absent(n: int) -> Tensor:
             f"To take away each of {n:,} features alone would fill the memory; the limit is {MOST:,}. Take coarser ones (`by`)."
         )
     return ~torch.cat([torch.zeros(1, n, dtype=torch.bool), torch.eye(n, dtype=torch.bool)])
+
+
+def ends(n: int) -> torch.Tensor:
+    """bool [2, n]: everything present, everything absent."""
+    return torch.tensor([[True] * n, [False] * n])

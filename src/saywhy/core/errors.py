@@ -64,9 +64,12 @@ def unknown(what: str, given: object, allowed: Iterable[object], near: float = 0
 # where saywhy itself came from a checkout or a wheel and not from an index.
 EXTRAS = {
     "corpus": ("pyarrow>=16",),
+    "estimator": ("onnxruntime>=1.18", "skops>=0.11"),
     "image": ("pillow>=10",),
+    "peft": ("peft>=0.14",),
     "plot": ("matplotlib>=3.8",),
     "ray": ("ray[data]>=2.40", "pyarrow>=16"),
+    "shap": ("shap>=0.48",),
     "table": ("pandas>=2.2", "pyarrow>=16"),
     "train": ("lightning>=2.4",),
 }

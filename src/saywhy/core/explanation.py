@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
+    from ..render.aligned import Aligned, Summary
+    from ..storage.charts import ChartAxes
+
 
 class Variant(NamedTuple):
     """The input with one feature absent, and what the model then says."""
@@ -203,6 +206,33 @@ class Explanation:
 
         return save(self, path, view)
 
+    @property
+    def values(self) -> Floats:
+        """The scores [n], by the name that shap has for them."""
+        return self.scores
+
+    @property
+    def base_values(self) -> float:
+        """The base, by the name that shap has for it: the target with everything absent."""
+        return self.base
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """What each score is of, by the name that shap has for it: the features' labels."""
+        return self.words
+
+    def to_shap(self) -> Any:
+        """A `shap.Explanation` of these scores [n], for shap's own plots. Raises MissingError without shap."""
+        from ..render.aligned import to_shap
+
+        return to_shap([self], single=True)
+
+    def plot(self, kind: str = "waterfall", *, top: int = 15, by: str = "feature", dark: bool = False) -> ChartAxes:
+        """A chart of this explanation; see `Explanations.plot`. By default a waterfall, from the base to the value."""
+        from ..storage.charts import chart
+
+        return chart([self], kind, top, by, dark)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as in the JSON file."""
         from ..storage.explanations import to_dict
@@ -235,6 +265,12 @@ class Explanation:
         from ..render.html import fragment
 
         return fragment(self)
+
+
+def _aligned(items: Sequence[Explanation]) -> Aligned:
+    from ..render.aligned import aligned
+
+    return aligned(items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +307,85 @@ class Explanations(Sequence[Explanation]):
         if any(e.features != self.items[0].features for e in self.items):
             raise ValueError("These explanations have different features (different texts): there is no common matrix.")
         return _frozen([e.scores for e in self.items])
+
+    @property
+    def values(self) -> Floats:
+        """[B, F]: the scores of each input over the words and columns that any of them has; 0 where one lacks it."""
+        return _frozen(_aligned(self.items).values)
+
+    @property
+    def base_values(self) -> Floats:
+        """[B]: the target of each input with everything absent."""
+        return _frozen([e.base for e in self.items])
+
+    @property
+    def data(self) -> Any:
+        """object [B, F]: the values of columns, and how often each word stands in each input."""
+        return _aligned(self.items).data
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """[F]: the words, without regard to case, and the columns that `values` and `data` are of."""
+        return _aligned(self.items).names
+
+    def summary(self, *, by: str = "feature") -> Summary:
+        """What each word or column does over these inputs: mean |score|, mean with its sign, count, spread.
+
+        Parameters
+        ----------
+        by
+            "feature": each word and each column; "column": each column, a text column being the sum over its words.
+
+        Returns
+        -------
+        Summary
+            It prints as a table, has rows by name, and becomes a frame.
+
+        Raises
+        ------
+        InputError
+            For images, and for explanations in different units.
+        """
+        from ..render.aligned import summarised
+
+        return summarised(self.items, by)
+
+    def plot(self, kind: str = "bar", *, top: int = 15, by: str = "feature", dark: bool = False) -> ChartAxes:
+        """A chart over these inputs.
+
+        Parameters
+        ----------
+        kind
+            "bar": mean |score| of each word or column; "beeswarm": a point for each input, where the word or column stands;
+            "waterfall": from the base to the value, of one explanation.
+        top
+            How many words or columns; the others are put together.
+        by
+            As in `summary`.
+        dark
+            Whether for a dark page.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With a method ``save(path)`` for .png, .svg and .pdf.
+
+        Raises
+        ------
+        InputError, OptionError
+            As in `summary`; and for a waterfall of several.
+        MissingError
+            Without matplotlib.
+        """
+        from ..storage.charts import chart
+
+        return chart(self.items, kind, top, by, dark)
+
+    def to_shap(self, *, by: str = "feature") -> Any:
+        """A `shap.Explanation` [B, F], for shap's own plots; `by` and errors as in `summary`, MissingError without shap."""
+        from ..render.aligned import to_shap
+
+        return to_shap(self.items, by)
 
     def save(self, path: str | Path, *, view: str = "overlay") -> Path:
         """Write .html, .json, .txt, .parquet, or up to 24 as .svg or .png, by the ending of `path`; returns the path."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress, pairwise
 from operator import index
 from typing import Any, TypeAlias
 
@@ -289,6 +290,18 @@ def without_spans(text: str, spans: Sequence[Span], keep: Sequence[bool], filler
         out += [text[at:start], _separator(text, start, end, inside, gaps) if filler is None else filler]
         at = end
     return "".join([*out, text[at:]])
+
+
+def remover(text: str, spans: Sequence[Span], filler: str | None = None) -> Callable[[Sequence[bool]], str]:
+    """`without_spans` of one text for any number of subsets: what is left of it, by which spans stay.
+
+    Where words with one blank between are all of the text, they are joined, which is the same and faster.
+    """
+    pieces = [text[start:end] for start, end in spans]
+    plain = filler is None and " ".join(pieces) == text and all(p[0].isalnum() and p[-1].isalnum() for p in pieces)
+    if plain and all(end + 1 == start for (_, end), (start, _) in pairwise(spans)):
+        return lambda keep: " ".join(compress(pieces, keep))
+    return lambda keep: without_spans(text, spans, keep, filler)
 
 
 def _core(text: str, span: Span) -> Span:

@@ -19,9 +19,10 @@ PATIENCE = 2.0  # seconds before a progress line is worth drawing
 def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
     """Gives `tick(texts, rows)`, to be told how many more texts and model inputs are done; None where nobody looks.
 
-    Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
+    Drawn when the work has taken two seconds and standard error is a terminal, or in a notebook; `shown` True draws at
+    once, False never.
     """
-    wanted = sys.stderr.isatty() if shown is None else yes_or_no("progress", shown)
+    wanted = sys.stderr.isatty() or in_notebook() if shown is None else yes_or_no("progress", shown)
     if not wanted:
         yield None
         return
@@ -35,7 +36,8 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
         TextColumn("texts · {task.fields[rows]:,} rows · {task.fields[rate]:.1f} texts/s"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console() if in_notebook() else Console(stderr=True)  # in a notebook rich draws into the cell
+    bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task("explaining", total=total, rows=0, rate=0.0)
     begun, rows_done, texts_done = time.monotonic(), 0, 0
 
@@ -51,3 +53,9 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
         yield tick
     finally:
         bar.stop()
+
+
+def in_notebook() -> bool:
+    """Does this run in a notebook's kernel? IPython is asked only where something else has imported it."""
+    ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return ask is not None and type(ask()).__name__ == "ZMQInteractiveShell"

@@ -32,6 +32,7 @@ class Feature:
     part: str = "text"
     box: Box | None = None  # its place in an image, in pixels of that image as it was given; None for what is not there
     more_spans: tuple[tuple[int, int], ...] = ()  # where else it stands in that text, in order: after `span`, and apart
+    column: bool = False  # is it a whole column of a row, and its label "name = value"?
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
@@ -114,6 +115,9 @@ class Encoding:
     about: tuple[int, ...] = ()  # the label that each part of a row is about, where labels have rows of their own
     each: tuple[Encoding, ...] = ()  # the encodings that this one holds side by side
     picture: Callable[[], Picture] | None = None  # the image, where the input is one
+    additive: Callable[[Target], bool] | None = (
+        None  # which targets are known to be sums of what each feature does alone
+    )
     drawn: int = 0  # how many random draws of baselines each number is the mean of; 0 where nothing is left to chance
 
     @cached_property
@@ -154,6 +158,7 @@ class Problem:
     features: tuple[Feature, ...]
     targets: tuple[Target, ...]
     path: EmbeddingPath | None = None
+    additive: bool = False  # is every target known to be a sum of what each feature does alone, whatever else is there?
 
     @property
     def n(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import FileError, InputError, OptionError, unknown
+from ..core.frames import column_values, missing_value, rows_of
 from ..storage.paths import as_path
 from ..storage.tables import ENDINGS, DamagedRow, rows, sound_row
 
@@ -40,10 +41,8 @@ def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[st
         found = _files(as_path(given, "source"), limit, known)
     elif hasattr(given, "features") and hasattr(given, "column_names"):
         found = _dataset(given)
-    elif hasattr(given, "iterrows"):
-        raise OptionError(
-            "A data frame is given as its rows: frame.to_dict('records'), or as a file, frame.to_parquet(…)."
-        )
+    elif (known_rows := _in_memory(given)) is not None:
+        found = _iterable(known_rows)
     elif hasattr(given, "keys") and not isinstance(given, Mapping):
         raise OptionError(f"Give one split of the dataset, not all: one of {', '.join(map(repr, given.keys()))}.")
     elif isinstance(given, Iterable) and not isinstance(given, Mapping) and getattr(given, "shape", None) != ():
@@ -128,6 +127,14 @@ def _dataset(given: Any) -> Input:
     )
 
 
+def _in_memory(given: Any) -> list[Any] | None:
+    """The rows of a frame or a table, or the values of a column; None for anything else."""
+    if isinstance(given, list):
+        return None
+    rows = rows_of(given)
+    return column_values(given) if rows is None else rows
+
+
 def _iterable(given: Iterable[Any]) -> Input:
     read = (_whole(row) for row in given)
     first = list(islice(read, 1))
@@ -145,18 +152,23 @@ def _whole(row: Any) -> Row:
     return sound_row({str(name): value for name, value in row.items()})
 
 
-def given_by(row: Row, text: Sequence[str]) -> Any:
+def given_by(row: Row, text: Sequence[str], by_column: bool = False) -> Any:
     """What the explainer is given of a row: the text, or a mapping of the columns where there are several."""
-    return row.get(text[0]) if len(text) == 1 else {name: row.get(name) for name in text}
+    return row.get(text[0]) if len(text) == 1 and not by_column else {name: row.get(name) for name in text}
 
 
-def refusal(row: Row, text: Sequence[str]) -> str | None:
-    """Why a row cannot be explained, as far as can be told without the model; None where it may be."""
+def refusal(row: Row, text: Sequence[str], by_column: bool = False) -> str | None:
+    """Why a row cannot be explained, as far as can be told without the model; None where it may be.
+
+    `by_column` is of a model that reads rows, whose columns may hold anything, or nothing.
+    """
     if isinstance(row, DamagedRow):
         return row.reason
+    if by_column:
+        return None
     for name in text:
         value = row.get(name)
-        if value is None:
+        if missing_value(value):
             return f"column {name!r} holds nothing"
         if not isinstance(value, str) and (len(text) == 1 or not isinstance(value, Number)):
             return f"column {name!r} holds {value!r:.60}, which is no text"

@@ -106,7 +106,7 @@ def _laid_out(plan: Plan, tick: Tick) -> Iterator[int]:
             continue
         lines = [
             {
-                "broken": (reason := refusal(row, plan.work.text)),
+                "broken": (reason := refusal(row, plan.work.text, plan.work.by_column)),
                 "parts": _plain(row, plan.work.text, broken=reason is not None),
                 "start": piece.start,
                 "given": plan.work.given(row),

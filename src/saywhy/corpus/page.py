@@ -80,7 +80,8 @@ def _suspects(r: Report) -> str:
     ]
     note = (
         "Words whose push is far above that of words about as frequent, and alike in every text. A word that belongs to the "
-        "class may stand here as well: that is for you to judge."
+        "class may stand here as well: that is for you to judge. Phrases of two to four words stand here where at least half "
+        "of their push is beyond what their words do elsewhere."
     )
     return f"<p class=q>{note}</p>" + _table(["class", *_WORD_HEADS, "steadiness", "suspicion", "examples"], rows)
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.checks import one_of, real_number, several, whole_number, yes_or_no
 from ..core.errors import FileError, InputError, OptionError
 from ..core.features import GRANULARITIES
+from ..models.table import TableModel
 from ..storage.atomic import write
-from ..storage.fingerprint import model_fingerprint
+from ..storage.fingerprint import fingerprint, model_fingerprint
 from ..storage.manifest import Kind, list_of, object_of, of_type, read_json
 from ..storage.paths import as_path
 from .inputs import Input, opened
@@ -75,6 +76,7 @@ def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusReque
             f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
         )
     before = manifest(folder) if manifest_path(folder).exists() else None
+    _complete_rows(explainer, wanted)
     found = opened(source, wanted.text, wanted.limit, before and before["input"])
     kept = tuple(c for c in found.columns if c not in wanted.text) if wanted.keep is None else wanted.keep
     for column in kept:
@@ -110,12 +112,29 @@ def work_of(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str], ty
 def _sound(wanted: CorpusRequest) -> None:
     if not wanted.text:
         raise OptionError("`text` names at least one column.")
-    if not isinstance(wanted.settings.get("by"), str | None):
+    by = wanted.settings.get("by")
+    words = list(by.values()) if isinstance(by, Mapping) else [] if by is None else [by]  # a mapping is of columns
+    if not all(isinstance(word, str) for word in words):
         raise OptionError(
             "The features of a corpus are named by a word, for example by='sentence': spans differ by text."
         )
-    if wanted.settings.get("by") is not None:
-        one_of("granularity `by`", wanted.settings["by"], GRANULARITIES)
+    for word in words:
+        one_of("granularity `by`", word, (*GRANULARITIES, "column"))
+
+
+def _complete_rows(explainer: Explainer, wanted: CorpusRequest) -> None:
+    """Refuses a model of rows without a background of its own, or without some of its columns."""
+    model = explainer.model
+    lacking = [name for name in model.row_columns if name not in wanted.text]
+    if lacking:
+        raise OptionError(
+            f"{model.name} reads the columns {', '.join(model.row_columns)}: name them all, text={list(model.row_columns)!r}."
+        )
+    if isinstance(model, TableModel) and model.background is None:
+        raise OptionError(
+            "A row of a corpus must not depend on the rows beside it: Explainer(model, background=…) says what stands in for "
+            "absent columns, for example background=frame.sample(50)."
+        )
 
 
 def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) -> dict[str, Any]:
@@ -138,11 +157,18 @@ def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) 
         "embedding": request.encoding.embedding,
         "trust": request.trust,
         "trust_share": wanted.trust_share,
+        **_background(explainer.model),
         "text": list(wanted.text),
         "keep": list(kept),
         "limit": wanted.limit,
         "shard_rows": wanted.shard_rows,
     }
+
+
+def _background(model: Any) -> dict[str, Any]:
+    """What stands in for absent columns, as far as a model reads rows."""
+    known = model.background if isinstance(model, TableModel) else None
+    return {} if known is None else {"background": fingerprint([dict(row) for row in known.rows])}
 
 
 def _same(folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:

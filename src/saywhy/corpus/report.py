@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.checks import several, text_or_none
 from ..core.display import one_line
 from ..core.errors import FileError, OptionError
 from ..storage.atomic import write
+from ..storage.explanations import frame
 from ..storage.paths import output_file
 from .schema import arrow
-from .statistics import COLUMNS, Sums, Tally, checked_columns
+from .statistics import COLUMNS, Group, Sums, Tally, checked_columns
 from .walk import Corpus, load
 from .word_statistics import Suspect, Word, Words, suspects
+
+if TYPE_CHECKING:
+    import pandas
 
 SHOWN = 40  # words of a class towards it, and as many from it
 Z = 1.96  # 95 % intervals are normal
@@ -99,6 +103,26 @@ class Report:
             lines.append(f"{c.label} ({c.texts:,} texts): {'; '.join(words) or 'no word stands often enough'}")
         return "\n".join(map(one_line, lines))
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each word of each class that stood often enough, and for each phrase among the suspects.
+
+        Returns
+        -------
+        pandas.DataFrame
+            class, word, count, mean, spread, effect, steadiness, tips, suspicion (NaN where it is no suspect); pushes in the
+            unit of the corpus.
+
+        Raises
+        ------
+        MissingError
+            Without pandas.
+        """
+        rows = [
+            (c, w.label, w.count, w.mean, w.spread, w.effect, w.steadiness, w.tips, suspicion)
+            for c, w, suspicion in _listed(self)
+        ]
+        return frame([dict(zip(_HEADS, row, strict=True)) for row in rows])
+
     def save(self, path: str | Path) -> Path:
         """Write the page, and beside it the words as .csv; returns the path of the page."""
         from . import page
@@ -142,7 +166,7 @@ def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns:
     checked_columns(settings["keep"], [*columns, *([label] if label else [])])
     if not corpus.shards:
         raise FileError(f"{corpus.folder} holds no shard yet.")
-    tally = Tally(settings["labels"], label, columns)
+    tally = Tally(settings["labels"], label, columns, phrases=settings.get("by") == "word")
     wanted = [*COLUMNS, *(["given"] if label or columns else [])]
     for table in corpus.tables(wanted):
         tally.add(table)
@@ -156,7 +180,7 @@ def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns:
 
 def _found(corpus: Corpus, tally: Tally) -> Report:
     least = max(5, round(tally.whole.n / 2_000))
-    classes = tuple(_class(name, group.sums.n, group.words, least) for name, group in sorted(tally.classes.items()))
+    classes = tuple(_class(name, group, least) for name, group in sorted(tally.classes.items()))
     named = sorted(((c.label, s) for c in classes for s in c.suspects), key=lambda each: -each[1].suspicion)
     errors = {
         pair: (g.sums.n, _driving(g.words, least))
@@ -186,11 +210,14 @@ def _found(corpus: Corpus, tally: Tally) -> Report:
     )
 
 
-def _class(label: str, texts: int, words: Words, least: int) -> ClassWords:
-    known = words.words(least)
+def _class(label: str, group: Group, least: int) -> ClassWords:
+    known = group.words.words(least)
+    phrases = group.phrases.suspects(group.words.words(), least)
+    words = [s for s in suspects(known) if not group.phrases.account_for(s.word, phrases)]
+    standing_out = sorted([*words, *phrases], key=lambda s: (-s.suspicion, s.word.label))
     towards = sorted((w for w in known if w.mean > 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
     away = sorted((w for w in known if w.mean < 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
-    return ClassWords(label, texts, tuple(known), tuple(towards), tuple(away), tuple(suspects(known)))
+    return ClassWords(label, group.sums.n, tuple(known), tuple(towards), tuple(away), tuple(standing_out))
 
 
 def _driving(words: Words, least: int) -> tuple[Word, ...]:
@@ -257,14 +284,24 @@ def _texts(corpus: Corpus, rows: set[int]) -> dict[int, str]:
     return found
 
 
-def as_csv(r: Report) -> str:
-    """Every word of every class that stood often enough."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["class", "word", "count", "mean", "spread", "effect", "steadiness", "tips", "suspicion"])
+_HEADS = ("class", "word", "count", "mean", "spread", "effect", "steadiness", "tips", "suspicion")
+
+
+def _listed(r: Report) -> Iterator[tuple[str, Word, float | None]]:
+    """(class, word or phrase, suspicion where it is a suspect): every word that stood often enough, then the phrases."""
     for c in r.classes:
         known = {s.word.label: s.suspicion for s in c.suspects}
-        for w in c.words:
-            numbers: list[Any] = [w.count, *(f"{x:.6g}" for x in (w.mean, w.spread, w.effect, w.steadiness)), w.tips]
-            table.writerow([c.label, w.label, *numbers, f"{known[w.label]:.4g}" if w.label in known else ""])
+        for word in c.words:
+            yield c.label, word, known.pop(word.label, None)
+        yield from ((c.label, s.word, s.suspicion) for s in c.suspects if s.word.label in known)
+
+
+def as_csv(r: Report) -> str:
+    """Every word of every class that stood often enough, and the phrases among the suspects."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(_HEADS)
+    for label, w, suspicion in _listed(r):
+        numbers: list[Any] = [w.count, *(f"{x:.6g}" for x in (w.mean, w.spread, w.effect, w.steadiness)), w.tips]
+        table.writerow([label, w.label, *numbers, "" if suspicion is None else f"{suspicion:.4g}"])
     return out.getvalue()

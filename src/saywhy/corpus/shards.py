@@ -34,9 +34,14 @@ class Work:
     typed: frozenset[str]  # the kept columns that have a type of their own; others are written as text
     strict: bool = False
 
+    @property
+    def by_column(self) -> bool:
+        """Does the model read rows, so that their columns may hold anything?"""
+        return bool(self.explainer.model.row_columns)
+
     def key(self, row: Row) -> bytes:
         """What two rows share when the explainer is given the same."""
-        given = given_by(row, self.text)
+        given = given_by(row, self.text, self.by_column)
         if isinstance(row, DamagedRow):  # what tells these apart is what is wrong with them
             given = [row.reason, given]
         plain = given if isinstance(given, str) else json.dumps([type(given).__name__, given], default=repr)
@@ -76,13 +81,13 @@ def records(
         if key in found or key in first:
             continue
         first[key] = origin[key] = start + i
-        reason = refusal(row, work.text)
+        reason = refusal(row, work.text, work.by_column)
         if reason is None:
-            todo[key] = given_by(row, work.text)
+            todo[key] = given_by(row, work.text, work.by_column)
             continue
         if work.strict:
             raise InputError(f"Row {start + i}: {reason}. Without `strict` it would be recorded, and the run go on.")
-        found[key] = refused(given_by(row, work.text), reason)
+        found[key] = refused(given_by(row, work.text, work.by_column), reason)
     if tick is not None:
         tick(len(rows) - len(todo), 0)
     for key, result in _explained(work, todo, tick):

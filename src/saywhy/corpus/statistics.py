@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import OptionError, unknown
+from .phrases import Phrases
 from .word_statistics import Seen, Words
 
 MOST_WORDS, MOST_SLICE_WORDS, MOST_VALUES, MOST_PAIRS = 50_000, 5_000, 24, 24
@@ -67,13 +68,14 @@ class Group:
     """Texts that belong together, and their words."""
 
     def __init__(self, most: int):
-        self.sums, self.words = Sums(), Words(most)
+        self.sums, self.words, self.phrases = Sums(), Words(most), Phrases(most)
 
 
 class Tally:
     """All that the report tells, but the texts."""
 
-    def __init__(self, labels: Sequence[str], label: str | None, by_columns: Sequence[str]):
+    def __init__(self, labels: Sequence[str], label: str | None, by_columns: Sequence[str], phrases: bool = False):
+        self.phrases = phrases  # are the features words, so that runs of them may be phrases?
         self.labels, self.label, self.by_columns = tuple(labels), label, tuple(by_columns)
         self.whole = Sums()
         self.classes: dict[str, Group] = {}
@@ -118,15 +120,21 @@ class Tally:
                 raise OptionError(f"Column {self.label!r} holds too many different values for one of labels.")
         self.whole.add(measures, np.ones(len(target), bool))
         target = self._bounded(target)
-        for name in dict.fromkeys(target):
-            chosen = target == name
-            group = self.classes.setdefault(name, Group(max(2_000, MOST_WORDS * 4 // max(4, len(self.labels)))))
-            group.sums.add(measures, chosen)
-            group.words.add(seen.of(chosen[owner]))
+        self._by_class(target, measures, owner, seen)
         if truth is not None:
             self._mistaken(truth, prediction, measures, owner, seen)
         for column in self.by_columns:
             self._sliced(column, table, target, measures, owner, seen)
+
+    def _by_class(self, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen) -> None:
+        for name in dict.fromkeys(target):
+            chosen = target == name
+            group = self.classes.setdefault(name, Group(max(2_000, MOST_WORDS * 4 // max(4, len(self.labels)))))
+            group.sums.add(measures, chosen)
+            mine = seen.of(chosen[owner])
+            group.words.add(mine)
+            if self.phrases:
+                group.phrases.add(mine)
 
     def _bounded(self, target: Any) -> Any:
         """The explained labels, all but the first 100 of them as one."""

@@ -150,22 +150,26 @@ class Suspect(NamedTuple):
     suspicion: float
 
 
-def suspects(words: Sequence[Word]) -> list[Suspect]:
+def suspects(words: Sequence[Word], among: Sequence[Word] | None = None) -> list[Suspect]:
     """The words whose effect is far above that of words about as frequent, alike in every text, and often; the first first.
 
     suspicion = steadiness x sqrt(count) x (effect - typical) / spread, where `typical` is the median effect of the 101 words
     nearest in frequency and `spread` the scaled median absolute deviation of all words' |mean|. Neither is moved by a few
-    outliers, so one shortcut does not hide another. Only words above 10 are named.
+    outliers, so one shortcut does not hide another. Only words above 10 are named. `among` are the words that they are held
+    against, by default the same.
     """
-    if len(words) < 10:
+    others = sorted(words if among is None else among, key=lambda w: (-w.count, w.label))
+    if len(others) < 10:
         return []
-    ordered = sorted(words, key=lambda w: (-w.count, w.label))
-    effects = np.array([w.effect for w in ordered])
-    spread = max(_spread(np.array([abs(w.mean) for w in ordered])), 1e-12)
+    effects = np.array([w.effect for w in others])
+    counts = np.array([w.count for w in others])
+    spread = max(_spread(np.array([abs(w.mean) for w in others])), 1e-12)
+    places = {w.label: i for i, w in enumerate(others)} if among is None else {}
     found = []
-    for i, word in enumerate(ordered):
-        begin = max(0, min(i - 50, len(ordered) - 101))
-        excess = (effects[i] - np.median(effects[begin : begin + 101])) / spread
+    for word in words:
+        i = places.get(word.label, int(np.searchsorted(-counts, -word.count)))
+        begin = max(0, min(i - 50, len(others) - 101))
+        excess = (word.effect - np.median(effects[begin : begin + 101])) / spread
         found.append(Suspect(word, float(excess * word.steadiness * math.sqrt(word.count))))
     return sorted((s for s in found if s.suspicion > 10), key=lambda s: (-s.suspicion, s.word.label))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import is_dataclass, replace
 from itertools import islice
 from typing import Any, overload
@@ -14,6 +15,7 @@ from ..core.checks import one_of, several, text_or_none, whole_number, yes_or_no
 from ..core.display import one_line
 from ..core.errors import InputError, OptionError
 from ..core.explanation import Explanation, Explanations
+from ..core.frames import several_inputs
 from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
 from ..core.types import Encoding
@@ -24,6 +26,7 @@ from ..models.labels import label_names
 from ..models.load import adapt, head_of, inspect_source, is_transformers_class
 from ..models.pipelines import SAMPLE, refuse_other_answers
 from ..models.protocol import OVERLONG, EncodingOptions, Model
+from ..models.table import TableModel
 from ..tasks import task_for
 from ..tasks.protocol import Case, Task, WantedTarget
 from ..tasks.zero_shot_classification import ZeroShotClassification
@@ -38,8 +41,10 @@ class Explainer:
     ----------
     model
         A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a saywhy
-        classifier, or any function from a list of strings to an array [B, K] (then with `labels`). None, the default, is the
-        small sentiment model in the package.
+        classifier, an estimator that was fitted on texts or on the columns of a data frame (`predict_proba`,
+        `decision_function` or `predict`, as of scikit-learn, XGBoost, LightGBM) or a .skops or .onnx file of one, a pipeline of
+        spaCy with a `textcat`, or any function from a list of strings to an array [B, K] (then with `labels`). None, the
+        default, is the small sentiment model in the package.
     tokenizer
         The tokenizer or image processor, where it is not part of `model`.
     task
@@ -50,6 +55,14 @@ class Explainer:
         Where a model loaded by name goes: "cpu", "cuda", "mps", …; by default the fastest there is.
     mask_token
         For a function: the text that stands in for an absent word; by default the word is left out.
+    output
+        For a function or an estimator, what the numbers are: "probability" (then log-prob and log-odds can be asked for),
+        "logit", "decision" or "score". By default a function gives scores, and an estimator the first that it has of
+        probability, decision and score.
+    background
+        For rows of a table, what stands in for an absent column: a data frame or a list of rows, over which the answers are
+        averaged; ("mean", rows), the mean of numbers and the most frequent of other values; or a mapping of column to value.
+        By default the mean of the rows of the call. A function with a background is a function of data frames.
     batch_tokens
         The most a batch may hold, rows x longest row in positions; where memory runs out it is halved.
     trust_remote_code
@@ -72,6 +85,8 @@ class Explainer:
         labels: Sequence[str] | None = None,
         device: str | None = None,
         mask_token: str | None = None,
+        output: str | None = None,
+        background: Any = None,
         batch_tokens: int | None = None,
         trust_remote_code: bool = False,
     ):
@@ -91,6 +106,8 @@ class Explainer:
             device=device,
             mask_token=text_or_none("mask_token", mask_token, "[MASK]"),
             trust_remote_code=trust_remote_code,
+            output=output,
+            background=background,
         )
         if model is None:
             self.model.name = demo.NAME
@@ -115,7 +132,9 @@ class Explainer:
         Parameters
         ----------
         given
-            A text; a pair or a mapping of texts, a prompt, a template, a chat, an image, as the task has it; or a list of those.
+            A text; a pair or a mapping of texts, a prompt, a template, a chat, an image, a row of a table, as the task has it;
+            or several: a list, a Series of pandas or polars, an array of strings, an Arrow array, the rows of a data frame or
+            of an Arrow table, a generator.
         progress
             Whether a progress line is shown; by default for long work on a terminal.
         method
@@ -131,7 +150,7 @@ class Explainer:
         by
             The features: "word", "token", "sentence", "line", "paragraph", "focus" (sentences, then the words of those that
             matter), or spans [(start, end), …]; for a chat "message"; for an image "patch", "pixel", "channel" or a grid
-            (rows, columns).
+            (rows, columns); for a row how each column is cut, {"review": "word", "age": "column"}.
         absent
             The baseline value, what takes an absent feature's place: "mask", "pad", "unk", "zero", "hide" (from attention) or
             "drop" (left out); in an image "mean", "black", "white" or "blur".
@@ -158,14 +177,14 @@ class Explainer:
         ModelError
             Where the model fails, or answers something that is not a number.
         """
-        many = isinstance(given, list)
+        several = self.inputs_of(given)
+        many, own = several is not None, self.for_rows(several, given)
         target, against = wanted("target", settings.get("target")), wanted("against", settings.get("against"))
-        inputs = [self.task.with_targets(each, [target], against) for each in (given if many else [given])]
-        request = self.request(inputs, **settings)
-        encodings = self.check(inputs, request, many)
-        found = tuple(
-            each[0] for each in self._explained(inputs, request, [request.target], len(inputs), progress, encodings)
-        )
+        inputs = [own.task.with_targets(each, [target], against) for each in ([given] if several is None else several)]
+        request = own.request(inputs, **settings)
+        encodings = own.check(inputs, request, many)
+        explained = own._explained(inputs, request, [request.target], len(inputs), progress, encodings)
+        found = tuple(each[0] for each in explained)
         return Explanations(found) if many else found[0]
 
     @overload
@@ -208,11 +227,12 @@ class Explainer:
             raise OptionError("`targets` is empty: name at least one, or leave it out for all of them.")
         if taken := [name for name in ("target", "against") if name in settings]:
             raise OptionError(f"`each_target` has no {taken[0]!r}: name the targets as a list, in `targets`.")
-        many = isinstance(given, list)
-        inputs = [self.task.with_targets(each, chosen, None) for each in (given if many else [given])]
-        request = self.request(inputs, **settings, target=None if chosen is None else chosen[0])
-        encodings = self.check(inputs, request, many)
-        explained = self._explained(inputs, request, chosen, len(inputs), progress, encodings)
+        rows = self.inputs_of(given)
+        many, own = rows is not None, self.for_rows(rows, given)
+        inputs = [own.task.with_targets(each, chosen, None) for each in ([given] if rows is None else rows)]
+        request = own.request(inputs, **settings, target=None if chosen is None else chosen[0])
+        encodings = own.check(inputs, request, many)
+        explained = own._explained(inputs, request, chosen, len(inputs), progress, encodings)
         found = [Explanations(tuple(each)) for each in explained]
         return found if many else found[0]
 
@@ -239,6 +259,8 @@ class Explainer:
             As in calling the explainer; an input's own when its turn comes.
         """
         _several("stream", inputs)
+        rows_or_values = None if isinstance(inputs, Iterator) else self.inputs_of(inputs)
+        inputs = inputs if rows_or_values is None else rows_or_values
         request = self.request(**settings, trust=trust)
         given = (self.task.with_targets(each, [request.target], request.against) for each in inputs)
         return (each[0] for each in self._explained(given, request, [request.target], None, False))
@@ -262,10 +284,11 @@ class Explainer:
         InputError, OptionError, ModelError
         """
         _several("predict", inputs)
+        known = self.inputs_of(inputs)
         what = self.model.overlong if overlong is None else one_of("value of `overlong`", overlong, OVERLONG)
         encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], what)
         engine, out = Engine(self.model, self.batch_tokens), []
-        source = iter(inputs)
+        source = iter(inputs if known is None else known)
         while window := list(islice(source, WINDOW)):
             completed = [self.task.complete_input(self.model, given) for given in window]
             encodings = [self.task.encode(self.model, given, encoding_options) for given in completed]
@@ -275,6 +298,21 @@ class Explainer:
         return out
 
     # ---- what the applications build on ------------------------------------------------------------------------------
+
+    def inputs_of(self, given: Any) -> list[Any] | None:
+        """The inputs that were given together; None where it is one input."""
+        return several_inputs(given, self.model.row_columns)
+
+    def for_rows(self, inputs: Sequence[Any] | None, given: Any) -> Explainer:
+        """This explainer; of rows without a background, one whose background is the mean of these.
+
+        Raises OptionError where that is one row only. `given` is what the caller gave, whose column types are kept.
+        """
+        if not isinstance(self.model, TableModel) or self.model.background is not None:
+            return self
+        own = copy(self)
+        own.model = self.model.with_typical([given] if inputs is None else inputs, given)
+        return own
 
     def request(self, inputs: Sequence[Any] = (), /, **settings: Any) -> Request:
         """The request that these settings make, checked; see `request_for`."""
@@ -312,6 +350,10 @@ def _several(name: str, inputs: Any) -> None:
     """Refuses one text, or one mapping, where several inputs are taken."""
     if isinstance(inputs, str):
         raise InputError(f"`{name}` takes a list of inputs; for one text write {name}([{inputs[:40]!r}]).")
+    if any(
+        hasattr(inputs, name) for name in ("collect_schema", "columns", "to_pylist", "to_list")
+    ):  # a frame, a column
+        return
     if isinstance(inputs, dict | bytes) or not isinstance(inputs, Iterable) or getattr(inputs, "shape", None) == ():
         raise InputError(
             f"`{name}` takes a list of inputs, not {type(inputs).__name__}; for one input write {name}([…])."

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..core.coalitions import ends as ends
 from ..core.errors import ModelError, SaywhyError
 from ..core.explanation import Explanation, Interactions, Trust
 from ..core.types import Cost, EmbeddingPath, Encoding, PairScores, Problem, Scores, Target
@@ -38,7 +39,9 @@ class Pipeline:
     @property
     def window(self) -> int:
         """How many inputs to take at once: more where one pass is all, so that the batches of short texts are full."""
-        return max(WINDOW, self.engine.batches.budget // 4) if self.request.method.reuses_forward else WINDOW
+        if self.request.method.reuses_forward:
+            return max(WINDOW, self.engine.batches.budget // 4)
+        return max(1, WINDOW // self.model.row_parts)  # what is kept of an input grows with the rows of a background
 
     def attempt(self, window: Sequence[Any]) -> list[Explanation | SaywhyError]:
         """For each input an explanation of the target, or why there is none. What fails together is asked by halves.
@@ -208,7 +211,9 @@ class Pipeline:
         narrow = replace(case, encoding=encoding)
         if targets and cache.keep is None and type(self.task).keep is not Task.keep:
             cache.hold(lambda output: self.task.keep(case, output, targets))
-        problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._path(encoding))
+        known = encoding.additive
+        additive = known is not None and all(known(target) for target in targets)
+        problem = Problem(encoding.features, targets * (1 + encoding.drawn), self._path(encoding), additive)
         if encoding.drawn:
             return BoundProblem(
                 problem, encoding, lambda outputs: _by_draw(self.task.drawn(narrow, outputs, targets)), cache
@@ -341,8 +346,3 @@ def over_draws(scores: Scores, drawn: int) -> Scores:
     without = None if scores.without is None else scores.without[:many]
     pairs = None if scores.pairs is None else pairs_over_draws(scores.pairs, drawn, many)
     return replace(scores, values=scores.values[:many], stderr=variance.sqrt(), without=without, pairs=pairs)
-
-
-def ends(n: int) -> torch.Tensor:
-    """bool [2, n]: everything present, everything absent."""
-    return torch.tensor([[True] * n, [False] * n])

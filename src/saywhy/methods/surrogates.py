@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import OptionError
 from ..core.types import MethodGenerator, Problem, Scores, Values
-from .coalitions import EVERY_COALITION, of_every_coalition, shapley_sampling
+from .coalitions import EVERY_COALITION, of_every_coalition, of_single_features, shapley_sampling
 from .design import design
 from .gaussian_process import EXACT, shapley_of_odd_part
 from .interactions import pairs_of_even_part
@@ -35,6 +35,8 @@ def kernel_shap(
     Source: Lundberg & Lee 2017; the pairs from Covert & Lee 2021; the sizes from Musco & Witter 2025.
     """
     n = problem.n
+    if problem.additive and not pairs and (known := (yield from of_single_features(problem))) is not None:
+        return known
     most = max(MOST, 2 * n + 2)
     budget = min(16 * n + 64, most) if budget is None else budget
     if 2**n <= budget or n <= 2:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError, OptionError, SaywhyError
-from .callable import CallableModel
+from .estimator import black_box, is_estimator
+from .files import estimator_file, read_estimator
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
@@ -61,6 +62,8 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
 
 def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
     name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
+    if estimator_file(Path(name)):
+        return ModelSource(read_estimator(Path(name)), tokenizer)
     if (isinstance(model, Path) or model.startswith((".", "~", "/"))) and not Path(name).is_dir():
         raise ModelError(
             f"There is no folder {str(model)!r}. A hub id is written as owner/name, without a dot before it."
@@ -74,15 +77,11 @@ def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> Mode
 def _refuse_unexplainable(model: Any) -> None:
     if hasattr(model, "parameters"):
         return
-    if hasattr(model, "predict_proba"):
+    if not callable(model) and not is_estimator(model):
         raise OptionError(
-            f"An estimator ({type(model).__name__}) is explained by its function of texts: "
-            "Explainer(model.predict_proba, labels=model.classes_)."
-        )
-    if not callable(model):
-        raise OptionError(
-            f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, or a "
-            "function from a list of strings to an array [B, K] with labels=[...]."
+            f"A model cannot be of type {type(model).__name__}. Give a hub id, a folder, (model, tokenizer), a pipeline, a "
+            "fitted estimator (predict_proba, decision_function or predict), or a function from a list of strings to an array "
+            "[B, K] with labels=[...]."
         )
 
 
@@ -111,6 +110,8 @@ def adapt(
     device: str | None = None,
     mask_token: str | None = None,
     trust_remote_code: bool = False,
+    output: str | None = None,
+    background: Any = None,
 ) -> Model[Any]:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
@@ -125,13 +126,17 @@ def adapt(
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
     if hasattr(model, "adapter"):
         made: Model[Any] = model.adapter()
-        if head != made.head or not (tokenizer is labels is mask_token is None):
+        if head != made.head or not (tokenizer is labels is mask_token is output is background is None):
             raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
         return made
     if not hasattr(model, "parameters"):
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
-        return CallableModel(model, labels, mask_token)
+        return black_box(model, labels, mask_token, output, background)
+    if output is not None or background is not None:
+        raise OptionError(
+            "`output` and `background` are for functions and estimators; a model's outputs are known here."
+        )
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     make = _loaded if isinstance(given.model, str) else _wrapped

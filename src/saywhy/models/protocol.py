@@ -46,7 +46,7 @@ class Model(Protocol[R]):
     name: str
     head: str  # what its outputs are: a row of models.heads.HEADS; "labels" for a callable
     labels: tuple[str, ...]
-    kind: str  # what the outputs are: "softmax", "sigmoid" or "regression" logits, or plain "score"s
+    kind: str  # what the outputs are: "softmax", "sigmoid" or "regression" logits, a "probability", a "decision" or "score"s
     absences: tuple[str, ...]  # the ways a feature can be taken away here, the default first
     batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
 
@@ -56,6 +56,8 @@ class Model(Protocol[R]):
     uniform: bool = False  # must rows of a batch be of equal length?
     most_rows: int | None = None  # the most rows of a batch, where the model sets a limit
     columns: tuple[str, ...] = ()  # parts of the input that hold a value in place of a text
+    row_columns: tuple[str, ...] = ()  # where an input is a row of a table: its columns
+    row_parts: int = 1  # of how many rows one evaluation is the mean: those of a background
     has_label_attention: bool = False
     attention_unavailable: str | None = (
         "it does not say what its attention heads look at"  # None: `attention_maps` answers

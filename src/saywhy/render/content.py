@@ -234,7 +234,7 @@ def about(e: Explanation) -> list[str]:
     """What the model predicts, the method and its options, each a phrase."""
     out = []
     if e.prediction is not None:
-        plain = e.target.unit in ("score", "cosine", "dot")  # numbers that are no probabilities
+        plain = e.target.unit in ("score", "decision", "cosine", "dot")  # numbers that are no probabilities
         sure = "" if e.probability is None else f" ({e.probability:.3g})" if plain else f" ({e.probability:.1%})"
         out.append(f"predicted {label(e.prediction)}{sure}")
     return [

@@ -72,6 +72,8 @@ def _feature_to_dict(f: Feature) -> dict[str, Any]:
     place: dict[str, Any] = {} if f.box is None else {"box": list(f.box)}
     if f.more_spans:  # beside "span", so that readers of one span find the first
         place["spans"] = [list(span) for span in f.spans]
+    if f.column:
+        place["column"] = True
     return {"label": f.label, "span": None if f.span is None else list(f.span), "part": f.part, **place}
 
 
@@ -143,7 +145,7 @@ def _target(data: Mapping[str, Any], name: str, at: str) -> Target:
 
 
 def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature:
-    object_of(data, {"label": str, "span": (list, _NONE), "part": str}, name, at, others=("box", "spans"))
+    object_of(data, {"label": str, "span": (list, _NONE), "part": str}, name, at, others=("box", "spans", "column"))
     spans = list_of(data.get("spans", [] if data["span"] is None else [data["span"]]), list, name, f"{at}.spans")
     length = len(texts.get(data["part"], ""))
     for span in spans:
@@ -159,6 +161,7 @@ def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature
         data["part"],
         None if box is None else (box[0], box[1], box[2], box[3]),
         tuple((start, end) for start, end in spans[1:]),
+        of_type(data.get("column", False), bool, name, f"{at}.column"),
     )
 
 

@@ -91,6 +91,39 @@ def texts(path: Path, name: str | None, limit: int | None = None) -> list[str]:
     return found
 
 
+def columns(path: Path, names: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
+    """These columns of each row, for a model that reads rows: a column of which every cell is a number holds numbers.
+
+    An empty cell is None. Raises OptionError for an unknown column, InputError for no rows.
+    """
+    read: list[dict[str, Any]] = []
+    for row in rows(path):
+        if limit is not None and len(read) == limit:
+            break
+        for name in names:
+            if name not in row:
+                raise unknown(f"column of {path}", name, row)
+        read.append({name: None if row[name] == "" else row[name] for name in names})
+    if not read:
+        raise InputError(f"{path} has no rows.")
+    for name in names:
+        cells = [_number(row[name]) for row in read]
+        if all(known is not None or row[name] is None for known, row in zip(cells, read, strict=True)):
+            for row, known in zip(read, cells, strict=True):
+                row[name] = known
+    return read
+
+
+def _number(cell: Any) -> Any:
+    """A cell of a text file as the number that it is written as; numbers as they are; None for anything else."""
+    if not isinstance(cell, str):
+        return cell if isinstance(cell, int | float) else None
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
 def sound_row(row: dict[str, Any]) -> dict[str, Any]:
     """The row, if all its names and texts can be written in UTF-8; else damaged, with what cannot be written replaced."""
     for name, value in row.items():

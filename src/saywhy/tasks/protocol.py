@@ -86,7 +86,7 @@ class Task(Protocol):
     def confidence(self, case: Case, target: Target) -> tuple[float, int, bool] | None:
         """(probability, of how many, was it picked as the likeliest?) of what the model says; None where it does not choose."""
         many, probability = len(case.encoding.labels), self.predict_label(case)[1]
-        return None if probability is None or many < 2 or case.model.kind != "softmax" else (probability, many, True)
+        return None if probability is None or many < 2 or case.model.kind not in SURE else (probability, many, True)
 
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         """What `each_target` explains when nothing is named: every label."""
@@ -101,6 +101,8 @@ class Task(Protocol):
         return output
 
 
+SURE = ("softmax", "probability")  # kinds of outputs that choose one of the labels, and say how surely
+
 # ---- what most tasks share: logits in other units, and labels by name ------------------------------------------------
 
 UNITS = {
@@ -108,7 +110,11 @@ UNITS = {
     "sigmoid": ("logit", "log-prob", "prob", "log-odds"),
     "regression": ("score",),
     "score": ("score",),
+    "decision": ("decision",),
+    "probability": ("prob", "log-prob", "log-odds"),
+    "independent-probability": ("prob", "log-prob", "log-odds"),  # of labels that do not exclude each other
 }
+LEAST = 1e-12  # a probability is taken to be at least this far from 0 and 1 where its logarithm is asked for
 
 
 def checked_unit(unit: str | None, allowed: Sequence[str], what: str) -> str:
@@ -121,9 +127,11 @@ def checked_unit(unit: str | None, allowed: Sequence[str], what: str) -> str:
 
 
 def in_unit(logits: Tensor, unit: str, kind: str) -> Tensor:
-    """[..., C] logits in another unit."""
-    if unit in ("logit", "score"):
+    """[..., C] the model's outputs, which are logits, probabilities or scores as `kind` says, in a unit of UNITS."""
+    if unit in ("logit", "score", "decision"):
         return logits
+    if kind in ("probability", "independent-probability"):
+        return _of_probabilities(logits, unit)
     if kind == "sigmoid":
         return logits if unit == "log-odds" else logits.sigmoid() if unit == "prob" else -(-logits).exp().log1p()
     logp = logits.log_softmax(-1)
@@ -138,6 +146,14 @@ def in_unit(logits: Tensor, unit: str, kind: str) -> Tensor:
     return logits - torch.logaddexp(before, after)
 
 
+def _of_probabilities(probabilities: Tensor, unit: str) -> Tensor:
+    """[..., C] probabilities in another unit."""
+    if unit == "prob":
+        return probabilities
+    inner = probabilities.clamp(LEAST, 1 - LEAST)
+    return inner.log() if unit == "log-prob" else inner.log() - (-inner).log1p()
+
+
 def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
     """The index of a label given by name or by index; an unknown one is refused with the nearest name."""
     if isinstance(wanted, str):
@@ -149,6 +165,8 @@ def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
         return found[0]
     if isinstance(wanted, bool) or not isinstance(wanted, int):
         raise OptionError(f"A target is a label's name or its index, not {wanted!r}.")
+    if not 0 <= wanted < len(labels) and str(wanted) in labels:  # classes may be numbers of their own: 3, 4 and 5
+        return list(labels).index(str(wanted))
     if not 0 <= wanted < len(labels):
         raise OptionError(
             f"The label index {wanted} is out of range: the model has {len(labels)} labels, 0 to {len(labels) - 1}."

@@ -31,6 +31,8 @@ class TextClassification(Task):
     head = "labels"
 
     def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+        if model.row_columns:
+            return model.encode(given, options)
         return model.encode(parts(given, model.columns), options)
 
     def targets(
@@ -61,7 +63,8 @@ class TextClassification(Task):
         return numbers if numbers.dim() == 2 else numbers.mean(1)
 
     def predict_label(self, case: Case) -> tuple[str, float | None]:
-        unit = "score" if case.model.kind in ("regression", "score") else "prob"
+        units = UNITS[case.model.kind]
+        unit = "prob" if "prob" in units else units[0]
         i = int(_whole(case.output).argmax())
         return case.model.labels[i], float(_whole(in_unit(case.output, unit, case.model.kind))[i])
 
@@ -86,6 +89,9 @@ def parts(given: Any, columns: Sequence[str] = ()) -> Mapping[str, str]:
         values = {name: str(given[name]) for name in columns if name in given}
         given = {part: text for part, text in given.items() if part not in values}
         if not 1 <= len(given) <= 2:
-            raise InputError(f"An input has one part or two; {len(given)} were given: {', '.join(map(str, given))}.")
+            raise InputError(
+                f"An input has one part or two; {len(given)} were given: {', '.join(map(str, given))}. For a model that reads "
+                "one column of a frame, give that column: explainer(frame['text'])."
+            )
         return {str(part): checked(text, f"{part} text") for part, text in given.items()} | values
     return {"text": checked(given)}

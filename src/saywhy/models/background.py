@@ -1,0 +1,117 @@
+"""What stands in for an absent column of a row: a value for each column, or rows over which the answers are averaged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+from ..core.checks import plain
+from ..core.errors import OptionError, unknown
+from ..core.frames import missing_value, several_inputs
+
+MOST = 1_000  # rows of a background: each evaluation asks the model about all of them
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Rows that stand in for what is absent; `said` tells of them in words."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    said: str
+    dtypes: Mapping[str, Any] = field(default_factory=dict)  # of columns whose type a value alone does not tell
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.rows[0])
+
+
+def background_of(given: Any, columns: Sequence[str] = (), texts: Sequence[str] = ()) -> Background:
+    """The background that a caller gave.
+
+    Parameters
+    ----------
+    given
+        A mapping of column to value; a frame or a list of rows, over which the answers are averaged; or ("mean", rows), the
+        mean of numbers and the most frequent value of other columns.
+    columns
+        What the model reads; by default the columns that are given.
+    texts
+        The columns of texts, whose absent words are left out: they need no value.
+
+    Raises
+    ------
+    OptionError
+        For another type, no rows, too many, or a column that is lacking or unknown.
+    """
+    if isinstance(given, tuple) and len(given) == 2 and given[0] == "mean":
+        rows = _rows(given[1], columns)
+        _lacking(rows, columns or tuple(rows[0]), texts)
+        chosen = [name for name in columns or tuple(rows[0]) if name not in texts]
+        mean = typical(rows, chosen)
+        row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
+        return replace_dtypes(Background((row,), mean.said), given[1])
+    if isinstance(given, Mapping):
+        rows = [{str(name): value for name, value in given.items()}]
+        said = "an absent column takes the value that was given for it"
+    else:
+        rows = _rows(given, columns)
+        said = f"absent columns are averaged over {len(rows):,} rows of the background"
+    wanted = tuple(columns or rows[0])
+    for name in rows[0] if isinstance(given, Mapping) else ():  # a frame may have other columns, such as the truth
+        if name not in wanted:
+            raise unknown("column of `background`", name, wanted)
+    _lacking(rows, wanted, texts)
+    return replace_dtypes(Background(tuple({name: row.get(name, "") for name in wanted} for row in rows), said), given)
+
+
+def _lacking(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], texts: Sequence[str]) -> None:
+    """Refuses a background without some column."""
+    for row in rows:
+        lacking = [name for name in columns if name not in row and name not in texts]
+        if lacking:
+            wanted = ", ".join(columns)
+            raise OptionError(f"`background` lacks the column {lacking[0]!r}: give a value for each of {wanted}.")
+
+
+def typical(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Background:
+    """The mean of each column of numbers, the most frequent value of each other one; missing values do not count."""
+    row: dict[str, Any] = {}
+    for name in columns:
+        known = [plain(each[name]) for each in rows if not missing_value(each[name])]
+        numbers = [float(value) for value in known if isinstance(value, Real) and not isinstance(value, bool)]
+        if known and len(numbers) == len(known):
+            row[name] = sum(numbers) / len(numbers)
+        else:
+            row[name] = Counter(known).most_common(1)[0][0] if known else None
+    said = f"absent columns take the mean of numbers and the most frequent of other values, of {len(rows):,} rows"
+    return Background((row,), said)
+
+
+def replace_dtypes(background: Background, frame: Any) -> Background:
+    """The background with the types of a pandas frame that values alone do not tell: categories, and texts with missing ones.
+
+    An estimator may have been fitted on them. Types of numbers are not kept: the mean of whole numbers is none.
+    """
+    kinds = getattr(frame, "dtypes", None)
+    if kinds is None or not hasattr(kinds, "items"):
+        return background
+    told = {str(n): kind for n, kind in kinds.items() if hasattr(kind, "categories") or kind.name in ("str", "string")}
+    return Background(background.rows, background.said, told)
+
+
+def _rows(given: Any, columns: Sequence[str]) -> list[Mapping[str, Any]]:
+    rows = several_inputs(given, columns)
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise OptionError(
+            "`background` is what stands in for absent columns: a mapping of column to value, a data frame or a list of rows "
+            f"(mappings) to average over, or ('mean', rows); not {given!r:.60}."
+        )
+    if len(rows) > MOST:
+        raise OptionError(
+            f"`background` has {len(rows):,} rows, and each evaluation asks about all of them; the limit is {MOST:,}. "
+            "Take a sample, frame.sample(50), or their mean, background=('mean', frame)."
+        )
+    return [{str(name): value for name, value in row.items()} for row in rows]

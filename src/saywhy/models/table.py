@@ -1,0 +1,207 @@
+"""A model of rows: an estimator or a function over columns, some of which may be texts that open into their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..core.checks import one_of, plain
+from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, missing, unknown
+from ..core.features import Granularity, remover, text_features
+from ..core.frames import missing_value
+from ..core.types import Bools, Encoding, Feature, Held, Target
+from .background import Background, replace_dtypes, typical
+from .callable import numbers_of
+from .protocol import EncodingOptions, Model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Row: TypeAlias = "list[Any]"  # a value for each column, in their order
+OPENED = ("word", "sentence", "line", "paragraph")  # how a text column may be cut; or "column", whole
+_SHOWN = 40  # characters of a value in a label
+
+
+@dataclass(eq=False)
+class TableModel(Model[Row]):
+    """An estimator or a function of rows. A column is a feature, and so is each word of a text column.
+
+    An absent column takes what the background has for it, an absent word is left out. With several rows of background an
+    evaluation is the mean over them, so it costs as many model inputs.
+    """
+
+    function: Callable[[Any], Any]  # a data frame (or an array, where it was fitted on one) -> numbers [B, K]
+    labels: tuple[str, ...]
+    kind: str
+    name: str
+    row_columns: tuple[str, ...]
+    texts: tuple[str, ...] = ()  # the columns that are known to be texts
+    named: bool = True  # is it handed a data frame, or an array without names?
+    background: Background | None = None
+    additive: Callable[[Mapping[str, str], Sequence[Feature]], Callable[[Target], bool] | None] | None = None
+    deterministic: bool = False
+    head: str = "labels"
+    absences: tuple[str, ...] = ("background",)
+    batch_tokens: int = 16_384
+
+    def __post_init__(self) -> None:
+        self.row_parts = 1 if self.background is None else len(self.background.rows)
+
+    def with_typical(self, rows: Sequence[Any], frame: Any) -> TableModel:
+        """This model with the mean of these rows as its background. Raises OptionError where there are too few of them."""
+        known = [self._row(row) for row in rows]
+        if len(known) < 2:
+            raise OptionError(
+                "An absent column needs something in its place: Explainer(model, background=…) takes a data frame (rows to "
+                "average over), ('mean', frame), or a mapping of column to value. Several rows in one call stand in for "
+                "each other, by their mean; here is one row."
+            )
+        columns = [name for name in self.row_columns if name not in self.texts]
+        found = typical([dict(zip(self.row_columns, row, strict=True)) for row in known], columns)
+        row = {name: found.rows[0].get(name, "") for name in self.row_columns}
+        said = f"{found.said} of this call; give `background` to fix them"
+        return replace(self, background=replace_dtypes(Background((row,), said), frame))
+
+    def encode(self, parts: Any, options: EncodingOptions, held: Held | None = None) -> Encoding:
+        values, background = self._row(parts), self._background()
+        opened: dict[str, str] = {}
+        features: list[Feature] = []
+        for name, value in zip(self.row_columns, values, strict=True):
+            how = self._granularity(name, value, options.by)
+            if how == "column":
+                features.append(_column(name, value, name in self.texts))
+            else:
+                opened[name] = value
+                features += text_features(value, how, name)
+        if not features:
+            raise InputError("There is nothing to explain in this row: its texts are empty.")
+        texts = {
+            name: "" if missing_value(value) else str(value)
+            for name, value in zip(self.row_columns, values, strict=True)
+        }
+        at = _Rows(self.row_columns, values, opened, features, background)
+        notes = (background.said + ("; absent words are left out" if opened else ""),)
+        known = None if self.additive is None else self.additive(opened, features)
+        return Encoding(texts, tuple(features), at, notes=notes, labels=self.labels, additive=known)
+
+    def _background(self) -> Background:
+        if self.background is None:  # of a single row whose prediction alone is asked for
+            return Background((dict.fromkeys(self.row_columns),), "absent columns are missing")
+        return self.background
+
+    def _row(self, given: Any) -> Row:
+        """The values of a row in the order of the columns. Raises InputError for another type, and for a column that lacks."""
+        if hasattr(given, "to_dict") and hasattr(given, "index"):  # a row of a pandas frame
+            given = given.to_dict()
+        if not isinstance(given, Mapping):
+            hint = (
+                "" if not isinstance(given, str) else " For a model of texts give a pipeline that was fitted on texts."
+            )
+            raise InputError(
+                f"{self.name} reads rows with the columns {', '.join(self.row_columns)}: give a data frame, or a mapping of "
+                f"column to value, not {type(given).__name__}.{hint}"
+            )
+        row = {str(name): value for name, value in given.items()}
+        for name in self.row_columns:
+            if name not in row:
+                raise InputError(
+                    str(unknown(f"column: {self.name} reads {name!r}, which is not among those given;", name, row))
+                )
+        return [plain(row[name]) for name in self.row_columns]
+
+    def _granularity(self, name: str, value: Any, by: Granularity) -> Granularity:
+        """How a column is cut: "column" for whole, or what a text opens into."""
+        if isinstance(by, Mapping):
+            for column in by:
+                if column not in self.row_columns:
+                    raise unknown("column in `by`", column, self.row_columns)
+            how: Any = by.get(name, "word" if name in self.texts else "column")
+        else:
+            how = by if name in self.texts else "column"
+            if isinstance(by, str):
+                one_of("granularity `by` of a row", by, (*OPENED, "column"))
+        if isinstance(how, str):
+            one_of(f"granularity of the column {name!r}", how, (*OPENED, "column"))
+        if how != "column" and missing_value(value):
+            return "column"
+        if how != "column" and not isinstance(value, str):
+            raise InputError(f"The column {name!r} holds {value!r:.60}, which is no text: by={{{name!r}: 'column'}}.")
+        return how if how == "column" or value.strip() or not isinstance(how, str) else "column"
+
+    def sizes(self, rows: Sequence[Row]) -> list[int]:
+        return [1 + sum(len(value) // 4 for value in row if isinstance(value, str)) for row in rows]
+
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        return [tuple("\0missing" if missing_value(value) else value for value in row) for row in rows]
+
+    def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor:
+        if points is not None:
+            raise MethodError(f"{self.name} has no gradients.")
+        try:
+            answer = self.function(self._batch(rows))
+        except SaywhyError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            raise ModelError(f"{self.name} raised {type(error).__name__} on {len(rows)} rows: {said}.") from error
+        return numbers_of(answer, len(rows), self.labels, self.name)
+
+    def _batch(self, rows: Sequence[Row]) -> Any:
+        if not self.named:
+            return np.array(rows, dtype=np.float64)
+        try:
+            import pandas as pd
+        except ImportError:
+            raise missing("pandas", "Explaining rows with named columns", "table") from None
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(self.row_columns)}
+        frame = pd.DataFrame(columns)
+        dtypes = {} if self.background is None else self.background.dtypes
+        return frame.astype({name: kind for name, kind in dtypes.items() if name in columns})
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """bool [N, n] -> the row of each coalition: a row, or a tuple of one for each row of the background."""
+
+    columns: tuple[str, ...]
+    values: Row
+    opened: Mapping[str, str]
+    features: Sequence[Feature]
+    background: Background
+
+    def __call__(self, coalitions: Bools) -> list[Any]:
+        stands = [[row[name] for name in self.columns] for row in self.background.rows]
+        whole = [(i, self.columns.index(f.part)) for i, f in enumerate(self.features) if f.column]
+        cut = []
+        for name, text in self.opened.items():
+            placed = self._spans(name)
+            cut.append((self.columns.index(name), remover(text, [span for span, _ in placed]), [i for _, i in placed]))
+        found: list[Any] = []
+        for keep in coalitions.tolist():
+            own = list(self.values)
+            for c, left, owner in cut:
+                own[c] = left([keep[i] for i in owner])
+            gone = [c for i, c in whole if not keep[i]]
+            made = tuple([stand[c] if c in gone else value for c, value in enumerate(own)] for stand in stands)
+            found.append(made if len(made) > 1 else made[0])
+        return found
+
+    def _spans(self, name: str) -> list[tuple[tuple[int, int], int]]:
+        return sorted((span, i) for i, f in enumerate(self.features) if f.part == name for span in f.spans)
+
+
+def _column(name: str, value: Any, text: bool) -> Feature:
+    """A whole column as a feature, "age = 42"."""
+    if missing_value(value):
+        return Feature(f"{name} = missing", None, name, column=True)
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
+    return Feature(f"{name} = {shown}", (0, len(str(value))) if str(value) else None, name, column=True)
