@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .explain.explainer import Explainer
     from .methods import METHODS
     from .metrics import METRICS
+    from .models.remote.server import Server
     from .storage.explanations import load
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _MODULES = {
     "Explanations": "core.explanation",
     "METHODS": "methods",
     "METRICS": "metrics",
+    "Server": "models.remote.server",
     "compare": "comparison",
     "load": "storage.explanations",
 }
@@ -37,6 +39,7 @@ __all__ = [
     "Explainer",
     "Explanation",
     "Explanations",
+    "Server",
     "__version__",
     "compare",
     "load",

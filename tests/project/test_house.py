@@ -220,11 +220,12 @@ PUBLIC = {
         "Explanations",
         "METHODS",
         "METRICS",
+        "Server",
         "__version__",
         "compare",
         "load",
     },
-    "saywhy.llm": {"Chat", "Probe", "Template", "in_context", "probe"},
+    "saywhy.llm": {"Chat", "Probe", "Prompted", "Template", "in_context", "probe"},
     "saywhy.corpus": {"Corpus", "Report", "load", "report", "run"},
     "saywhy.classifier": {
         *("Architecture", "History", "NGrams", "Network", "Predictions", "Subwords", "TextClassifier", "Tokenizer"),

@@ -64,6 +64,7 @@ def unknown(what: str, given: object, allowed: Iterable[object], near: float = 0
 # where saywhy itself came from a checkout or a wheel and not from an index.
 EXTRAS = {
     "corpus": ("pyarrow>=16",),
+    "gguf": ("xllamacpp>=2026.1",),
     "image": ("pillow>=10",),
     "plot": ("matplotlib>=3.8",),
     "ray": ("ray[data]>=2.40", "pyarrow>=16"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass, replace
@@ -27,6 +28,7 @@ from ..models.protocol import OVERLONG, EncodingOptions, Model
 from ..tasks import task_for
 from ..tasks.protocol import Case, Task, WantedTarget
 from ..tasks.zero_shot_classification import ZeroShotClassification
+from .estimate import estimate
 from .pipeline import WINDOW, Pipeline, ends
 from .request import Request, check, request_for, takes_settings, wanted
 
@@ -37,7 +39,7 @@ class Explainer:
     Parameters
     ----------
     model
-        A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a saywhy
+        A Hugging Face id, a folder, the address of a server ("http://…/v1"), a `saywhy.Server`, a GGUF file, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a saywhy
         classifier, or any function from a list of strings to an array [B, K] (then with `labels`). None, the default, is the
         small sentiment model in the package.
     tokenizer
@@ -163,6 +165,7 @@ class Explainer:
         inputs = [self.task.with_targets(each, [target], against) for each in (given if many else [given])]
         request = self.request(inputs, **settings)
         encodings = self.check(inputs, request, many)
+        self._afford(request, encodings, progress)
         found = tuple(
             each[0] for each in self._explained(inputs, request, [request.target], len(inputs), progress, encodings)
         )
@@ -212,6 +215,7 @@ class Explainer:
         inputs = [self.task.with_targets(each, chosen, None) for each in (given if many else [given])]
         request = self.request(inputs, **settings, target=None if chosen is None else chosen[0])
         encodings = self.check(inputs, request, many)
+        self._afford(request, encodings, progress)
         explained = self._explained(inputs, request, chosen, len(inputs), progress, encodings)
         found = [Explanations(tuple(each)) for each in explained]
         return found if many else found[0]
@@ -283,6 +287,12 @@ class Explainer:
     def check(self, inputs: Sequence[Any], request: Request, many: bool = True) -> list[Encoding]:
         """The encodings of the inputs. Refuses what cannot be explained, before any model call."""
         return check(self.model, self.task, inputs, request, many)
+
+    def _afford(self, request: Request, encodings: Sequence[Encoding], progress: bool | None) -> None:
+        """Tells a model whose answers cost something what a call will take, before its first row."""
+        if self.model.costly:
+            shown = sys.stderr.isatty() if progress is None else yes_or_no("progress", progress)
+            self.model.afford(estimate(self.model, request, encodings), shown)
 
     def pipeline(self, request: Request, tick: Tick = None) -> Pipeline:
         """What inputs go through under this request, window after window; `tick`: how many more (inputs, rows) are done."""

@@ -142,7 +142,8 @@ class Pipeline:
         if self.model.deterministic or self.request.trust == "none":
             return [None] * len(asked)
         fresh = [replace(p, cache=OutputCache(keep=p.cache.keep)) for p in asked]
-        again = self.engine.values([(p, ends(len(p.problem.features))) for p in fresh])
+        with self.model.repeated():
+            again = self.engine.values([(p, ends(len(p.problem.features))) for p in fresh])
         found = [(one - other).abs().amax(0) for one, other in zip(values, again, strict=True)]
         least = [1e-9 * (1 + v.abs().amax(0)) for v in values]
         return [each if bool((each > low).any()) else None for each, low in zip(found, least, strict=True)]
@@ -268,7 +269,7 @@ class Pipeline:
                 prediction=predict_label[0],
                 probability=predict_label[1],
                 without=without,
-                notes=encoding.notes + scores.notes,
+                notes=encoding.notes + scores.notes + self.model.remarks(tuple(bound.cache.outputs)),
                 complete=request.method.complete,
                 cost=cost,
                 image=picture,
@@ -313,7 +314,7 @@ def with_noise(scores: Scores, noise: torch.Tensor | None) -> Scores:
     k = len(scores.values)
     before = torch.zeros_like(scores.values) if scores.stderr is None else scores.stderr
     note = (
-        f"the function answers otherwise each time: asked twice, the same texts differed by up to {float(noise[:k].max()):.3g}; "
+        f"the model answers otherwise each time: asked twice, the same texts differed by up to {float(noise[:k].max()):.3g}; "
         "the standard errors have it in them"
     )
     kept = tuple(each for each in scores.notes if each != EVERY_COALITION)

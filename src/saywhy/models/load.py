@@ -16,6 +16,8 @@ from .callable import CallableModel
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
+from .remote.gguf import Gguf
+from .remote.server import Server
 from .wrappers import adapter_base, cross_encoder_settings, pooling_of, unwrapped
 
 
@@ -46,8 +48,8 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         return ModelSource(
             inner, tokenizer or reader, str(model.task), type(inner).__name__, settings=settings_of(model)
         )
-    if hasattr(model, "adapter"):  # a classifier of saywhy's own
-        return ModelSource(model, tokenizer)
+    if hasattr(model, "adapter"):  # a classifier of saywhy's own, or a server
+        return ModelSource(model, tokenizer, getattr(model, "task", None))
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
     if type(model).__name__ == "CrossEncoder":
@@ -60,6 +62,10 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
 
 
 def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
+    if str(model).startswith(("http://", "https://")):
+        return ModelSource(Server(str(model), tokenizer=tokenizer), None, Server.task)
+    if str(model).lower().endswith(".gguf"):
+        return ModelSource(Gguf(Path(model)), tokenizer, Gguf.task)
     name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
     if (isinstance(model, Path) or model.startswith((".", "~", "/"))) and not Path(name).is_dir():
         raise ModelError(
@@ -126,7 +132,8 @@ def adapt(
     if hasattr(model, "adapter"):
         made: Model[Any] = model.adapter()
         if head != made.head or not (tokenizer is labels is mask_token is None):
-            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
+            does = "text-generation" if made.head == "next" else "text-classification"
+            raise OptionError(f"{made.name} does {does}, and brings its own tokenizer and labels.")
         return made
     if not hasattr(model, "parameters"):
         if head != "labels":
