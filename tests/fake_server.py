@@ -73,7 +73,11 @@ class TinyServer(ThreadingHTTPServer):
 
     def piece(self, i: int) -> bytes:
         name = self.tokenizer.convert_ids_to_tokens(i)
-        return bytes(BYTE_OF[c] for c in name) if all(c in BYTE_OF for c in name) and not name.startswith("<") else name.encode()
+        return (
+            bytes(BYTE_OF[c] for c in name)
+            if all(c in BYTE_OF for c in name) and not name.startswith("<")
+            else name.encode()
+        )
 
     def text(self, i: int) -> str:
         return self.tokenizer.decode([i])
@@ -100,7 +104,9 @@ class TinyServer(ThreadingHTTPServer):
             told = [[None, ids[0], None]] + [[float(rows[i - 1, t]), t, None] for i, t in enumerate(ids) if i]
             return {"text": "x", "meta_info": {"input_token_logprobs": told[body["logprob_start_len"] :]}}
         if path == "/tokenize" and kind == "vllm":
-            return {"tokens": self.tokenizer(body["prompt"], add_special_tokens=body["add_special_tokens"])["input_ids"]}
+            return {
+                "tokens": self.tokenizer(body["prompt"], add_special_tokens=body["add_special_tokens"])["input_ids"]
+            }
         if path == "/v1/completions" and kind not in ("chat", "text"):
             return self._completion(body)
         if path == "/v1/chat/completions" and kind in ("chat", "text"):

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Model, Top, TrustRemoteCode, options_of, request_settings, with_settings
+from .options import (
+    Budget,
+    Cache,
+    KeyFile,
+    Model,
+    Top,
+    TrustRemoteCode,
+    options_of,
+    request_settings,
+    served,
+    with_settings,
+)
 from .streams import Format, given_by, style_of, write_result
 
 if TYPE_CHECKING:
@@ -20,6 +31,8 @@ EXAMPLES = """Examples:
   saywhy explain "A dull, predictable mess" --method occlusion --absent drop --by token
 
   saywhy explain "..." --model my-folder --target NEGATIVE -o why.html
+
+  saywhy explain "The capital of France is" --target " Paris" --model http://localhost:8080/v1
 
   saywhy explain --question "Who wrote it?" --context "Ada wrote it." --model my-qa --all
 
@@ -62,6 +75,9 @@ def explain(
     output: Output = None,
     top: Top = 10,
     trust_remote_code: TrustRemoteCode = False,
+    key_file: KeyFile = None,
+    cache: Cache = None,
+    budget: Budget = None,
     **settings: Any,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
@@ -70,14 +86,14 @@ def explain(
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")
     options = options_of(settings["option"])
     guessed = "question-answering" if question else "zero-shot-classification" if labels else None
-    explainer = _explainer(model, task or guessed, labels, trust_remote_code)
+    explainer = _explainer(served(model, key_file, cache, budget), task or guessed, labels, trust_remote_code)
     asked = request_settings(settings, explainer.model.labels, options)
     if all_targets:
         del asked["target"], asked["against"]
     write_result((explainer.each_target if all_targets else explainer)(given, **asked), style, output, top)
 
 
-def _explainer(model: str | None, task: str | None, labels: str | None, trust: bool) -> Explainer:
+def _explainer(model: Any, task: str | None, labels: str | None, trust: bool) -> Explainer:
     from ..explain.explainer import Explainer
 
     choices = None if labels is None else [label.strip() for label in labels.split(",")]

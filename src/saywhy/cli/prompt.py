@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import TrustRemoteCode
+from .options import Budget, Cache, KeyFile, TrustRemoteCode, served
 
 EXAMPLES = """Examples:
 
@@ -42,7 +42,10 @@ Output = Annotated[
 
 def prompt(
     text: Annotated[str, typer.Argument(help="The prompt, with {slots}.")],
-    model: Annotated[str, typer.Option(help="A Hugging Face id or folder of a language model.")],
+    model: Annotated[
+        str,
+        typer.Option(help="A language model: a Hugging Face id or folder, a server (http://…/v1) or a GGUF file."),
+    ],
     values: Values,
     baseline: Baselines = None,
     target: Annotated[
@@ -55,6 +58,9 @@ def prompt(
     probe: Probing = False,
     output: Output = None,
     trust_remote_code: TrustRemoteCode = False,
+    key_file: KeyFile = None,
+    cache: Cache = None,
+    budget: Budget = None,
 ) -> None:
     """Explain which slots of a prompt made a language model say what it said."""
     from ..explain.explainer import Explainer
@@ -66,8 +72,10 @@ def prompt(
     asked = Asked(method, target, against, unit, tokens)
     if probe:
         checked_probe(template, asked)
-    explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
-    typer.echo(announced(template, asked, probe, explainer.model.name), err=True)
+    explainer = Explainer(
+        served(model, key_file, cache, budget), task="text-generation", trust_remote_code=trust_remote_code
+    )
+    typer.echo(announced(template, asked, probe, explainer.model.name, explainer.model.costly), err=True)
     if style is not None:
         write_result(answered(explainer, template, asked), style, output, 10)
         return

@@ -60,7 +60,11 @@ class Prompted:
         put(self, "labels", tuple(str(label) for label in several("labels", self.labels, "texts")))
         if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels) or not all(s.strip() for s in self.labels):
             raise OptionError(f"`labels` are two different texts or more, not {list(self.labels)!r:.80}.")
-        put(self, "names", tuple(label.strip() for label in self.labels) if self.names is None else label_names(self.names))
+        put(
+            self,
+            "names",
+            tuple(label.strip() for label in self.labels) if self.names is None else label_names(self.names),
+        )
         if len(self.names or ()) != len(self.labels):
             raise OptionError(f"{len(self.names or ())} names were given for {len(self.labels)} labels.")
         if not isinstance(self.prompt, str):
@@ -137,9 +141,13 @@ class PromptedModel(Model[Rows]):
         found = getattr(self.inner, "found", None)
         if not getattr(self.inner, "first_token_only", False) or found is None or not found.ids:
             return goals
-        first = tuple((int(self.inner.text_tokenizer(goal, add_special_tokens=False)["input_ids"][0]),) for goal in goals)
+        first = tuple(
+            (int(self.inner.text_tokenizer(goal, add_special_tokens=False)["input_ids"][0]),) for goal in goals
+        )
         if len(set(first)) < len(first):
-            raise OptionError(f"The labels {list(self.labels)} begin with the same token, and this server tells the first only.")
+            raise OptionError(
+                f"The labels {list(self.labels)} begin with the same token, and this server tells the first only."
+            )
         return first
 
     def encode(self, parts: Mapping[str, Any], options: EncodingOptions, held: Held | None = None) -> Encoding:
@@ -149,7 +157,9 @@ class PromptedModel(Model[Rows]):
         around = _Around(self.prompted.prompt, text)
         told = around.rendered(self.inner.text_tokenizer)
         start = (told.within or ((0, 0),))[0][0]
-        made = self.inner.encode_prompt(Prompt(around, self.goals), replace(options, by=_moved(options.by, part, start)))
+        made = self.inner.encode_prompt(
+            Prompt(around, self.goals), replace(options, by=_moved(options.by, part, start))
+        )
 
         def at(coalitions: Bools) -> list[Rows]:
             return [Rows(row if isinstance(row, tuple) else (row,)) for row in made.at(coalitions)]
@@ -216,7 +226,11 @@ def _moved(by: Granularity, part: str, start: int) -> Granularity:
 
     def moved(item: Any) -> Any:
         pair = tuple(item)
-        return tuple(int(i) + start for i in pair) if pair and hasattr(pair[0], "__index__") else [moved(one) for one in pair]
+        return (
+            tuple(int(i) + start for i in pair)
+            if pair and hasattr(pair[0], "__index__")
+            else [moved(one) for one in pair]
+        )
 
     return {"prompt": [moved(item) for item in given]}
 

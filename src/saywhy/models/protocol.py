@@ -122,6 +122,7 @@ class Model(Protocol[R]):
 
     def afford(self, estimate: Estimate, shown: bool) -> None:
         """Told before the first row of a call what it will take; a model whose answers cost something may refuse."""
+        return
 
     def repeated(self) -> AbstractContextManager[Any]:
         """While inside, rows that were answered before are answered anew: do the answers differ?"""

@@ -163,7 +163,8 @@ class Client:
     def send(self, calls: Sequence[Call], done: Callable[[int, Any], None]) -> None:
         """Send all, in their order, `concurrency` at once; `done(i, answer)` is called, one at a time, as answers come.
 
-        Where one fails for good the others are cancelled, and so they are on Ctrl-C. Raises ModelError.
+        Where one fails for good no further ones are sent, and those under way are waited for, because they are paid for; on
+        Ctrl-C they are cancelled. Raises ModelError.
         """
         if not calls:
             return
@@ -176,11 +177,16 @@ class Client:
 
     async def _all(self, calls: Sequence[Call], done: Callable[[int, Any], None]) -> None:
         pool, gate = self._pool()
+        failed: list[Exception] = []
 
         async def one(i: int) -> None:
             async with gate:
-                answer = await self._answer(pool, calls[i])
-            done(i, answer)
+                if failed:
+                    return
+                try:
+                    done(i, await self._answer(pool, calls[i], failed))
+                except Exception as error:
+                    failed.append(error)
 
         tasks = [asyncio.ensure_future(one(i)) for i in range(len(calls))]
         try:
@@ -190,6 +196,8 @@ class Client:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+        if failed:
+            raise failed[0]
 
     def _pool(self) -> tuple[Any, asyncio.Semaphore]:
         if self._state is None or self._state[0] != os.getpid():
@@ -204,7 +212,7 @@ class Client:
             weakref.finalize(self, _close, _loop(), pool, os.getpid())
         return self._state[1], self._state[2]
 
-    async def _answer(self, pool: Any, call: Call) -> Any:
+    async def _answer(self, pool: Any, call: Call, stopped: Sequence[Exception]) -> Any:
         http, tried = http_package(), 0
         while True:
             wait = min(LONGEST_WAIT, self.wait * 2**tried)
@@ -212,17 +220,18 @@ class Client:
                 reply = await self._reply(pool, call)
             except http.TransportError as error:
                 what = "in time" if isinstance(error, http.TimeoutException) else f"({type(error).__name__})"
-                failed = ModelError(f"no server answers at {self.url} {what}: {self._clean(str(error)) or 'no reason'}")
+                problem: ModelError = ModelError(
+                    f"no server answers at {self.url} {what}: {self._clean(str(error)) or 'no reason'}"
+                )
             else:
                 if 200 <= reply.status < 300:
                     return self._json(reply.body)
-                failed = self._refusal(reply)
+                problem = self._refusal(reply)
                 if reply.status not in RETRIED or (call.probe and reply.status != 429):
-                    raise failed
+                    raise problem
                 wait = min(LONGEST_WAIT, _retry_after(reply.headers) or wait)
-            if tried == self.retries:
-                more = f" ({tried + 1} tries)" if tried else ""
-                raise type(failed)(f"{failed}{more}", *([failed.status] if isinstance(failed, Refused) else []))
+            if tried == self.retries or stopped:
+                raise ModelError(f"{problem} ({tried + 1} tries)") if tried else problem
             tried += 1
             await asyncio.sleep(wait)
 
@@ -271,7 +280,6 @@ class Client:
     def _clean(self, text: str) -> str:
         """A server's words without the key, which some repeat."""
         return text.replace(self._key, "[key]") if self._key else text
-
 
 
 def _words_of(body: bytes) -> str:

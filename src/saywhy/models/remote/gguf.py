@@ -24,7 +24,9 @@ class GgufModel(RemoteModel):
     running: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        raise ModelError("A GGUF model runs in this process and cannot be copied: make an Explainer of the file where it is needed.")
+        raise ModelError(
+            "A GGUF model runs in this process and cannot be copied: make an Explainer of the file where it is needed."
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Gguf:
         settings.n_parallel = self.concurrency
         settings.hostnames, settings.port, settings.api_keys = ["127.0.0.1"], 0, [key]
         settings.warmup = settings.ui = False
-        settings.cpuparams.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        settings.cpuparams.n_threads = (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
         try:
             running = xllamacpp.Server(settings)
         except Exception as error:  # of llama.cpp, which says little

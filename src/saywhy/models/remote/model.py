@@ -252,7 +252,9 @@ class RemoteModel(Model[Question]):
         given, most = prompt.given, 1 if self.first_token_only else most
         slots = given.filled(self.tokenizer, np.full(len(given.features), True)) if prompt.slotted else None
         told: Rendered = slots[0] if slots else rendered(given, self.tokenizer)
-        found = self._written(told, {"model": self.found.model, "max_tokens": most, "temperature": 0, **(settings or {})})
+        found = self._written(
+            told, {"model": self.found.model, "max_tokens": most, "temperature": 0, **(settings or {})}
+        )
         if not found or (isinstance(found, str) and not found.strip()):
             raise InputError("The model wrote nothing after this prompt. Give the target=… that you expected of it.")
         return found

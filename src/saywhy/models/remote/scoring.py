@@ -81,7 +81,7 @@ def choice_of(answer: Any) -> Mapping[str, Any]:
 
 def unreadable(what: str, answer: Any) -> ModelError:
     """The error for an answer that is JSON but not what was asked for."""
-    return ModelError(f"the server's answer has {what}: {str(answer):.200}")
+    return ModelError(f"the server's answer has {what}: {answer!s:.200}")
 
 
 def number(value: Any, answer: Any) -> float:
@@ -111,7 +111,9 @@ def _place(each: Any, answer: Any) -> Place:
         raise unreadable("a token without a log-probability", answer)
     top = tuple((str(t.get("token", "")), number(t.get("logprob"), answer)) for t in each.get("top_logprobs") or ())
     known = each.get("id")
-    return Place(str(each.get("token", "")), known if isinstance(known, int) else None, number(each["logprob"], answer), top)
+    return Place(
+        str(each.get("token", "")), known if isinstance(known, int) else None, number(each["logprob"], answer), top
+    )
 
 
 class OtherTokens(ModelError):  # noqa: N818
@@ -152,7 +154,9 @@ def _prompt_read(q: Question, answers: list[Any]) -> Answer:
     for entry in reversed(entries):
         if not isinstance(entry, Mapping) or not entry:
             break
-        told = max(entry.values(), key=lambda each: each.get("rank") or 0)  # the prompt's own token stands with the likeliest
+        told = max(
+            entry.values(), key=lambda each: each.get("rank") or 0
+        )  # the prompt's own token stands with the likeliest
         pieces.append((str(told.get("decoded_token")), number(told.get("logprob"), entry)))
         if len("".join(text for text, _ in pieces)) >= len(q.text):
             break
@@ -173,6 +177,8 @@ def _echo_calls(q: Question, s: Settings) -> list[Call]:
 def _echo_read(q: Question, answers: list[Any]) -> Answer:
     """The prompt's tokens stand before the one that was written."""
     places = places_of(choice_of(answers[0]), answers[0])[:-1]
+    if not places:
+        raise unreadable("no log-probabilities of the prompt", answers[0])
     if isinstance(q.prompt, tuple) and q.goal:
         if len(places) < len(q.goal):
             raise other_tokens(q, [p.text for p in places])
@@ -340,7 +346,9 @@ def kept_of(answer: Any) -> Any:
         kept["meta_info"] = {"input_token_logprobs": answer["meta_info"].get("input_token_logprobs")}
     if isinstance(answer.get("choices"), list):
         read = ("text", "message", "logprobs", "prompt_logprobs")
-        kept["choices"] = [{name: c[name] for name in read if name in c} for c in answer["choices"] if isinstance(c, Mapping)]
+        kept["choices"] = [
+            {name: c[name] for name in read if name in c} for c in answer["choices"] if isinstance(c, Mapping)
+        ]
     return kept
 
 

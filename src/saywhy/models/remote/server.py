@@ -82,11 +82,15 @@ class Server:
             put(self, "budget", whole_number("budget", self.budget, 1))
         if self.price is not None:
             put(self, "price", real_number("price", self.price, 0.0))
-        if self.key is not None and not (self.key.isascii() and self.key.isprintable() and self.key.strip() == self.key):
+        if self.key is not None and not (
+            self.key.isascii() and self.key.isprintable() and self.key.strip() == self.key
+        ):
             raise OptionError("The key holds a line break, a space at its ends or a character that no header takes.")
         if isinstance(self.tokenizer, str | Path) or self.tokenizer is None or callable(self.tokenizer):
             return
-        raise OptionError(f"`tokenizer` is a tokenizer of transformers, or the name of one, not {self.tokenizer!r:.60}.")
+        raise OptionError(
+            f"`tokenizer` is a tokenizer of transformers, or the name of one, not {self.tokenizer!r:.60}."
+        )
 
     def adapter(self) -> RemoteModel:
         """The model, asked what it can do.

@@ -34,7 +34,9 @@ def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: Any, chat
 
     def rows(texts: Sequence[str]) -> Any:
         made = tuple(
-            Question((messages_in(text) or text) if chats else text or EMPTY, (), goal, 1, tuple(goals[:c] + goals[c + 1 :]))
+            Question(
+                (messages_in(text) or text) if chats else text or EMPTY, (), goal, 1, tuple(goals[:c] + goals[c + 1 :])
+            )
             for text in texts
             for c, goal in enumerate(goals or [""])
         )
@@ -58,7 +60,9 @@ def _goal(goal: Any) -> str:
     if goal is None:
         return ""
     if not isinstance(goal, str):
-        raise InputError("This server tells no tokens, so a target is a text; or give its tokenizer: Server(url, tokenizer=…).")
+        raise InputError(
+            "This server tells no tokens, so a target is a text; or give its tokenizer: Server(url, tokenizer=…)."
+        )
     if not goal.strip():
         raise InputError(f"The target {goal!r} has no text: give the one whose probability is to be explained.")
     return goal

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ...core.errors import InputError, ModelError
@@ -84,7 +85,9 @@ class ServerTokenizer:
         told = answer.get("tokens") if isinstance(answer, Mapping) else None
         if not isinstance(told, list) or not all(isinstance(t, Mapping) and {"id", "piece"} <= set(t) for t in told):
             raise ModelError(f"the server's answer to /tokenize has no tokens with their pieces: {answer!r:.120}")
-        found = [(int(t["id"]), t["piece"].encode() if isinstance(t["piece"], str) else bytes(t["piece"])) for t in told]
+        found = [
+            (int(t["id"]), t["piece"].encode() if isinstance(t["piece"], str) else bytes(t["piece"])) for t in told
+        ]
         with self._lock:
             self._known[key] = found
             self._pieces.update(found)
@@ -96,7 +99,9 @@ class ServerTokenizer:
         spans = placed(text, [piece for _, piece in found])
         ids = [i for i, _ in found]
         mask = [int(span is None) for span in spans]
-        return Encoded(input_ids=ids, spans=spans, offset_mapping=[s or (0, 0) for s in spans], special_tokens_mask=mask)
+        return Encoded(
+            input_ids=ids, spans=spans, offset_mapping=[s or (0, 0) for s in spans], special_tokens_mask=mask
+        )
 
     def convert_ids_to_tokens(self, ids: Any) -> Any:
         """The text of one token, or of each."""
@@ -133,9 +138,10 @@ def placed(text: str, pieces: Sequence[bytes]) -> list[Span | None]:
     for char in text:
         starts.append(starts[-1] + len(char.encode()))
     char_at = {}
-    for i, (a, b) in enumerate(zip(starts, starts[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(starts)):
         char_at.update(dict.fromkeys(range(a, b), i))
-    at, out = 0, []
+    at = 0
+    out: list[Span | None] = []
     for piece in pieces:
         bare = piece[1:] if at == 0 and piece[:1] == b" " and not data.startswith(b" ") else piece
         end = at + len(bare)
@@ -166,12 +172,16 @@ class MessagesTokenizer:
             raise InputError("A served chat is explained without `tools`.")
         for message in messages:
             if _HEADER.search(message["content"]):
-                raise InputError(f"The message {message['content']!r:.60} holds what separates messages here, <|role|>.")
+                raise InputError(
+                    f"The message {message['content']!r:.60} holds what separates messages here, <|role|>."
+                )
         return "".join(HEADER.format(m["role"]) + m["content"] + "\n" for m in messages)
 
     def decode(self, ids: Sequence[int]) -> str:
         """There are no ids."""
-        raise InputError("This server tells no tokens, so a target is a text, or give its tokenizer: Server(url, tokenizer=…).")
+        raise InputError(
+            "This server tells no tokens, so a target is a text, or give its tokenizer: Server(url, tokenizer=…)."
+        )
 
 
 def messages_in(text: str) -> tuple[tuple[str, str], ...] | None:
