@@ -40,8 +40,8 @@ class Explainer:
     ----------
     model
         A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a served
-        language model (its address, "http://…/v1", or a `saywhy.Server`), a GGUF file, a saywhy classifier, or any function from a list of strings to an array [B, K] (then with `labels`). None, the default, is the
-        small sentiment model in the package.
+        language model (its address, "http://…/v1", or a `saywhy.Server`), a GGUF file, a saywhy classifier, or any function from
+        a list of strings to an array [B, K] (then with `labels`). None, the default, is the small sentiment model in the package.
     tokenizer
         The tokenizer or image processor, where it is not part of `model`.
     task

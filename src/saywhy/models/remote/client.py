@@ -1,4 +1,4 @@
-"""Requests to one server: many at once over one pool of connections, with time-outs, retries, and a key that goes nowhere else."""
+"""Requests to one server: many at once over one pool of connections, with time-outs, retries, and a key that stays."""
 
 from __future__ import annotations
 
@@ -220,9 +220,8 @@ class Client:
                 reply = await self._reply(pool, call)
             except http.TransportError as error:
                 what = "in time" if isinstance(error, http.TimeoutException) else f"({type(error).__name__})"
-                problem: ModelError = ModelError(
-                    f"no server answers at {self.url} {what}: {self._clean(str(error)) or 'no reason'}"
-                )
+                said = self._clean(str(error)) or "no reason given"
+                problem = ModelError(f"no server answers at {self.url} {what}: {said}")
             else:
                 if 200 <= reply.status < 300:
                     return self._json(reply.body)

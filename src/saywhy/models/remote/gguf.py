@@ -25,7 +25,7 @@ class GgufModel(RemoteModel):
 
     def __getstate__(self) -> dict[str, Any]:
         raise ModelError(
-            "A GGUF model runs in this process and cannot be copied: make an Explainer of the file where it is needed."
+            "A GGUF model runs in this process and cannot be copied: make an Explainer where it is needed."
         )
 
 

@@ -233,18 +233,22 @@ class RemoteModel(Model[Question]):
                 "least 2 n + 2 for n features; or raise Server(url, budget=…)."
             )
         if shown:
-            print(f"saywhy: {told} to {self.name}", file=sys.stderr)
+            sys.stderr.write(f"saywhy: {told} to {self.name}\n")
 
     def remarks(self, keys: Sequence[Hashable]) -> tuple[str, ...]:
         """What is to be known of these answers."""
         many = sum(key in self._bounded for key in keys)
         if many:
-            return (f"in {many} of {len(keys)} answers the target was not among the likeliest tokens: it counts as the last of them, "
-                    "so its log-probability is at most that",)  # fmt: skip
+            return (
+                f"in {many} of {len(keys)} answers the target was not among the likeliest tokens: it counts as the last of them, "
+                "so its log-probability is at most that",
+            )
         if self.found.way.tier == "D":
             error = 0.5 / self.server.samples**0.5
-            return (f"each number is log((k + 1/2) / (m + 1)) for k of m = {self.server.samples} samples that begin with the target; "
-                    f"a share has a binomial standard error of up to {error:.2g}",)  # fmt: skip
+            return (
+                f"each number is log((k + 1/2) / (m + 1)) for k of m = {self.server.samples} samples that begin with the "
+                f"target; a share has a binomial standard error of up to {error:.2g}",
+            )
         return ()
 
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str | tuple[int, ...]:

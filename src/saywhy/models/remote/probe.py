@@ -57,7 +57,7 @@ def probe(client: Client, model: str | None, tokenizer: Any, samples: int) -> Fo
 
 
 def _tried(client: Client, call: Call) -> Any:
-    """The answer, or None where the server does not know the call. Raises ModelError for a refused key, and where none answers."""
+    """The answer, or None where there is no such call. Raises ModelError for a refused key, and where no server answers."""
     try:
         return client.ask(call)
     except Refused as error:

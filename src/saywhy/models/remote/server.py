@@ -1,4 +1,4 @@
-"""Server: the address of a served language model, with all settings of how it is asked. A value; nothing is sent when it is made."""
+"""Server: the address of a served language model, with all settings of how it is asked. A value: making it sends nothing."""
 
 from __future__ import annotations
 
