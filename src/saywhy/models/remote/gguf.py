@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+import torch
 
 from ...core.errors import FileError, ModelError, missing
 from .client import Client
@@ -52,9 +53,8 @@ class Gguf:
         settings.n_parallel = self.concurrency
         settings.hostnames, settings.port, settings.api_keys = ["127.0.0.1"], 0, [key]
         settings.warmup = settings.ui = False
-        settings.cpuparams.n_threads = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
+        settings.cpuparams.n_threads = torch.get_num_threads()
+        settings.verbosity = 1  # errors alone
         try:
             running = xllamacpp.Server(settings)
         except Exception as error:  # of llama.cpp, which says little
