@@ -510,3 +510,98 @@ def test_ctrl_c_cancels_what_is_under_way(start):
     assert count < 40
     time.sleep(0.1)
     assert len(server.scored()) - before == count
+
+
+# ---- the command line, Captum's names, and what is told before ---------------------------------------------------------
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """The command within this process: exit status, standard output, standard error."""
+    import saywhy.cli.app
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["saywhy", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            saywhy.cli.app.main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_the_command_line(start, command, tmp_path):
+    server = start("llama")
+    key = tmp_path / "key.txt"
+    key.write_text("secret\n")
+    more = ("--model", server.url, "--key-file", key, "--cache", tmp_path / "a.sqlite", "--budget", "100")
+    status, out, err = command("explain", PROMPT, "--target", TARGET, "--method", "occlusion", *more)
+    assert status == 0, err
+    assert "tier B" in " ".join(out.split())
+    assert "secret" not in out + err
+    assert set(server.keys) == {"Bearer secret"}
+    status, out, err = command("prompt", "{a} old {b} was", "--values", "a=the,b=movie", "--target", TARGET, *more)
+    assert status == 0, err
+    assert "4 prompts to score with tiny at 127.0.0.1" in err
+    status, _, err = command("explain", "good", "--cache", tmp_path / "b.sqlite")
+    assert status == 2
+    assert "--cache is for a server" in err
+    status, _, err = command("explain", "good", "--model", server.url, "--key-file", tmp_path / "none")
+    assert status == 2
+    status, _, err = command("explain", "good", "--model", "http://127.0.0.1:9/v1")
+    assert status == 1
+    assert "no server answers" in err
+
+
+def test_captums_provider_asks_together(start, monkeypatch):
+    from saywhy.compat import captum
+
+    monkeypatch.setitem(sys.modules, "openai", None)
+    server = start("vllm")
+    server.delay = 0.01
+    made = captum.RemoteLLMAttribution(
+        captum.ShapleyValues(captum.RemoteLLMAttribution.placeholder_model), TOKENIZER, captum.VLLMProvider(server.url)
+    )
+    given = captum.TextTemplateInput("{} old {} was a {} good {}", ["the", "movie", "long", "night"])
+    found = made.attribute(given, target=TARGET)
+    assert server.most_busy > 4
+    here = captum.LLMAttribution(captum.ShapleyValues(language_model("Llama")[0]), TOKENIZER).attribute(
+        given, target=TARGET
+    )
+    torch.testing.assert_close(found.seq_attr, here.seq_attr, atol=1e-4, rtol=0)
+
+
+def test_a_gguf_file_without_llama_cpp(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    path = tmp_path / "a.gguf"
+    with pytest.raises(FileError, match="cannot be read"):
+        saywhy.Explainer(path)
+    path.write_bytes(b"PK")
+    with pytest.raises(FileError, match="does not begin with GGUF"):
+        saywhy.Explainer(str(path))
+    path.write_bytes(b"GGUF")
+    with pytest.raises(ImportError, match="'xllamacpp>="):
+        saywhy.Explainer(path)
+
+
+def test_httpx_where_httpx2_is_absent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    with pytest.raises(ImportError, match="pip install httpx2"):
+        remote_client.http_package()
+    stand_in = type(sys)("httpx")
+    monkeypatch.setitem(sys.modules, "httpx", stand_in)
+    assert remote_client.http_package() is stand_in
+
+
+def test_servers_pieces_of_characters():
+    from saywhy.models.remote.tokenizer import placed
+
+    text = "Grö 😀!"
+    data = text.encode()
+    pieces = [data[:2], data[2:3], data[3:4], data[4:7], data[7:9], data[9:]]
+    spans = placed(text, [b"<s>", *pieces])
+    assert spans[0] is None
+    assert [text[slice(*span)] for span in spans[1:]] == ["Gr", "ö", "ö", " 😀", "😀", "!"]
+    assert placed("a b", [b" a", b" b"]) == [(0, 1), (1, 3)]
+    with pytest.raises(InputError, match="changes what it reads"):
+        placed("A b", [b"a", b" b"])

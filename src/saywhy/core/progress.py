@@ -16,10 +16,10 @@ PATIENCE = 2.0  # seconds before a progress line is worth drawing
 
 
 @contextmanager
-def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
+def progress(total: int | None, shown: bool | None, rows: int | None = None) -> Iterator[Tick]:
     """Gives `tick(texts, rows)`, to be told how many more texts and model inputs are done; None where nobody looks.
 
-    Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
+    `rows` is about how many model inputs there will be, where that is known. Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
     """
     wanted = sys.stderr.isatty() if shown is None else yes_or_no("progress", shown)
     if not wanted:
@@ -28,11 +28,12 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    of = " rows" if rows is None else f" of up to {rows:,} requests"
     columns = (
         TextColumn("explaining"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("texts · {task.fields[rows]:,} rows · {task.fields[rate]:.1f} texts/s"),
+        TextColumn("texts · {task.fields[rows]:,}" + of + " · {task.fields[rate]:.1f} texts/s"),
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=Console(stderr=True), transient=True)

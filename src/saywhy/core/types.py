@@ -236,9 +236,9 @@ class Scores:
 class Estimate(NamedTuple):
     """What an explanation will ask, as far as it is known before the first answer."""
 
-    rows: int  # distinct model inputs, at most
+    requests: int  # distinct ones, at most
     positions: int  # tokens of them all, about
-    checks: int  # how many of the rows check the scores and the model, rather than make the scores
+    checks: int  # how many of the requests check the scores and the model, rather than make the scores
 
 
 class Cost(NamedTuple):

@@ -16,28 +16,34 @@ from .trust import SHARE, random_sets
 
 
 def estimate(model: Model[Any], request: Request, encodings: Sequence[Encoding]) -> Estimate:
-    """The distinct rows that the method asks about, and those that check its scores. Of a continuation that the model is still
-    to write, its tokens are not counted. Methods that follow gradients, or decide by answers what to ask next, ask more."""
-    rows: dict[Hashable, int] = {}
-    checks: dict[Hashable, int] = {}
+    """The distinct requests that the method makes, and those that check its scores and whether answers differ.
+
+    Of a continuation that the model is still to write, its tokens are not counted. Methods that follow gradients, or decide by
+    answers what to ask next, ask more.
+    """
+    rows: dict[Hashable, tuple[int, int]] = {}
+    checks: dict[Hashable, tuple[int, int]] = {}
+    again = [0, 0]  # requests and positions of what is asked twice, or can be told only when the scores are there
     for encoding in encodings:
         n = len(encoding.features)
-        asked = torch.tensor([[True] * n, [False] * n])
+        both = torch.tensor([[True] * n, [False] * n])
+        asked = both
         if request.method.coalitions:
             own = first_coalitions(request.method.function, encoding.features, request.options)
-            asked = torch.cat([asked, own])
-        _count(model, encoding, asked, rows)
+            asked = torch.cat([both, own])
+        rows.update(_taken(model, encoding, asked))
         if request.trust != "none":
-            sets = random_sets(n, max(1, round(n / SHARE)), request.trust)
-            _count(model, encoding, ~sets, checks)
-    checks = {key: size for key, size in checks.items() if key not in rows}
-    width = max((len(parts(encoding.whole)) for encoding in encodings), default=1)
-    ends = 0 if request.trust == "none" else (2 + 2 * (not model.deterministic)) * width * len(encodings)
-    mean = sum(rows.values()) / max(1, len(rows))
-    many = len(rows) + len(checks) + ends
-    return Estimate(many, round(sum(rows.values()) + sum(checks.values()) + ends * mean), len(checks) + ends)
+            checks.update(_taken(model, encoding, ~random_sets(n, max(1, round(n / SHARE)), request.trust)))
+            ends = list(_taken(model, encoding, both).values())
+            times = 1 if model.deterministic else 2  # the highest and the lowest scores removed; both ends again
+            again = [before + times * sum(end[i] for end in ends) for i, before in enumerate(again)]
+    checks = {key: taken for key, taken in checks.items() if key not in rows}
+    sums = [sum(t[i] for t in rows.values()) + sum(t[i] for t in checks.values()) + again[i] for i in (0, 1)]
+    return Estimate(sums[0], sums[1], sum(t[0] for t in checks.values()) + again[0])
 
 
-def _count(model: Model[Any], encoding: Encoding, asked: torch.Tensor, into: dict[Hashable, int]) -> None:
+def _taken(model: Model[Any], encoding: Encoding, asked: torch.Tensor) -> dict[Hashable, tuple[int, int]]:
+    """key -> (requests, positions) of each distinct row."""
     made = [part for row in encoding.at(asked.numpy()) for part in parts(row)]
-    into.update(zip(model.keys(made), model.sizes(made), strict=True))
+    sizes = zip(model.keys(made), model.sizes(made), made, strict=True)
+    return {key: (model.requests([part]), size * model.requests([part])) for key, size, part in sizes}

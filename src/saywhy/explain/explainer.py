@@ -165,10 +165,10 @@ class Explainer:
         inputs = [self.task.with_targets(each, [target], against) for each in (given if many else [given])]
         request = self.request(inputs, **settings)
         encodings = self.check(inputs, request, many)
-        self._afford(request, encodings, progress)
-        found = tuple(
-            each[0] for each in self._explained(inputs, request, [request.target], len(inputs), progress, encodings)
-        )
+        expected = self._afford(request, encodings, progress)
+        targets = [request.target]
+        explained = self._explained(inputs, request, targets, len(inputs), progress, encodings, expected)
+        found = tuple(each[0] for each in explained)
         return Explanations(found) if many else found[0]
 
     @overload
@@ -215,8 +215,8 @@ class Explainer:
         inputs = [self.task.with_targets(each, chosen, None) for each in (given if many else [given])]
         request = self.request(inputs, **settings, target=None if chosen is None else chosen[0])
         encodings = self.check(inputs, request, many)
-        self._afford(request, encodings, progress)
-        explained = self._explained(inputs, request, chosen, len(inputs), progress, encodings)
+        expected = self._afford(request, encodings, progress)
+        explained = self._explained(inputs, request, chosen, len(inputs), progress, encodings, expected)
         found = [Explanations(tuple(each)) for each in explained]
         return found if many else found[0]
 
@@ -288,11 +288,14 @@ class Explainer:
         """The encodings of the inputs. Refuses what cannot be explained, before any model call."""
         return check(self.model, self.task, inputs, request, many)
 
-    def _afford(self, request: Request, encodings: Sequence[Encoding], progress: bool | None) -> None:
-        """Tells a model whose answers cost something what a call will take, before its first row."""
-        if self.model.costly:
-            shown = sys.stderr.isatty() if progress is None else yes_or_no("progress", progress)
-            self.model.afford(estimate(self.model, request, encodings), shown)
+    def _afford(self, request: Request, encodings: Sequence[Encoding], progress: bool | None) -> int | None:
+        """Tells a model whose answers cost something what a call will take, before its first row; how many requests."""
+        if not self.model.costly:
+            return None
+        shown = sys.stderr.isatty() if progress is None else yes_or_no("progress", progress)
+        told = estimate(self.model, request, encodings)
+        self.model.afford(told, shown)
+        return told.requests
 
     def pipeline(self, request: Request, tick: Tick = None) -> Pipeline:
         """What inputs go through under this request, window after window; `tick`: how many more (inputs, rows) are done."""
@@ -306,9 +309,10 @@ class Explainer:
         total: int | None,
         shown: bool | None,
         encodings: Sequence[Encoding] = (),
+        expected: int | None = None,
     ) -> Iterator[list[Explanation]]:
         source, encoded = iter(inputs), iter(encodings)
-        with shown_progress(total, shown) as tick:
+        with shown_progress(total, shown, expected) as tick:
             pipeline = self.pipeline(request, tick)
             size = WINDOW if total is None else pipeline.window  # of a stream the first answers do not wait for many
             while window := list(islice(source, size)):

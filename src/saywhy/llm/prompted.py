@@ -203,8 +203,10 @@ class PromptedModel(Model[Rows]):
         return list(lengths.values())
 
     def afford(self, estimate: Estimate, shown: bool) -> None:
-        many = len(self.labels)
-        self.inner.afford(Estimate(estimate.rows * many, estimate.positions, estimate.checks * many), shown)
+        self.inner.afford(estimate, shown)
+
+    def requests(self, rows: Sequence[Rows]) -> int:
+        return sum(self.inner.requests(row.each) for row in rows)
 
     def repeated(self) -> AbstractContextManager[Any]:
         return self.inner.repeated()

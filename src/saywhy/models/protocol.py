@@ -120,6 +120,10 @@ class Model(Protocol[R]):
         """The outputs at these embeddings, and the attention weights of every head."""
         raise MethodError(f"{self.name} does not say what its attention heads look at.")
 
+    def requests(self, rows: Sequence[R]) -> int:
+        """How many requests these rows take, of a model that is asked by requests."""
+        return len(rows)
+
     def afford(self, estimate: Estimate, shown: bool) -> None:
         """Told before the first row of a call what it will take; a model whose answers cost something may refuse."""
         return

@@ -141,6 +141,7 @@ class Client:
         self.url, self.timeout, self.concurrency = url, timeout, concurrency
         self.retries, self.wait = retries, wait
         self._key = key
+        self._reached = False  # did the server ever answer? If not, a refused connection is a wrong address
         self._state: tuple[int, Any, asyncio.Semaphore] | None = None  # process, pool, gate
 
     @property
@@ -222,7 +223,10 @@ class Client:
                 what = "in time" if isinstance(error, http.TimeoutException) else f"({type(error).__name__})"
                 said = self._clean(str(error)) or "no reason given"
                 problem = ModelError(f"no server answers at {self.url} {what}: {said}")
+                if not self._reached and isinstance(error, http.ConnectError):
+                    raise problem from None
             else:
+                self._reached = True
                 if 200 <= reply.status < 300:
                     return self._json(reply.body)
                 problem = self._refusal(reply)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -184,7 +185,7 @@ class RemoteModel(Model[Question]):
         """digest -> answer of each distinct request, from the cache or the server."""
         turn = getattr(self._again, "turn", 0)
         distinct = {call.digest: call for call in calls}
-        names = {f"{digest}:{turn}" if turn else digest: digest for digest in distinct}
+        names = {self._name(digest, turn): digest for digest in distinct}
         cached = {} if self.cache is None else self.cache.found(names)
         out = {names[name]: answer for name, answer in cached.items()}
         fresh = [(name, distinct[digest]) for name, digest in names.items() if digest not in out]
@@ -198,6 +199,10 @@ class RemoteModel(Model[Question]):
 
         self.client.send([call for _, call in fresh], done)
         return out
+
+    def _name(self, digest: str, turn: int) -> str:
+        """Of an answer on disk; not every request names its model."""
+        return sha256(f"{self.found.model}\n{digest}\n{turn}".encode()).hexdigest()
 
     def _spend(self, requests: int) -> None:
         budget = self.server.budget
@@ -217,19 +222,27 @@ class RemoteModel(Model[Question]):
         finally:
             self._again.turn = 0
 
+    @property
+    def requests_a_row(self) -> int:
+        """How many requests a prompt takes with a continuation of one token."""
+        return self.server.samples if self.found.way.tier == "D" else 1
+
+    def requests(self, rows: Sequence[Question]) -> int:
+        settings = Settings(self.found.model, self.server.samples)
+        return sum(len(self.found.way.calls(row, settings)) for row in rows)
+
     def afford(self, estimate: Estimate, shown: bool) -> None:
         """Tells on standard error what will be asked, and refuses what goes beyond the budget, before it is asked."""
-        per_row = self.server.samples if self.found.way.tier == "D" else 1
-        requests, tokens = estimate.rows * per_row, estimate.positions * per_row
+        requests, tokens = estimate.requests, estimate.positions
         price = self.server.price
         money = "" if price is None else f", {price * tokens / 1e6:.4g} at the price given"
         told = f"up to {requests:,} requests, about {tokens:,} tokens{money}"
         budget = self.server.budget
         if budget is not None and self.sent + requests > budget:
-            left = budget - self.sent - estimate.checks * per_row
+            left = (budget - self.sent - estimate.checks) // max(1, self.requests_a_row)
             raise OptionError(
                 f"This takes {told}; {budget - self.sent} of the budget of {budget} requests are left. Take coarser features "
-                f"(by='sentence'), trust='none', or method='kernel_shap' with budget={max(0, left // per_row)} where that is at "
+                f"(by='sentence'), trust='none', or method='kernel_shap' with budget={max(0, left)} where that is at "
                 "least 2 n + 2 for n features; or raise Server(url, budget=…)."
             )
         if shown:
