@@ -19,7 +19,8 @@ PATIENCE = 2.0  # seconds before a progress line is worth drawing
 def progress(total: int | None, shown: bool | None, rows: int | None = None) -> Iterator[Tick]:
     """Gives `tick(texts, rows)`, to be told how many more texts and model inputs are done; None where nobody looks.
 
-    `rows` is about how many model inputs there will be, where that is known. Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never.
+    Drawn when the work has taken two seconds and standard error is a terminal; `shown` True draws at once, False never. `rows` is
+    about how many model inputs there will be, where that is known.
     """
     wanted = sys.stderr.isatty() if shown is None else yes_or_no("progress", shown)
     if not wanted:
