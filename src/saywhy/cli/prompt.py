@@ -40,17 +40,20 @@ Output = Annotated[
 ]
 
 
+LanguageModel = Annotated[
+    str, typer.Option(help="A language model: a Hugging Face id or folder, a server (http://…/v1) or a GGUF file.")
+]
+Continuation = Annotated[
+    str | None, typer.Option(help="The continuation to explain; by default the model writes one first.")
+]
+
+
 def prompt(
     text: Annotated[str, typer.Argument(help="The prompt, with {slots}.")],
-    model: Annotated[
-        str,
-        typer.Option(help="A language model: a Hugging Face id or folder, a server (http://…/v1) or a GGUF file."),
-    ],
+    model: LanguageModel,
     values: Values,
     baseline: Baselines = None,
-    target: Annotated[
-        str | None, typer.Option(help="The continuation to explain; by default the model writes one first.")
-    ] = None,
+    target: Continuation = None,
     against: Annotated[str | None, typer.Option(help="Why the target rather than this continuation.")] = None,
     method: Annotated[str | None, typer.Option(help="A coalition method of `saywhy methods`.")] = None,
     unit: Annotated[str, typer.Option(help="log-prob or prob.")] = "log-prob",
