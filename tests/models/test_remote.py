@@ -173,7 +173,12 @@ def test_samples_are_named_as_another_question(start):
         for s in range(64)
     )
     assert e.value == pytest.approx((agree + 0.5) / 65)
-    assert any("binomial standard error" in note for note in e.notes)
+    assert any("another question" in note for note in e.notes)
+    e = served(PROMPT, target=server.text(best).strip() or "x", method="occlusion", unit="prob")
+    shares = [e.value, e.base]
+    error = max(p * (1 - p) for p in shares) / 64
+    assert e.stderr == pytest.approx(np.full(7, (2 * error) ** 0.5), rel=0.05)
+    assert any("their binomial error" in note for note in e.notes)
 
 
 def test_chats(start):

@@ -126,6 +126,7 @@ class PromptedModel(Model[Rows]):
         self.name = f"{inner.name}, prompted"
         self.batch_tokens, self.absences = inner.batch_tokens, tuple(a for a in inner.absences if a != "zero")
         self.deterministic, self.costly, self.limit = inner.deterministic, inner.costly, inner.limit
+        self.samples = inner.samples
         self.goals = self._goals()
 
     def __repr__(self) -> str:

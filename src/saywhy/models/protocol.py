@@ -53,6 +53,7 @@ class Model(Protocol[R]):
 
     costly: bool = False  # is every row a request that takes time or money, so that few are asked for by default?
     deterministic: bool = True  # is the same row answered the same each time? Of a function nobody knows
+    samples: int | None = None  # of how many random answers each number is a share, where it is one
     differentiable: bool = False
     embeddings: tuple[str, ...] = ()  # the embeddings that gradients can follow: some of EMBEDDINGS
     uniform: bool = False  # must rows of a batch be of equal length?

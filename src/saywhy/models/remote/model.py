@@ -62,6 +62,7 @@ class RemoteModel(Model[Question]):
         self.name = f"{self.label} at {urlsplit(server.url).netloc}"
         replaced = [n for n in ("mask", "pad", "unk") if found.ids and self.replacement_id(n) is not None]
         self.absences: tuple[str, ...] = ("drop", *replaced)
+        self.samples = server.samples if found.way.tier == "D" else None
         self.cache = None if server.cache is None else AnswerCache(server.cache)
         self.sent = 0
         self._bounded: set[Hashable] = set()
@@ -257,10 +258,9 @@ class RemoteModel(Model[Question]):
                 "so its log-probability is at most that",
             )
         if self.found.way.tier == "D":
-            error = 0.5 / self.server.samples**0.5
             return (
-                f"each number is log((k + 1/2) / (m + 1)) for k of m = {self.server.samples} samples that begin with the "
-                f"target; a share has a binomial standard error of up to {error:.2g}",
+                f"each number is log((k + 1/2) / (m + 1)) for k of m = {self.server.samples} samples that begin with the target, "
+                "which is another question than how likely the target is",
             )
         return ()
 
