@@ -21,7 +21,7 @@ LARGEST = 1_000  # features that a regression is fitted to: it costs the cube of
 
 
 def kernel_shap(
-    problem: Problem, *, budget: int | None = None, pairs: bool | None = None, frugal: bool = False, seed: int = 0
+    problem: Problem, *, budget: int | None = None, pairs: bool | None = None, frugal: bool | None = None, seed: int = 0
 ) -> MethodGenerator:
     """Shapley values by regression over chosen coalitions, with standard errors. `budget` evaluations, by default 16 n + 64.
 
