@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import saywhy
-from saywhy.core.errors import FileError, ModelError
+from saywhy.core.errors import FileError, InputError, ModelError
 from saywhy.llm import Chat, Prompted
 
 pytestmark = pytest.mark.served
@@ -45,10 +45,12 @@ def test_the_words_of_the_same_file_in_transformers(explainer, gguf):
 
 
 def test_forced_ids_come_back(explainer):
-    """Also those that the model would never write, and those of half a character."""
+    """Also those that the model would never write; those of half a character are refused."""
     model = explainer.model
     assert "tier B" in repr(model)
-    for target in (" salt and pepper", " zebra!?", "ß😀"):
+    with pytest.raises(InputError, match="end inside a character"):
+        explainer(PROMPT, target=" 😀")
+    for target in (" salt and pepper", " zebra!?", " Zürich"):
         ids = tuple(model.text_tokenizer(target, add_special_tokens=False)["input_ids"])
         e = explainer(PROMPT, target=ids, method="occlusion", trust="none", by="sentence")
         assert np.isfinite(e.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -130,6 +131,17 @@ class RemoteModel(Model[Question]):
                 f"The server tells {self.found.way.says}, and a target here has {most} tokens. Give a target of one token, or "
                 "labels that differ in their first token, as saywhy.llm.Prompted takes them."
             )
+        for goal in prompt.goals if self.found.way.name == "grammar" else ():
+            ids = self.tokenizer(goal, add_special_tokens=False)["input_ids"] if isinstance(goal, str) else goal or ()
+            if cut := [i for i in ids if self._cut(i)]:
+                raise InputError(
+                    "llama.cpp's server tells nothing of tokens that end inside a character, and of the target "
+                    f"{goal!r:.60} these do: {cut}. Take a target without such signs (an emoji is often several tokens)."
+                )
+
+    def _cut(self, token: int) -> bool:
+        """Does this token end inside a character?"""
+        return "\ufffd" in str(self.tokenizer.decode([token]))
 
     def _asked(self, made: Encoding, prompt: Prompt) -> Any:
         """Rows of ids as questions; the fillings of a template are tokenised together rather than one after the other."""
@@ -273,7 +285,9 @@ class RemoteModel(Model[Question]):
             told, {"model": self.found.model, "max_tokens": most, "temperature": 0, **(settings or {})}
         )
         if not found or (isinstance(found, str) and not found.strip()):
-            raise InputError("The model wrote nothing after this prompt. Give the target=… that you expected of it.")
+            raise InputError(
+                "The model wrote nothing after this prompt that can be explained. Give the target=… that you expected of it."
+            )
         return found
 
     def _written(self, told: Rendered, body: dict[str, Any]) -> str | tuple[int, ...]:
@@ -285,7 +299,8 @@ class RemoteModel(Model[Question]):
             return written(self.client.ask(Call("completions", {**body, "prompt": prompt})))
         body = {**body, "prompt": prompt, "n_predict": body["max_tokens"], "return_tokens": True}
         answer = self.client.ask(Call("completion", body, root=True))
-        return tuple(int(i) for i in answer.get("tokens") or () if i != self.tokenizer.eos_token_id)
+        tokens = [int(i) for i in answer.get("tokens") or () if i != self.tokenizer.eos_token_id]
+        return tuple(itertools.takewhile(lambda i: not self._cut(i), tokens))
 
     def embed(self, row: Question) -> Tensor:
         raise MethodError("A served model has no embeddings.")
