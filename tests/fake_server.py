@@ -44,6 +44,7 @@ class TinyServer(ThreadingHTTPServer):
         self.delay = 0.0
         self.fault: Callable[[int, str], Any] = lambda n, path: None  # (which request, path) -> what goes wrong
         self.noise = 0.0
+        self.newer = False  # does it refuse `max_tokens`, as OpenAI's newer models do?
         self.busy = self.most_busy = self.seen = 0
         self.lock = threading.Lock()
         self.logits: dict[tuple[int, ...], torch.Tensor] = {}
@@ -193,6 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
             server.most_busy = max(server.busy, server.most_busy)
             server.keys.append(self.headers["Authorization"])
         try:
+            if server.newer and "max_tokens" in body:
+                self._send(400, b'{"error": {"message": "use max_completion_tokens"}}')
+                return
             if server.delay and body:
                 time.sleep(server.delay)
             wrong = server.fault(n, self.path)

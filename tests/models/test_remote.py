@@ -171,6 +171,16 @@ def test_decisions_of_the_first_token(start):
         served(PROMPT, target=" lovely mess of it all")
 
 
+@pytest.mark.parametrize("kind", ["chat", "text"])
+def test_newer_names_of_the_same_settings(start, kind):
+    server = start(kind)
+    old = explainer_of(server, None)(PROMPT, target="the", method="occlusion", trust="none")
+    server.newer = True
+    served = explainer_of(server, None)
+    np.testing.assert_allclose(served(PROMPT, target="the", method="occlusion", trust="none").scores, old.scores)
+    assert f"tier {KINDS[kind]}" in repr(served.model)
+
+
 def test_decided_reads_the_first_token():
     top = (("pos", math.log(0.5)), (" Pos", math.log(0.2)), ("p", math.log(0.1)), ("no", math.log(0.05)))
     question = Question("x", (), "positive")

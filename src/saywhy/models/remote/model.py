@@ -23,7 +23,7 @@ from ..protocol import EncodingOptions, Model
 from .cache import AnswerCache
 from .client import Call, Client
 from .probe import Found
-from .scoring import CHAT, Question, Settings, kept_of, messages_of, written
+from .scoring import CHAT, Question, kept_of, messages_of, written
 from .spans import shown, text_encoding
 from .tokenizer import ServerTokenizer, messages_in
 
@@ -183,7 +183,7 @@ class RemoteModel(Model[Question]):
 
         if points is not None:
             raise MethodError("A served model has no gradients.")
-        way, settings = self.found.way, Settings(self.found.model, self.server.samples)
+        way, settings = self.found.way, self.found.settings
         asked = [way.calls(row, settings) for row in rows]
         answers = self._answers([call for calls in asked for call in calls])
         out = []
@@ -241,8 +241,7 @@ class RemoteModel(Model[Question]):
         return self.server.samples if self.found.way.tier == "D" else 1
 
     def requests(self, rows: Sequence[Question]) -> int:
-        settings = Settings(self.found.model, self.server.samples)
-        return sum(len(self.found.way.calls(row, settings)) for row in rows)
+        return sum(len(self.found.way.calls(row, self.found.settings)) for row in rows)
 
     def afford(self, estimate: Estimate, shown: bool) -> None:
         """Tells on standard error what will be asked, and refuses what goes beyond the budget, before it is asked."""
@@ -293,6 +292,7 @@ class RemoteModel(Model[Question]):
     def _written(self, told: Rendered, body: dict[str, Any]) -> str | tuple[int, ...]:
         if self.found.way.name in CHAT:
             messages = messages_of(messages_in(told.text) or told.text)
+            body = {**body, self.found.settings.length: body.pop("max_tokens")}
             return written(self.client.ask(Call("chat/completions", {**body, "messages": messages})))
         prompt = [int(i) for i in ids_of(self, told)] if self.found.ids else told.text
         if self.found.software != "llama.cpp" or not self.found.ids:

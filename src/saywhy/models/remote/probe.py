@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import ModelError, OptionError, unknown
 from .client import Call, Client, Refused
-from .scoring import CHAT, WAYS, OtherTokens, Question, Settings, Way, places_of, written
+from .scoring import CHAT, LENGTHS, WAYS, OtherTokens, Question, Settings, Way, places_of, written
 from .tokenizer import MessagesTokenizer, ServerTokenizer
 
 SAMPLE, NEXT = "The sky is", " blue"
@@ -20,6 +20,7 @@ class Found:
     """What a server is and can do."""
 
     model: str
+    settings: Settings
     way: Way
     tokenizer: Any
     ids: bool  # are the tokens of prompts and continuations known?
@@ -38,11 +39,10 @@ def probe(client: Client, model: str | None, tokenizer: Any, samples: int) -> Fo
     reads = tokenizer
     if reads is None and llama:
         reads = _llama_tokenizer(client, props)
-    settings = Settings(named, samples)
     ids = None if reads is None else tuple(int(i) for i in reads(SAMPLE, add_special_tokens=True)["input_ids"])
     if tokenizer is not None:
         _same_tokenizer(client, named, tokenizer)
-    way = _way(client, settings, reads, ids, llama)
+    way, settings = _way(client, Settings(named, samples), reads, ids, llama)
     known = reads is not None and way.name not in CHAT and way.tier != "D"
     if not known:
         reads = MessagesTokenizer(chats=way.name in CHAT)
@@ -52,7 +52,7 @@ def probe(client: Client, model: str | None, tokenizer: Any, samples: int) -> Fo
     limit = props["default_generation_settings"].get("n_ctx") if llama else entry.get("max_model_len")
     size = meta.get("n_vocab") or (len(tokenizer) if hasattr(tokenizer, "__len__") else 0)
     software = {"llamacpp": "llama.cpp", "vllm": "vLLM", "sglang": "SGLang", "library": "Ollama"}.get(owner, "")
-    found = Found(named, way, reads, known, limit if isinstance(limit, int) else None, int(size or 0))
+    found = Found(named, settings, way, reads, known, limit if isinstance(limit, int) else None, int(size or 0))
     return replace(found, software=software or found.software)
 
 
@@ -119,11 +119,15 @@ def _same_tokenizer(client: Client, model: str, tokenizer: Any) -> None:
         )
 
 
-def _way(client: Client, settings: Settings, tokenizer: Any, ids: tuple[int, ...] | None, llama: bool) -> Way:
+def _way(
+    client: Client, settings: Settings, tokenizer: Any, ids: tuple[int, ...] | None, llama: bool
+) -> tuple[Way, Settings]:
     """The first of WAYS that works, tried with a sentence that every model can go on with."""
     goal = () if ids is None else tuple(int(i) for i in tokenizer(NEXT, add_special_tokens=False)["input_ids"])
     question = Question(SAMPLE if ids is None else ids, goal, NEXT)
-    for name, way in WAYS.items():
+    tries = [(settings, name) for name in WAYS] + [(replace(settings, length=LENGTHS[1]), name) for name in CHAT]
+    for settings, name in tries:
+        way = WAYS[name]
         if (way.by_ids and ids is None) or (llama and way.tier == "A") or (not llama and name == "grammar"):
             continue
         asked = replace(question, prompt=SAMPLE) if name in CHAT else question
@@ -133,7 +137,7 @@ def _way(client: Client, settings: Settings, tokenizer: Any, ids: tuple[int, ...
             continue
         if name == "logit_bias" and not _unbiased(client, settings, asked, way, answers):
             continue
-        return way
+        return way, settings
     raise ModelError(
         f"the server at {client.url} answers neither /completions nor /chat/completions for the model {settings.model!r:.80}."
     )

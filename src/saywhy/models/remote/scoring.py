@@ -53,6 +53,7 @@ class Settings:
 
     model: str
     samples: int = 16
+    length: str = "max_tokens"  # what the server calls the longest answer of a chat
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ def messages_of(prompt: Any) -> list[dict[str, str]]:
 
 
 def _chat_calls(q: Question, s: Settings) -> list[Call]:
-    body = {"model": s.model, "messages": messages_of(q.prompt), "max_tokens": 1, "temperature": 0}
+    body = {"model": s.model, "messages": messages_of(q.prompt), s.length: 1, "temperature": 0}
     return [Call("chat/completions", {**body, "logprobs": True, "top_logprobs": TOP})]
 
 
@@ -317,7 +318,7 @@ def decided(q: Question, top: Sequence[tuple[str, float]]) -> Answer:
 def _samples(path: str, prompt: Callable[[Question], dict[str, Any]]) -> Callable[[Question, Settings], list[Call]]:
     def calls(q: Question, s: Settings) -> list[Call]:
         most = max(2, 1 + len(q.text) // 2)  # no token is empty, and few have one letter
-        settings = {"model": s.model, **prompt(q), "max_tokens": most, "temperature": 1}
+        settings = {"model": s.model, **prompt(q), s.length: most, "temperature": 1}
         return [Call(path, {**settings, "seed": seed}) for seed in range(s.samples)]
 
     return calls
@@ -372,3 +373,4 @@ WAYS: Mapping[str, Way] = {
     )
 }  # fmt: skip
 CHAT = ("chat_top", "chat_samples")
+LENGTHS = ("max_tokens", "max_completion_tokens")  # OpenAI's older and newer name; newer models refuse the older
