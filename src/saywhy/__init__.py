@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .llm.citations import Citations, cite
     from .methods import METHODS
     from .metrics import METRICS
+    from .models.remote.server import Server
     from .storage.explanations import load
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ _MODULES = {
     "Explanations": "core.explanation",
     "METHODS": "methods",
     "METRICS": "metrics",
+    "Server": "models.remote.server",
     "cite": "llm.citations",
     "compare": "comparison",
     "load": "storage.explanations",
@@ -41,6 +43,7 @@ __all__ = [
     "Explainer",
     "Explanation",
     "Explanations",
+    "Server",
     "__version__",
     "cite",
     "compare",

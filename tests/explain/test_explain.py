@@ -31,6 +31,7 @@ def test_the_result_states_everything_it_rests_on(bert):
         "embedding": "word",
         "budget": 40,
         "pairs": None,
+        "frugal": None,
         "seed": 5,
     }
     assert e.target.unit == "logit"

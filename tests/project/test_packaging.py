@@ -65,7 +65,20 @@ def test_the_extras_are_few_and_each_error_names_one():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     section = text.split("[project.optional-dependencies]", 1)[1].split("\n[", 1)[0]
     extras = set(re.findall(r"^(\w+) = \[", section, re.M))
-    assert extras == {"corpus", "estimator", "image", "peft", "plot", "ray", "shap", "train", "table", "docs", "test"}
+    assert extras == {
+        "corpus",
+        "estimator",
+        "gguf",
+        "image",
+        "peft",
+        "plot",
+        "ray",
+        "shap",
+        "train",
+        "table",
+        "docs",
+        "test",
+    }
     named = set()
     for path in PACKAGE.rglob("*.py"):
         named |= set(re.findall(r"\bmissing\([^()]*\"(\w+)\"\)", path.read_text(encoding="utf-8")))

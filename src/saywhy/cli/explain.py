@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Limit, Model, Top, TrustRemoteCode, options_of, request_settings, with_settings
+from .options import (
+    Budget,
+    Cache,
+    KeyFile,
+    Limit,
+    Model,
+    Top,
+    TrustRemoteCode,
+    options_of,
+    request_settings,
+    served,
+    with_settings,
+)
 from .streams import Format, given_by, loading, style_of, write_result
 
 if TYPE_CHECKING:
@@ -21,6 +33,8 @@ EXAMPLES = """Examples:
   saywhy explain "A dull, predictable mess" --method occlusion --absent drop --by token
 
   saywhy explain "..." --model my-folder --target NEGATIVE -o why.html
+
+  saywhy explain "The capital of France is" --target " Paris" --model http://localhost:8080/v1
 
   saywhy explain --question "Who wrote it?" --context "Ada wrote it." --model my-qa --all
 
@@ -78,6 +92,9 @@ def explain(
     output: Output = None,
     top: Top = 10,
     trust_remote_code: TrustRemoteCode = False,
+    key_file: KeyFile = None,
+    cache: Cache = None,
+    budget: Budget = None,
     **settings: Any,
 ) -> None:
     """Explain what a model says of a text: which words push the number up or down."""
@@ -88,7 +105,7 @@ def explain(
     style, options = style_of(format, output), options_of(settings["option"])
     guessed = "question-answering" if question else "zero-shot-classification" if labels else None
     with loading("the model"):
-        explainer = _explainer(model, task or guessed, labels, trust_remote_code)
+        explainer = _explainer(served(model, key_file, cache, budget), task or guessed, labels, trust_remote_code)
     asked = request_settings(settings, explainer.model.labels, options)
     if table is not None:
         given, asked["by"] = _rows(explainer, table, text_column, columns, limit, asked["by"])
@@ -122,7 +139,7 @@ def _rows(
     return read_columns(table, names, limit), by if text is None else {text: by}
 
 
-def _explainer(model: str | None, task: str | None, labels: str | None, trust: bool) -> Explainer:
+def _explainer(model: Any, task: str | None, labels: str | None, trust: bool) -> Explainer:
     from ..explain.explainer import Explainer
 
     choices = None if labels is None else [label.strip() for label in labels.split(",")]

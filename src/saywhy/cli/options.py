@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -13,8 +14,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Model = Annotated[
     str | None,
-    typer.Option(help="A Hugging Face id or folder, or a .skops or .onnx file; by default the model in the package."),
+    typer.Option(
+        help="A Hugging Face id or folder, a .skops or .onnx file, a server's address (http://…/v1) or a GGUF file; by default "
+        "the model in the package."
+    ),
 ]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file with the key of a server; by default SAYWHY_API_KEY or OPENAI_API_KEY of the environment."
+    ),
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="A SQLite file of a server's answers: an interrupted run goes on from there.")
+]
+Budget = Annotated[int | None, typer.Option(min=1, help="The most requests that a server is sent.")]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let a model folder run its own code.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")]
 Top = Annotated[int, typer.Option(min=1, help="How many features the terminal table shows.")]
@@ -111,6 +125,28 @@ def options_of(pairs: Sequence[str] | None, flags: Iterable[str] = (), passed: I
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             options[name] = value
     return options
+
+
+def served(
+    model: str | None, key_file: Path | None = None, cache: Path | None = None, budget: int | None = None
+) -> Any:
+    """The model as an Explainer takes it: a server's address with its settings. Raises BadParameter for these beside another."""
+    if model is None or not model.startswith(("http://", "https://")):
+        for name, value in (("--key-file", key_file), ("--cache", cache), ("--budget", budget)):
+            if value is not None:
+                raise typer.BadParameter(f"{name} is for a server: --model http://….")
+        return model
+    from ..models.remote.server import Server
+
+    key = None
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(f"--key-file {str(key_file)!r} cannot be read: {error}.") from None
+        if not key:
+            raise typer.BadParameter(f"--key-file {str(key_file)!r} is empty.")
+    return Server(model, key=key, cache=cache, budget=budget)
 
 
 def label_of(given: str | None, labels: Sequence[str]) -> str | int | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import TrustRemoteCode
+from .options import Budget, Cache, KeyFile, TrustRemoteCode, served
 
 EXAMPLES = """Examples:
 
@@ -40,14 +40,20 @@ Output = Annotated[
 ]
 
 
+LanguageModel = Annotated[
+    str, typer.Option(help="A language model: a Hugging Face id or folder, a server (http://…/v1) or a GGUF file.")
+]
+Continuation = Annotated[
+    str | None, typer.Option(help="The continuation to explain; by default the model writes one first.")
+]
+
+
 def prompt(
     text: Annotated[str, typer.Argument(help="The prompt, with {slots}.")],
-    model: Annotated[str, typer.Option(help="A Hugging Face id or folder of a language model.")],
+    model: LanguageModel,
     values: Values,
     baseline: Baselines = None,
-    target: Annotated[
-        str | None, typer.Option(help="The continuation to explain; by default the model writes one first.")
-    ] = None,
+    target: Continuation = None,
     against: Annotated[str | None, typer.Option(help="Why the target rather than this continuation.")] = None,
     method: Annotated[str | None, typer.Option(help="A coalition method of `saywhy methods`.")] = None,
     unit: Annotated[str, typer.Option(help="log-prob or prob.")] = "log-prob",
@@ -55,6 +61,9 @@ def prompt(
     probe: Probing = False,
     output: Output = None,
     trust_remote_code: TrustRemoteCode = False,
+    key_file: KeyFile = None,
+    cache: Cache = None,
+    budget: Budget = None,
 ) -> None:
     """Explain which slots of a prompt made a language model say what it said."""
     from ..explain.explainer import Explainer
@@ -67,8 +76,10 @@ def prompt(
     if probe:
         checked_probe(template, asked)
     with loading("the model"):
-        explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
-    typer.echo(announced(template, asked, probe, explainer.model.name), err=True)
+        explainer = Explainer(
+            served(model, key_file, cache, budget), task="text-generation", trust_remote_code=trust_remote_code
+        )
+    typer.echo(announced(template, asked, probe, explainer.model.name, explainer.model.costly), err=True)
     if style is not None:
         write_result(answered(explainer, template, asked), style, output, 10)
         return

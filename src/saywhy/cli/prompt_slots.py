@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import InputError, OptionError
 from ..engine.dry_run import first_coalitions
-from ..llm.baselines import options
+from ..llm.baselines import options as baseline_columns
 from ..llm.probe import Probe, probe
 from ..llm.template import Template
 from ..methods import method_named
@@ -47,7 +47,7 @@ def _pair(told: str, option: str) -> tuple[str, str]:
     return slot.strip(), value.strip()
 
 
-def cost_of(template: Template, asked: Asked, probing: bool) -> int:
+def cost_of(template: Template, asked: Asked, probing: bool, frugal: bool = False) -> int:
     """How many distinct prompts will go through the model."""
     if probing:
         count = 1
@@ -57,21 +57,22 @@ def cost_of(template: Template, asked: Asked, probing: bool) -> int:
     method = method_named(asked.method or "kernel_shap")
     if method.family != "coalition":
         raise OptionError(f"The slots of a prompt are explained by coalition methods; {method.name} is none.")
-    rows = first_coalitions(method.function, template.features, {}).numpy()
+    options: dict[str, Any] = {"frugal": True} if frugal and asked.method is None else {}
+    rows = first_coalitions(method.function, template.features, options).numpy()
     prompts = {told.text for present in rows for told in template.filled(None, present)}
     return len(prompts) * (1 if asked.against is None else 2)
 
 
-def announced(template: Template, asked: Asked, probing: bool, model: str) -> str:
+def announced(template: Template, asked: Asked, probing: bool, model: str, frugal: bool = False) -> str:
     """The cost in words, before it is spent."""
-    count = cost_of(template, asked, probing)
+    count = cost_of(template, asked, probing, frugal)
     return f"{count:,} {'prompt' if count == 1 else 'prompts'} to score with {model}"
 
 
 def levels_of(template: Template) -> dict[str, list[str]]:
     """slot -> its value and its baselines: what a probe compares."""
     slots = tuple(template.named)
-    columns = {} if template.baselines is None else options(template.baselines, slots)
+    columns = {} if template.baselines is None else baseline_columns(template.baselines, slots)
     told = {slot: [one[i] for one in column] for key, column in columns.items() for i, slot in enumerate(key)}
     return {slot: list(dict.fromkeys([template.named[slot], *(told.get(slot, []))])) for slot in slots}
 

@@ -65,6 +65,7 @@ def unknown(what: str, given: object, allowed: Iterable[object], near: float = 0
 EXTRAS = {
     "corpus": ("pyarrow>=16",),
     "estimator": ("onnxruntime>=1.18", "skops>=0.11"),
+    "gguf": ("xllamacpp>=2026.1",),
     "image": ("pillow>=10",),
     "peft": ("peft>=0.14",),
     "plot": ("matplotlib>=3.8",),

@@ -16,11 +16,11 @@ PATIENCE = 2.0  # seconds before a progress line is worth drawing
 
 
 @contextmanager
-def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
+def progress(total: int | None, shown: bool | None, rows: int | None = None) -> Iterator[Tick]:
     """Gives `tick(texts, rows)`, to be told how many more texts and model inputs are done; None where nobody looks.
 
     Drawn when the work has taken two seconds and standard error is a terminal, or in a notebook; `shown` True draws at
-    once, False never.
+    once, False never. `rows` is about how many model inputs there will be, where that is known.
     """
     wanted = sys.stderr.isatty() or in_notebook() if shown is None else yes_or_no("progress", shown)
     if not wanted:
@@ -29,11 +29,12 @@ def progress(total: int | None, shown: bool | None) -> Iterator[Tick]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    of = " rows" if rows is None else f" of up to {rows:,} requests"
     columns = (
         TextColumn("explaining"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("texts · {task.fields[rows]:,} rows · {task.fields[rate]:.1f} texts/s"),
+        TextColumn("texts · {task.fields[rows]:,}" + of + " · {task.fields[rate]:.1f} texts/s"),
         TimeRemainingColumn(),
     )
     console = Console() if in_notebook() else Console(stderr=True)  # in a notebook rich draws into the cell

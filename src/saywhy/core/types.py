@@ -238,6 +238,14 @@ class Scores:
     pairs: PairScores | None = None  # where the method can tell of pairs from what it asked
 
 
+class Estimate(NamedTuple):
+    """What an explanation will ask, as far as it is known before the first answer."""
+
+    requests: int  # distinct ones, at most
+    positions: int  # tokens of them all, about
+    checks: int  # how many of the requests check the scores and the model, rather than make the scores
+
+
 class Cost(NamedTuple):
     """What an explanation took: rows are model inputs of this text; passes are model calls it had a part in."""
 

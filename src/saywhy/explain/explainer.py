@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
@@ -30,6 +31,7 @@ from ..models.table import TableModel
 from ..tasks import task_for
 from ..tasks.protocol import Case, Task, WantedTarget
 from ..tasks.zero_shot_classification import ZeroShotClassification
+from .estimate import estimate
 from .pipeline import WINDOW, Pipeline, ends
 from .request import Request, check, request_for, takes_settings, wanted
 
@@ -40,11 +42,12 @@ class Explainer:
     Parameters
     ----------
     model
-        A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a saywhy
-        classifier, an estimator that was fitted on texts or on the columns of a data frame (`predict_proba`,
-        `decision_function` or `predict`, as of scikit-learn, XGBoost, LightGBM) or a .skops or .onnx file of one, a pipeline of
-        spaCy with a `textcat`, or any function from a list of strings to an array [B, K] (then with `labels`). None, the
-        default, is the small sentiment model in the package.
+        A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a served
+        language model (its address, "http://…/v1", or a `saywhy.Server`), a GGUF file, a saywhy classifier, an estimator that was
+        fitted on texts or on the columns of a data frame (`predict_proba`, `decision_function` or `predict`, as of
+        scikit-learn, XGBoost, LightGBM) or a .skops or .onnx file of one, a pipeline of spaCy with a `textcat`, or any function
+        from a list of strings to an array [B, K] (then with `labels`). None, the default, is the small sentiment model in the
+        package.
     tokenizer
         The tokenizer or image processor, where it is not part of `model`.
     task
@@ -183,7 +186,9 @@ class Explainer:
         inputs = [own.task.with_targets(each, [target], against) for each in ([given] if several is None else several)]
         request = own.request(inputs, **settings)
         encodings = own.check(inputs, request, many)
-        explained = own._explained(inputs, request, [request.target], len(inputs), progress, encodings)
+        expected = own._afford(request, encodings, progress)
+        targets = [request.target]
+        explained = own._explained(inputs, request, targets, len(inputs), progress, encodings, expected)
         found = tuple(each[0] for each in explained)
         return Explanations(found) if many else found[0]
 
@@ -232,7 +237,8 @@ class Explainer:
         inputs = [own.task.with_targets(each, chosen, None) for each in ([given] if rows is None else rows)]
         request = own.request(inputs, **settings, target=None if chosen is None else chosen[0])
         encodings = own.check(inputs, request, many)
-        explained = own._explained(inputs, request, chosen, len(inputs), progress, encodings)
+        expected = own._afford(request, encodings, progress)
+        explained = own._explained(inputs, request, chosen, len(inputs), progress, encodings, expected)
         found = [Explanations(tuple(each)) for each in explained]
         return found if many else found[0]
 
@@ -322,6 +328,15 @@ class Explainer:
         """The encodings of the inputs. Refuses what cannot be explained, before any model call."""
         return check(self.model, self.task, inputs, request, many)
 
+    def _afford(self, request: Request, encodings: Sequence[Encoding], progress: bool | None) -> int | None:
+        """Tells a model whose answers cost something what a call will take, before its first row; how many requests."""
+        if not self.model.costly:
+            return None
+        shown = sys.stderr.isatty() if progress is None else yes_or_no("progress", progress)
+        told = estimate(self.model, request, encodings)
+        self.model.afford(told, shown)
+        return told.requests
+
     def pipeline(self, request: Request, tick: Tick = None) -> Pipeline:
         """What inputs go through under this request, window after window; `tick`: how many more (inputs, rows) are done."""
         return Pipeline(self.model, self.task, request, Engine(self.model, self.batch_tokens, tick))
@@ -334,9 +349,10 @@ class Explainer:
         total: int | None,
         shown: bool | None,
         encodings: Sequence[Encoding] = (),
+        expected: int | None = None,
     ) -> Iterator[list[Explanation]]:
         source, encoded = iter(inputs), iter(encodings)
-        with shown_progress(total, shown) as tick:
+        with shown_progress(total, shown, expected) as tick:
             pipeline = self.pipeline(request, tick)
             size = WINDOW if total is None else pipeline.window  # of a stream the first answers do not wait for many
             while window := list(islice(source, size)):

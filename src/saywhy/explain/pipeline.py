@@ -114,7 +114,7 @@ class Pipeline:
         scores = [over_draws(told, p.encoding.drawn) for told, p in zip(found, asked, strict=True)]
         values = self._ends(asked)
         noise = self._noise(asked, values)
-        scores = [with_noise(s, each) for s, each in zip(scores, noise, strict=True)]
+        scores = [with_noise(s, each, self.model.samples) for s, each in zip(scores, noise, strict=True)]
         costs = [p.cache.cost for p in asked]
         many = [(case, len(named)) for case, named in zip(cases, chosen, strict=True) if named]
         trusts = self._trusts(asked, scores, many, noise)
@@ -145,8 +145,12 @@ class Pipeline:
         if self.model.deterministic or self.request.trust == "none":
             return [None] * len(asked)
         fresh = [replace(p, cache=OutputCache(keep=p.cache.keep)) for p in asked]
-        again = self.engine.values([(p, ends(len(p.problem.features))) for p in fresh])
+        with self.model.repeated():
+            again = self.engine.values([(p, ends(len(p.problem.features))) for p in fresh])
         found = [(one - other).abs().amax(0) for one, other in zip(values, again, strict=True)]
+        if (samples := self.model.samples) is not None:
+            drawn = [sampling_noise(v, p.problem.targets, samples) for v, p in zip(values, asked, strict=True)]
+            found = [torch.maximum(one, other) for one, other in zip(found, drawn, strict=True)]
         least = [1e-9 * (1 + v.abs().amax(0)) for v in values]
         return [each if bool((each > low).any()) else None for each, low in zip(found, least, strict=True)]
 
@@ -273,7 +277,7 @@ class Pipeline:
                 prediction=predict_label[0],
                 probability=predict_label[1],
                 without=without,
-                notes=encoding.notes + scores.notes,
+                notes=encoding.notes + scores.notes + self.model.remarks(tuple(bound.cache.outputs)),
                 complete=request.method.complete,
                 cost=cost,
                 image=picture,
@@ -308,7 +312,19 @@ def _interactions(pairs: PairScores | None, k: int) -> Interactions | None:
     return Interactions(scores, {index: found[k].numpy() for index, found in pairs.stderr.items()})
 
 
-def with_noise(scores: Scores, noise: torch.Tensor | None) -> Scores:
+def sampling_noise(values: torch.Tensor, targets: Sequence[Target], samples: int) -> torch.Tensor:
+    """[K]: how far two answers typically differ that are shares of so many samples, at the worse of both ends [2, K].
+
+    By the binomial variance of a share p, p (1 - p) / m, and for logarithms by the delta method, (1 - p) / (p m).
+    """
+    shares = [v if t.unit == "prob" else v.exp() for v, t in zip(values.T, targets, strict=True)]
+    p = torch.stack(shares).T.clamp(0.5 / (samples + 1), 1 - 0.5 / (samples + 1))
+    linear = torch.tensor([t.unit == "prob" for t in targets])
+    variance = torch.where(linear, p * (1 - p), (1 - p) / p) / samples
+    return (2 * variance.amax(0)).sqrt()
+
+
+def with_noise(scores: Scores, noise: torch.Tensor | None, samples: int | None = None) -> Scores:
     """The scores of a model that answers otherwise each time: `noise` [K] is how far two answers to the same texts differed.
 
     A score is a (weighted) difference of two answers, so its variance is twice that of one, which is half of noise squared.
@@ -318,9 +334,13 @@ def with_noise(scores: Scores, noise: torch.Tensor | None) -> Scores:
     k = len(scores.values)
     before = torch.zeros_like(scores.values) if scores.stderr is None else scores.stderr
     note = (
-        f"the function answers otherwise each time: asked twice, the same texts differed by up to {float(noise[:k].max()):.3g}; "
+        f"the model answers otherwise each time: asked twice, the same texts differed by up to {float(noise[:k].max()):.3g}; "
         "the standard errors have it in them"
     )
+    if samples is not None:
+        note = (
+            f"the numbers are shares of {samples} random answers; the standard errors have their binomial error in them"
+        )
     kept = tuple(each for each in scores.notes if each != EVERY_COALITION)
     return replace(scores, stderr=(before**2 + noise[:k, None] ** 2).sqrt(), notes=(*kept, note))
 

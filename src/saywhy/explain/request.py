@@ -87,6 +87,7 @@ def request_for(
     if method is None:
         followed = followable and model.differentiable and encoding.absent not in NON_DIFFERENTIABLE
         method = "integrated_gradients" if followed else "kernel_shap"
+        options = {"frugal": True, **options} if model.costly and method == "kernel_shap" else options
     row = method_named(method)
     options = checked_options(row, options)
     _needs(model, row)

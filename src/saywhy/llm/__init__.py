@@ -10,6 +10,7 @@ from __future__ import annotations
 from .chat import Chat
 from .context import in_context
 from .probe import Probe, probe
+from .prompted import Prompted
 from .template import Template
 
-__all__ = ["Chat", "Probe", "Template", "in_context", "probe"]
+__all__ = ["Chat", "Probe", "Prompted", "Template", "in_context", "probe"]

@@ -21,7 +21,7 @@ LARGEST = 1_000  # features that a regression is fitted to: it costs the cube of
 
 
 def kernel_shap(
-    problem: Problem, *, budget: int | None = None, pairs: bool | None = None, seed: int = 0
+    problem: Problem, *, budget: int | None = None, pairs: bool | None = None, frugal: bool | None = None, seed: int = 0
 ) -> MethodGenerator:
     """Shapley values by regression over chosen coalitions, with standard errors. `budget` evaluations, by default 16 n + 64.
 
@@ -29,7 +29,8 @@ def kernel_shap(
     budget all coalitions are asked and the answer is exact. Coalitions are chosen as those that tell most about the scores,
     and the fit goes beyond KernelSHAP's linear one to interactions: see docs/design/gaussian_process.md. More than 1,000
     features are asked in random orders instead, as `shapley_sampling` asks, and a note says so; by default 8,192 evaluations,
-    or 2 n where that is more. `pairs`: tell of the interaction of every two features too, from the same evaluations; by default
+    or 2 n where that is more. `frugal`: 4 n + 16 evaluations by default, for models whose every answer costs time or money.
+    `pairs`: tell of the interaction of every two features too, from the same evaluations; by default
     with up to 40 features and 2,048 evaluations, at most with 128 features. Raises OptionError for a budget below 2 n + 2, or
     above 8,192 where 2 n + 2 is less.
     Source: Lundberg & Lee 2017; the pairs from Covert & Lee 2021; the sizes from Musco & Witter 2025.
@@ -38,7 +39,8 @@ def kernel_shap(
     if problem.additive and not pairs and (known := (yield from of_single_features(problem))) is not None:
         return known
     most = max(MOST, 2 * n + 2)
-    budget = min(16 * n + 64, most) if budget is None else budget
+    if budget is None:
+        budget = min(4 * n + 16 if frugal else 16 * n + 64, most)
     if 2**n <= budget or n <= 2:
         values = yield Values(every_coalition(n))
         return of_every_coalition(values, n, (EVERY_COALITION,))

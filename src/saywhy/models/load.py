@@ -17,6 +17,8 @@ from .files import estimator_file, read_estimator
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
+from .remote.gguf import Gguf
+from .remote.server import Server
 from .wrappers import adapter_base, cross_encoder_settings, pooling_of, unwrapped
 
 
@@ -47,8 +49,8 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         return ModelSource(
             inner, tokenizer or reader, str(model.task), type(inner).__name__, settings=settings_of(model)
         )
-    if hasattr(model, "adapter"):  # a classifier of saywhy's own
-        return ModelSource(model, tokenizer)
+    if hasattr(model, "adapter"):  # a classifier of saywhy's own, or a server
+        return ModelSource(model, tokenizer, getattr(model, "task", None))
     if type(model).__name__ == "SentenceTransformer":
         return _sentence_transformer(model, tokenizer)
     if type(model).__name__ == "CrossEncoder":
@@ -61,6 +63,10 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
 
 
 def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
+    if str(model).startswith(("http://", "https://")):
+        return ModelSource(Server(str(model), tokenizer=tokenizer), None, Server.task)
+    if str(model).lower().endswith(".gguf"):
+        return ModelSource(Gguf(Path(model)), tokenizer, Gguf.task)
     name = str(Path(model).expanduser()) if os.sep in str(model) else str(model)
     if estimator_file(Path(name)):
         return ModelSource(read_estimator(Path(name)), tokenizer)
@@ -125,10 +131,7 @@ def adapt(
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
     if hasattr(model, "adapter"):
-        made: Model[Any] = model.adapter()
-        if head != made.head or not (tokenizer is labels is mask_token is output is background is None):
-            raise OptionError("A saywhy classifier does text-classification, and brings its own tokenizer and labels.")
-        return made
+        return _own_adapter(model, head, tokenizer is labels is mask_token is output is background is None)
     if not hasattr(model, "parameters"):
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
@@ -140,9 +143,18 @@ def adapt(
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     make = _loaded if isinstance(given.model, str) else _wrapped
-    made = make(model, tokenizer, labels, head, pooling or "mean")
+    made: Model[Any] = make(model, tokenizer, labels, head, pooling or "mean")
     if given.settings is not None:
         made.follow(given.settings)
+    return made
+
+
+def _own_adapter(model: Any, head: str, plain: bool) -> Model[Any]:
+    """The adapter of what makes its own: a classifier of saywhy's, a served model. `plain`: was nothing else given?"""
+    made: Model[Any] = model.adapter()
+    if head != made.head or not plain:
+        does = "text-generation" if made.head == "next" else "text-classification"
+        raise OptionError(f"{made.name} does {does}, and brings its own tokenizer and labels.")
     return made
 
 

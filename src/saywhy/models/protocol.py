@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..core.errors import MethodError, ModelError
 from ..core.features import Granularity
-from ..core.types import Encoding, Held
+from ..core.types import Encoding, Estimate, Held
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -50,7 +51,9 @@ class Model(Protocol[R]):
     absences: tuple[str, ...]  # the ways a feature can be taken away here, the default first
     batch_tokens: int  # a batch's size (rows x longest) that keeps this model's device busy
 
+    costly: bool = False  # is every row a request that takes time or money, so that few are asked for by default?
     deterministic: bool = True  # is the same row answered the same each time? Of a function nobody knows
+    samples: int | None = None  # of how many random answers each number is a share, where it is one
     differentiable: bool = False
     embeddings: tuple[str, ...] = ()  # the embeddings that gradients can follow: some of EMBEDDINGS
     uniform: bool = False  # must rows of a batch be of equal length?
@@ -119,6 +122,22 @@ class Model(Protocol[R]):
     def attention_maps(self, rows: Sequence[R], points: Sequence[Tensor]) -> AttentionOutputs:
         """The outputs at these embeddings, and the attention weights of every head."""
         raise MethodError(f"{self.name} does not say what its attention heads look at.")
+
+    def requests(self, rows: Sequence[R]) -> int:
+        """How many requests these rows take, of a model that is asked by requests."""
+        return len(rows)
+
+    def afford(self, estimate: Estimate, shown: bool) -> None:
+        """Told before the first row of a call what it will take; a model whose answers cost something may refuse."""
+        return
+
+    def repeated(self) -> AbstractContextManager[Any]:
+        """While inside, rows that were answered before are answered anew: do the answers differ?"""
+        return nullcontext()
+
+    def remarks(self, keys: Sequence[Hashable]) -> tuple[str, ...]:
+        """Notes on the answers to these rows."""
+        return ()
 
     def follow(self, settings: PipelineSettings) -> None:
         """Take over what a pipeline's settings say of the model: its outputs' kind, how long a text may be, and what then."""

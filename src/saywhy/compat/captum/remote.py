@@ -131,9 +131,14 @@ class Remote(Model[Joined]):
         return list(rows)
 
     def forward(self, rows: Sequence[Joined], points: Sequence[Tensor] | None = None) -> list[Tensor]:
+        many = getattr(self.provider, "get_logprobs_of", None)
+        if callable(many):
+            answers = many([(row.prompt, row.target) for row in rows], self.tokenizer)
+        else:
+            answers = [self.provider.get_logprobs(row.prompt, row.target, self.tokenizer) for row in rows]
         out = []
-        for row in rows:
-            answer, count = self.provider.get_logprobs(row.prompt, row.target, self.tokenizer), self.count(row.target)
+        for row, answer in zip(rows, answers, strict=True):
+            count = self.count(row.target)
             logp = torch.as_tensor(answer, dtype=torch.float32).reshape(-1)
             if len(logp) != count:
                 raise ValueError(

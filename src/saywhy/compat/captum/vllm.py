@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
+from ...core.errors import ModelError
+from ...models.remote import client as requests
 from .logits_model import TokenizerLike
 from .remote import RemoteLLMProvider
 
@@ -61,20 +60,38 @@ class VLLMProvider(RemoteLLMProvider):
         if not target_str:
             raise ValueError("Target string cannot be empty: give the text whose probability is to be explained.")
         ids = [int(i) for i in tokenizer.encode(target_str, add_special_tokens=False)]
-        settings: dict[str, Any] = {"temperature": 0.0, "max_tokens": 1, "extra_body": {"prompt_logprobs": 0}}
         with _connected("Failed to connect to vLLM API when getting logprobs"):
-            answer = self.client.completions.create(model=self.model_name, prompt=input_prompt + target_str, **settings)
-        entries = getattr(_choice(answer), "prompt_logprobs", None)
-        if not entries:
-            raise KeyError(
-                "API response missing 'prompt_logprobs' data: the server sent no log-probabilities of the prompt."
-            )
-        last = list(entries)[-len(ids) :]
-        for entry in last:
-            _checked(entry)
-        if len(last) < len(ids):
-            raise ValueError(f"Not enough logprobs received: {len(last)} for the {len(ids)} tokens of {target_str!r}.")
-        return [_number(entry, token) for entry, token in zip(last, ids, strict=True)]
+            answer = self.client.completions.create(**self._asked(input_prompt + target_str))
+        return _logprobs(answer, ids, target_str)
+
+    def get_logprobs_of(self, pairs: Sequence[tuple[str, str]], tokenizer: TokenizerLike) -> list[list[float]]:
+        """The same for many (prompt, target), asked eight at once where the client is our own; else one after the other."""
+        own = getattr(self.get_logprobs, "__func__", None) is VLLMProvider.get_logprobs
+        if not own or not isinstance(self.client, Client) or not all(target for _, target in pairs):
+            return [self.get_logprobs(prompt, target, tokenizer) for prompt, target in pairs]
+        with _connected("Failed to connect to vLLM API when getting logprobs"):
+            answers = self.client.created_all([self._asked(prompt + target) for prompt, target in pairs])
+        goals = [[int(i) for i in tokenizer.encode(target, add_special_tokens=False)] for _, target in pairs]
+        return [_logprobs(answer, ids, t) for answer, ids, (_, t) in zip(answers, goals, pairs, strict=True)]
+
+    def _asked(self, text: str) -> dict[str, Any]:
+        settings = {"temperature": 0.0, "max_tokens": 1, "extra_body": {"prompt_logprobs": 0}}
+        return {"model": self.model_name, "prompt": text, **settings}
+
+
+def _logprobs(answer: Any, ids: Sequence[int], target: str) -> list[float]:
+    """The log-probabilities of the last tokens of a prompt, checked to be these."""
+    entries = getattr(_choice(answer), "prompt_logprobs", None)
+    if not entries:
+        raise KeyError(
+            "API response missing 'prompt_logprobs' data: the server sent no log-probabilities of the prompt."
+        )
+    last = list(entries)[-len(ids) :]
+    for entry in last:
+        _checked(entry)
+    if len(last) < len(ids):
+        raise ValueError(f"Not enough logprobs received: {len(last)} for the {len(ids)} tokens of {target!r}.")
+    return [_number(entry, token) for entry, token in zip(last, ids, strict=True)]
 
 
 @contextmanager
@@ -83,7 +100,7 @@ def _connected(said: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, ConnectionError | URLError | TimeoutError) or type(error).__module__.startswith("openai"):
+        if isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.startswith("openai"):
             raise ConnectionError(f"{said}: {error}") from error
         raise
 
@@ -98,33 +115,36 @@ def _client(url: str, timeout: float) -> Any:
 
 
 class Client:
-    """The two calls of openai's client that are needed: `models.list()` and `completions.create(...)`."""
+    """The two calls of openai's client that are needed, `models.list()` and `completions.create(...)`, and many at once."""
 
     def __init__(self, url: str, key: str, timeout: float):
-        self.url, self.key, self.timeout = url, key, timeout
-        self.models = SimpleNamespace(list=lambda: self._answer("models", None))
-        self.completions = SimpleNamespace(create=self._created)
+        self.requests = requests.Client(url, key, timeout)
+        self.models = SimpleNamespace(list=lambda: self._answers("models", [None])[0])
+        self.completions = SimpleNamespace(create=lambda **settings: self.created_all([settings])[0])
 
-    def _created(self, *, extra_body: Mapping[str, Any] | None = None, **settings: Any) -> SimpleNamespace:
-        return self._answer("completions", settings | dict(extra_body or {}))
+    def created_all(self, asked: Sequence[Mapping[str, Any]]) -> list[SimpleNamespace]:
+        """The answers to several completions."""
+        bodies = [
+            {k: v for k, v in each.items() if k != "extra_body"} | (each.get("extra_body") or {}) for each in asked
+        ]
+        return self._answers("completions", bodies)
 
-    def _answer(self, what: str, body: Mapping[str, Any] | None) -> SimpleNamespace:
+    def _answers(self, what: str, bodies: Sequence[Mapping[str, Any] | None]) -> list[SimpleNamespace]:
         """What the server answers, its fields as members; log-probabilities stay mappings, whose keys are tokens."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.url}/{what}", data, {"Content-Type": "application/json"})
-        request.add_unredirected_header("Authorization", f"Bearer {self.key}")  # the key is for this server alone
+        found: dict[int, SimpleNamespace] = {}
+
+        def done(i: int, fields: Any) -> None:
+            told = fields if isinstance(fields, Mapping) else {}
+            found[i] = SimpleNamespace(
+                data=[SimpleNamespace(**each) for each in told.get("data") or ()],
+                choices=[SimpleNamespace(**each) for each in told.get("choices") or ()],
+            )
+
         try:
-            with urlopen(request, timeout=self.timeout) as answer:
-                fields = json.load(answer)
-        except HTTPError as error:
-            detail = error.read(300).decode(errors="replace")
-            raise ConnectionError(f"the server at {self.url} answered {error.code}: {detail}") from error
-        except (URLError, TimeoutError) as error:
-            raise ConnectionError(f"no server answers at {self.url}: {error}") from error
-        return SimpleNamespace(
-            data=[SimpleNamespace(**each) for each in fields.get("data") or ()],
-            choices=[SimpleNamespace(**each) for each in fields.get("choices") or ()],
-        )
+            self.requests.send([requests.Call(what, body) for body in bodies], done)
+        except ModelError as error:
+            raise ConnectionError(str(error)) from error
+        return [found[i] for i in range(len(bodies))]
 
 
 def _choice(answer: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import regex
@@ -16,8 +16,27 @@ from ..protocol import EncodingOptions
 from ..text.tokens import Tokens, tokenised
 from .prompts import Goal, Prompt, Rendered, Scored, doubled, rendered, spoken
 
-if TYPE_CHECKING:
-    from .model import LanguageModel
+
+class PromptReader(Protocol):
+    """What of a language model says how prompts become rows: one at hand, or one behind a server."""
+
+    tokenizer: Any
+    config: Any
+    limit: int | None
+    tables: tuple[Any, ...]
+    decodes: bool
+
+    @property
+    def blank_id(self) -> int:
+        """The id that stands alone where every token was dropped."""
+
+    @property
+    def decoder_prefix(self) -> Ints:
+        """What a decoder is given before the continuation."""
+
+    def replacement_id(self, absent: str) -> int | None:
+        """The id that stands for an absent token."""
+
 
 _SPACE = "a new word begins with a space in the target"
 _LETTER = regex.compile(
@@ -26,7 +45,7 @@ _LETTER = regex.compile(
 NOTHING: Ints = np.zeros(0, dtype=np.int64)
 
 
-def encoding_of(model: LanguageModel, prompt: Prompt, options: EncodingOptions) -> Encoding:
+def encoding_of(model: PromptReader, prompt: Prompt, options: EncodingOptions) -> Encoding:
     """The rows of a prompt or a template, each followed by every continuation in turn.
 
     Raises InputError for a prompt without features, an empty continuation, and one that does not fit behind the prompt.
@@ -37,9 +56,9 @@ def encoding_of(model: LanguageModel, prompt: Prompt, options: EncodingOptions) 
     return _slots(model, prompt, goals) if prompt.slotted else _text(model, prompt, goals, options)
 
 
-def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], options: EncodingOptions) -> Encoding:
+def _text(model: PromptReader, prompt: Prompt, goals: list[Ints], options: EncodingOptions) -> Encoding:
     told = rendered(prompt.given, model.tokenizer)
-    options = replace(options, by=_segments(told, options.by))
+    options = replace(options, by=features_within(told, options.by))
     unknown = model.tokenizer.unk_token_id
     special = tuple(i for i in getattr(model.tokenizer, "all_special_ids", ()) if i != unknown)
     held = Held(special=special, within=told.within)
@@ -56,7 +75,7 @@ def _text(model: LanguageModel, prompt: Prompt, goals: list[Ints], options: Enco
     return _encoding(model, prompt, goals, told, at, replace(t, owner=owner))
 
 
-def _segments(told: Rendered, by: Granularity) -> Granularity:
+def features_within(told: Rendered, by: Granularity) -> Granularity:
     """What the features are; those of a chat lie each in one of its messages."""
     if told.within is None:
         if by == "message":
@@ -72,7 +91,7 @@ def _segments(told: Rendered, by: Granularity) -> Granularity:
     return {"prompt": found}
 
 
-def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:
+def _slots(model: PromptReader, prompt: Prompt, goals: list[Ints]) -> Encoding:
     template, width = prompt.given, max((len(goal) for goal in goals), default=0)
     known: dict[Rendered, Ints] = {}
 
@@ -106,13 +125,13 @@ def _slots(model: LanguageModel, prompt: Prompt, goals: list[Ints]) -> Encoding:
     )
 
 
-def _owner(model: LanguageModel, owner: Ints, goal: Ints) -> Ints:
+def _owner(model: PromptReader, owner: Ints, goal: Ints) -> Ints:
     """[S + T - 1]: the continuation belongs to no feature; a decoder's is not among the positions."""
     return np.concatenate([owner, np.full(0 if model.decodes else max(0, len(goal) - 1), -1, dtype=np.int64)])
 
 
 def _encoding(
-    model: LanguageModel,
+    model: PromptReader,
     prompt: Prompt,
     goals: list[Ints],
     told: Rendered,
@@ -142,7 +161,7 @@ def _encoding(
     )
 
 
-def ids_of(model: LanguageModel, told: Rendered) -> Ints:
+def ids_of(model: PromptReader, told: Rendered) -> Ints:
     """[S]: the ids of a prompt, with no beginning token twice."""
     if told.ids is not None:
         return np.array(told.ids, dtype=np.int64)
@@ -151,7 +170,7 @@ def ids_of(model: LanguageModel, told: Rendered) -> Ints:
     return np.array(found or [model.blank_id], dtype=np.int64)
 
 
-def goal_of(model: LanguageModel, wanted: Goal) -> Ints:
+def goal_of(model: PromptReader, wanted: Goal) -> Ints:
     """[T]: the ids of a continuation, without special tokens. Raises InputError for one that is empty."""
     if wanted is None:
         return NOTHING
@@ -168,7 +187,7 @@ def goal_of(model: LanguageModel, wanted: Goal) -> Ints:
     return np.array(ids, dtype=np.int64)
 
 
-def _room(model: LanguageModel, ids: Ints, goal: Ints) -> Ints:
+def _room(model: PromptReader, ids: Ints, goal: Ints) -> Ints:
     """The prompt's ids, if it fits into the model together with the continuation."""
     after = max(0, len(goal) - 1)
     longest = max(len(ids), len(model.decoder_prefix) + after) if model.decodes else len(ids) + after
@@ -179,7 +198,7 @@ def _room(model: LanguageModel, ids: Ints, goal: Ints) -> Ints:
     return ids
 
 
-def _joint(model: LanguageModel, told: Rendered, wanted: Goal) -> str | None:
+def _joint(model: PromptReader, told: Rendered, wanted: Goal) -> str | None:
     """A note where prompt and target, written together, would be other tokens than one after the other, or one word."""
     if model.decodes or not isinstance(wanted, str) or told.ids is not None:
         return None
@@ -198,7 +217,7 @@ def _goes_on(text: str, wanted: str) -> bool:
     return bool(_LETTER.fullmatch(text[-1:]) and _LETTER.fullmatch(wanted[:1]))
 
 
-def _without(model: LanguageModel, row: Scored, gone: Bools, absent: str) -> Scored:
+def _without(model: PromptReader, row: Scored, gone: Bools, absent: str) -> Scored:
     if not gone.any():
         return row
     if absent == "drop":
