@@ -32,12 +32,18 @@ class Lookup(torch.nn.Module):
             said = [self.words[i] for i in row]
             for t in range(len(said)):
                 for word, logit in self.expected(said[: t + 1]):
-                    logits[b, t, self.ids[word]] += logit
+                    logits[b, t, self.ids.get(word, 0)] += logit
         return SimpleNamespace(logits=logits)
 
     def expected(self, said):
-        name = said[-1].removesuffix(":")
-        return [(f" {city}", SURE) for city in self.cities(said[:-1], name)] if said[-1].endswith(":") else []
+        last, before = said[-1], said[:-1]
+        if last.endswith(":"):
+            return [(f" {city}", SURE) for city in self.cities(before, last.removesuffix(":"))]
+        if last in CITIES:
+            return [(".", SURE)]
+        if last == "?":
+            return [(f" {said[-2]}:", SURE)]
+        return [(f" {word}", SURE) for word in dict.fromkeys(before) if word.endswith(":")] if last == "." else []
 
     def cities(self, said, name, again=True):
         told = [after for before, after in pairwise(said) if before == f"{name}:"]

@@ -145,7 +145,7 @@ def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...],
     if m:
         scores, stderr, settled = search.sentences(candidates, whole, base)
     chosen = [sources_of(scores[i], stderr[i], float(whole[i] - base[i])) for i in range(k)]
-    checks = checked(search, candidates, chosen, whole, base)
+    checks = checked(search, candidates, chosen, scores, whole, base)
     where = [
         (document, span)
         for document, each in zip(grounding.documents, grounding.sentences, strict=True)
@@ -177,7 +177,7 @@ def _statement(
             Source(document.id, span, document.text[slice(*span)], float(scores[place]), float(stderr[place]))
         )
     values = (check.whole, check.base, check.without, check.alone)
-    return Statement(said.text, said.span, check.verdict, tuple(sources), *values, settled)
+    return Statement(said.text, said.span, check.verdict, tuple(sources), *values, check.tokens, settled)
 
 
 def _language_model(explainer: Any) -> Model[Any]:

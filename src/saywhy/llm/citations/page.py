@@ -13,7 +13,7 @@ from ...core.display import one_line
 from ...render import theme
 from ...render.content import minus, visible
 from ...render.page import document, safe
-from .verdicts import JOINS, NONE, SUPPORTED, WEAK
+from .verdicts import JOINS, NONE, SUPPORTED, UNLIKELY, WEAK
 
 if TYPE_CHECKING:
     from .result import Citations, Source, Statement
@@ -70,7 +70,8 @@ def reason(statement: Statement) -> str:
     if statement.verdict == NONE and statement.known_without:
         return "The model says this as readily without any document."
     if statement.verdict == NONE:
-        return minus(f"All documents together move it by {gain}, and no sentence carries it.")
+        rare = " It stays unlikely with all of them." if statement.value / statement.tokens < UNLIKELY else ""
+        return minus(f"All documents together move it by {gain}, and no sentence carries it.{rare}")
     lost, held = statement.value - statement.without, statement.alone - statement.base
     return minus(
         f"All documents move it by {gain}; without its sources {-lost:+.1f}, with its sources alone {held:+.1f}."

@@ -43,6 +43,7 @@ class Statement:
     base: float  # the same after the prompt without any sentence of the documents
     without: float  # the same without the sources
     alone: float  # the same with the sources and no other sentence
+    tokens: int  # of the statement, as the model reads it
     settled: bool = True  # was the budget enough to tell which sentences count?
 
     @property
@@ -52,8 +53,8 @@ class Statement:
 
     @property
     def known_without(self) -> bool:
-        """Does the model say this about as readily without the documents (no token less likely than one in e on average)?"""
-        return self.verdict == NONE and abs(self.gain) < 1.0
+        """Has it no source because the model says it about as readily without the documents, at more than one in e a token?"""
+        return self.verdict == NONE and abs(self.gain) < 1.0 and self.base / self.tokens > -1.0
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,14 @@ def load_citations(path: str | Path) -> Citations:
 
 def _statement(data: Any, name: str, at: str) -> Statement:
     numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone"), float)
-    kinds: dict[str, Kind] = {"text": str, "span": list, "verdict": str, "sources": list, "settled": bool}
+    kinds: dict[str, Kind] = {
+        "text": str,
+        "span": list,
+        "verdict": str,
+        "sources": list,
+        "settled": bool,
+        "tokens": int,
+    }
     object_of(data, kinds | numbers, name, at, ())
     if data["verdict"] not in VERDICTS:
         of_type(None, str, name, f"{at}.verdict")

@@ -12,8 +12,13 @@ from .search import MATTERS, Search
 
 SUPPORTED, WEAK, NONE, JOINS = "supported", "weakly supported", "no source in these documents", "nothing to cite"
 MOST_SOURCES = 5  # of one statement
-ENOUGH = 0.5  # of what the documents do, that the sources do: alone, and when they are taken away
-NATS = 2.0  # that the sources raise the log-probability by, at least, of a statement that has any
+# Where the lines are drawn, from SmolLM2-135M-Instruct on made contexts: docs/benchmarks/citations.md has what they give.
+ENOUGH = 0.5  # of what the documents do, that the sources do: alone, when they are taken away, and the three strongest by score
+NATS = 2.5  # that the sources raise the log-probability by, at least, of a statement that has any
+DOUBTED, UNLIKELY = (
+    -1.0,
+    -4.0,
+)  # nats a token, with all documents: a statement less likely is weakly supported at most, or not at all
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Check:
     without: float  # with all but the sources
     alone: float  # with the sources alone
     verdict: str
+    tokens: int  # of the statement
 
     @property
     def necessity(self) -> float:
@@ -45,7 +51,7 @@ def sources_of(scores: Floats, stderr: Floats, gain: float) -> list[int]:
 
 
 def checked(
-    search: Search, candidates: Ints, chosen: Sequence[Sequence[int]], whole: Floats, base: Floats
+    search: Search, candidates: Ints, chosen: Sequence[Sequence[int]], scores: Floats, whole: Floats, base: Floats
 ) -> list[Check]:
     """Each statement's two checks: two forwards a statement that has sources."""
     rows: list[Bools] = []
@@ -58,16 +64,19 @@ def checked(
     for k, (picked, statement) in enumerate(zip(chosen, search.statements, strict=True)):
         without, alone = float(values[2 * k, k]), float(values[2 * k + 1, k])
         sources = tuple(int(candidates[i]) for i in picked)
-        told = Check(sources, float(whole[k]), float(base[k]), without, alone, "")
-        verdict = JOINS if statement.joins else _verdict(told)
+        tokens = statement.tokens[1] - statement.tokens[0]
+        told = Check(sources, float(whole[k]), float(base[k]), without, alone, "", tokens)
+        verdict = JOINS if statement.joins else _verdict(told, scores[k][list(picked)][:3].sum())
         held = verdict in (SUPPORTED, WEAK)
-        out.append(Check(sources if held else (), told.whole, told.base, without, alone, verdict))
+        out.append(Check(sources if held else (), told.whole, told.base, without, alone, verdict, tokens))
     return out
 
 
-def _verdict(told: Check) -> str:
-    if not told.sources or max(told.necessity, told.sufficiency) < NATS:
+def _verdict(told: Check, strongest: float) -> str:
+    """From the checks, and the sum of the three strongest scores."""
+    likely = told.whole / told.tokens
+    if not told.sources or max(told.necessity, told.sufficiency) < NATS or likely < UNLIKELY:
         return NONE
     gain = max(told.whole - told.base, NATS)
-    enough = min(told.necessity, told.sufficiency) >= ENOUGH * gain
-    return SUPPORTED if enough else WEAK
+    enough = min(told.necessity, told.sufficiency, strongest) >= ENOUGH * gain
+    return SUPPORTED if enough and likely >= DOUBTED else WEAK
