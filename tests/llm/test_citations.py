@@ -13,10 +13,12 @@ from benchmarks.retrieval import PROMPT, text_of
 from lookup import lookup
 
 import saywhy
+from fake_server import tiny_server
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
 from saywhy.llm.citations import Document, load_citations, read_documents
 from saywhy.llm.citations.documents import split
 from saywhy.llm.citations.statements import spoken, token_ends
+from tiny_lm import language_model
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +257,27 @@ def test_documents_from_files(tmp_path):
         read_documents(tmp_path / "empty")
     with pytest.raises(FileError, match="no file"):
         read_documents(tmp_path / "none.txt")
+
+
+SAID = {"documents": ["the movie was good. the cat", "a long night"], "prompt": "{documents}\n{question}"}
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang", "echo", "llama"])
+def test_a_served_model_cites_as_the_same_model_at_hand(kind):
+    model, tokenizer = language_model("Llama")
+    local = saywhy.cite(saywhy.Explainer(model, tokenizer), "was", answer="a lovely day", **SAID)
+    with tiny_server(kind) as server:
+        asked = saywhy.Server(server.url, tokenizer=tokenizer, wait=0.001)
+        found = saywhy.cite(saywhy.Explainer(asked), "was", answer="a lovely day", **SAID)
+    for ours, theirs in zip(found, local, strict=True):
+        assert ours.verdict == theirs.verdict
+        for name in ("value", "base", "without", "alone"):
+            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["top", "chat", "text"])
+def test_a_server_that_tells_too_little_is_refused(kind):
+    with tiny_server(kind) as server:
+        explainer = saywhy.Explainer(saywhy.Server(server.url, wait=0.001))
+        with pytest.raises(ModelError, match="every token"):
+            saywhy.cite(explainer, "was", answer="a lovely day", **SAID)

@@ -210,6 +210,11 @@ def _encoded(model: Model[Any], grounding: Grounding, goal: Any) -> tuple[Encodi
     options = EncodingOptions(by={"prompt": list(within or ())}, absent="drop")
     encoding: Encoding = model.encode_prompt(Prompt(grounding, (goal,)), options)
     ids = [int(i) for i in encoding.whole.goal]
+    if not ids:
+        raise ModelError(
+            f"{model.name} tells the probability of a whole answer alone, and citations ask for that of every token: give the "
+            "server's tokenizer, saywhy.Server(address, tokenizer=…)."
+        )
     text, ends = token_ends(model.text_tokenizer, ids, goal if isinstance(goal, str) else None)
     lead = len(text) - len(text.lstrip())
     said = spoken(text.strip(), [max(0, end - lead) for end in ends], grounding.splitter)
