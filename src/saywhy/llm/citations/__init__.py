@@ -25,9 +25,9 @@ from ...models.protocol import EncodingOptions, Model
 from .documents import Document, Splitter, documents_of, read_documents
 from .grounding import Grounding, grounding_of
 from .result import ENDINGS, Citations, Source, Statement, load_citations
-from .search import CANDIDATES, RUNS, Search
+from .search import CANDIDATES, CHECKS, RUNS, Search
 from .statements import Spoken, spoken, token_ends
-from .verdicts import Check, checked, sources_of
+from .verdicts import Check, checked, shortlisted, sources_of
 
 if TYPE_CHECKING:
     from ...explain.explainer import Explainer
@@ -144,7 +144,8 @@ def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...],
     scores, stderr, settled = np.zeros((k, m)), np.zeros((k, m)), True
     if m:
         scores, stderr, settled = search.sentences(candidates, whole, base)
-    chosen = [sources_of(scores[i], stderr[i], float(whole[i] - base[i])) for i in range(k)]
+    lists = [shortlisted(scores[i], stderr[i], float(whole[i] - base[i])) for i in range(k)]
+    chosen = sources_of(search, candidates, lists, whole, base)
     checks = checked(search, candidates, chosen, scores, whole, base)
     where = [
         (document, span)
@@ -227,11 +228,11 @@ def _cost(model: Model[Any], encoding: Encoding, said: Sequence[Spoken], budget:
     looked, rounds = min(n, CANDIDATES), 0
     if n > CANDIDATES:
         rounds = 2 * RUNS * max(1, int(np.ceil(np.log(n / CANDIDATES) / np.log(RUNS))))
-    fewest = 2 + 2 * k + (min(2**n, 2 * n + 2) if n <= CANDIDATES else 2 * RUNS)
-    most = 2 + 2 * k + min(2**looked, 16 * looked + 64) + 4 * rounds
+    fewest = 2 + 3 * k + (min(2**n, 2 * n + 2) if n <= CANDIDATES else 2 * RUNS)
+    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + 4 * rounds
     [tokens] = model.sizes([encoding.whole])
     if budget is not None:
-        most = whole_number("budget", budget, least=2 + 2 * k + min(2 * n + 2, 2 * RUNS + 4))
+        most = whole_number("budget", budget, least=2 + CHECKS * k + min(2 * n + 2, 2 * RUNS + 4))
     return CitationCost(n, k, tokens, min(fewest, most), most)
 
 

@@ -3,7 +3,8 @@
 The number of a statement is its log-probability after the prompt and what the answer said before it. A group of sentences is
 asked about twice: the prompt without it, and the prompt with it alone. The mean of both changes is the group's Shapley value
 where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. The
-sentences of the groups that matter are then the features of `kernel_shap`, in rounds, until it is settled which of them count.
+sentences of the groups that matter are then the features of `kernel_shap`, in rounds, until it is settled which of them count;
+the others are left out of these prompts where that makes no difference to the answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from .statements import Spoken
 
 CANDIDATES = 24  # sentences that are asked about one by one
 RUNS = 8  # into which a group is cut that is looked at more closely
-MATTERS = 0.1  # of what the documents do to a statement: with less, a group or a sentence is no source
+MATTERS = 0.15  # of what the documents do to a statement: with less, a group or a sentence is no source
+CHECKS = 12  # forwards that a statement's sources are checked by, at most
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
 
 
@@ -48,8 +50,8 @@ class Search:
         return self.cache.cost.rows
 
     def left(self) -> int:
-        """Forwards that may still be spent, with two kept for the check of every statement."""
-        return MOST if self.budget is None else self.budget - self.spent - 2 * len(self.statements)
+        """Forwards that may still be spent, with those kept that every statement's sources are checked by."""
+        return MOST if self.budget is None else self.budget - self.spent - CHECKS * len(self.statements)
 
     def score(self, outputs: Tensor) -> Tensor:
         """[N, T] log-probabilities of tokens -> [N, K] of statements."""
@@ -111,22 +113,31 @@ class Search:
         """Scores and standard errors of the candidates, [K, m] each, and whether it is settled which of them count."""
         m = len(candidates)
         gain = np.maximum(whole - base, GAIN)
+        rest = self._rest_counts(candidates, whole, gain)
         budget = 2 * m + 2
         while True:
-            scores, stderr = self._shapley(candidates, budget)
+            scores, stderr = self._shapley(candidates, budget, rest)
             close = np.abs(scores - MATTERS * gain[:, None]) <= self.confidence * stderr
             settled = not (close & (stderr > 0.02 * gain[:, None])).any()
-            more = min(2 * budget, 16 * m + 64)
+            more = min(2 * budget, 4 * m + 32)
             if settled or 2**m <= budget or more <= budget or more - budget > self.left():
                 return scores, stderr, settled
             budget = more
 
-    def _shapley(self, candidates: Ints, budget: int) -> tuple[Floats, Floats]:
-        """Shapley values of the candidates, [K, m], all other sentences being present."""
+    def _rest_counts(self, candidates: Ints, whole: Floats, gain: Floats) -> bool:
+        """Do the other sentences make a difference? Where not, they are left out, and the prompts are as short as can be."""
+        if len(candidates) == self.n:
+            return False
+        alone = np.zeros((1, self.n), bool)
+        alone[0, candidates] = True
+        return bool((np.abs(self.values(alone)[0] - whole) > MATTERS * gain).any())
+
+    def _shapley(self, candidates: Ints, budget: int, rest: bool) -> tuple[Floats, Floats]:
+        """Shapley values of the candidates, [K, m], all other sentences being present (`rest`) or absent."""
         encoding = self.encoding
 
         def at(present: Bools) -> Sequence[object]:
-            every = np.ones((len(present), self.n), bool)
+            every = np.full((len(present), self.n), rest)
             every[:, candidates] = present
             return encoding.at(every)
 

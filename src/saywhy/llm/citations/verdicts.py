@@ -14,6 +14,7 @@ SUPPORTED, WEAK, NONE, JOINS = "supported", "weakly supported", "no source in th
 MOST_SOURCES = 5  # of one statement
 # Where the lines are drawn, from SmolLM2-135M-Instruct on made contexts: docs/benchmarks/citations.md has what they give.
 ENOUGH = 0.5  # of what the documents do, that the sources do: alone, when they are taken away, and the three strongest by score
+AGAIN = 0.75  # of what the documents do, that a sentence does by itself which says again what others say
 NATS = 2.5  # that the sources raise the log-probability by, at least, of a statement that has any
 DOUBTED, UNLIKELY = (
     -1.0,
@@ -44,10 +45,38 @@ class Check:
         return self.alone - self.base
 
 
-def sources_of(scores: Floats, stderr: Floats, gain: float) -> list[int]:
-    """The candidates [m] that carry a statement: those above a share of what the documents do, and above their own error."""
+def shortlisted(scores: Floats, stderr: Floats, gain: float) -> list[int]:
+    """The candidates [m] that may carry a statement: those above a share of what the documents do, and above their own error."""
     order = np.argsort(-scores, kind="stable")
     return [int(i) for i in order if scores[i] >= max(MATTERS * gain, 2 * stderr[i], 1e-9)][:MOST_SOURCES]
+
+
+def sources_of(
+    search: Search, candidates: Ints, lists: Sequence[Sequence[int]], whole: Floats, base: Floats
+) -> list[list[int]]:
+    """Of each statement's shortlist those that it takes, and those that say the same again.
+
+    One more is taken while those that were taken do not do alone what all documents do, or where it does most of that by
+    itself. Cost: a short prompt for each of a shortlist, and for each of its beginnings.
+    """
+    asked: dict[tuple[int, ...], None] = {}
+    for each in lists:
+        asked.update(dict.fromkeys((i,) for i in each))
+        asked.update(dict.fromkeys(tuple(sorted(each[: i + 1])) for i in range(len(each))))
+    rows = np.zeros((len(asked), search.n), bool)
+    for row, chosen in zip(rows, asked, strict=True):
+        row[candidates[list(chosen)]] = True
+    found = search.values(rows) - base if len(rows) else rows
+    alone = dict(zip(asked, found, strict=True))
+    out = []
+    for k, each in enumerate(lists):
+        gain, taken = max(float(whole[k] - base[k]), NATS), list(each[:1])
+        for i in each[1:]:
+            if alone[tuple(sorted(taken))][k] < (1 - MATTERS) * gain or alone[(i,)][k] >= AGAIN * gain:
+                taken.append(i)  # what was passed over added nothing, so the beginning of the list tells of the taken
+                alone.setdefault(tuple(sorted(taken)), alone[tuple(sorted(each[: each.index(i) + 1]))])
+        out.append(taken)
+    return out
 
 
 def checked(
