@@ -20,8 +20,8 @@ from benchmarks.common import arguments
 
 _FIRST = ("Ba", "De", "Fi", "Go", "Ku", "La", "Mi", "No", "Pu", "Ra", "So", "Ti")
 NAMES = [a + b for a in _FIRST for b in ("n", "ra", "lo", "mis", "ke", "dan", "tu", "vi", "va")]
-_TOWNS = ("Bor", "Cal", "Dun", "Esk", "Fal", "Gri", "Hol", "Ism", "Jor", "Kel")
-CITIES = [a + b for a in _TOWNS for b in ("a", "by", "den", "ford", "ham", "wick")]
+_TOWNS = ("Bor", "Cal", "Dun", "Esk", "Fal", "Gri", "Hol", "Ism", "Jor", "Kel", "Lun", "Mor")
+CITIES = [a + b for a in _TOWNS for b in ("a", "by", "den", "ford", "ham", "wick", "ness", "ton", "bury")]
 PROMPT = "{documents}\nWhere is {question}?"
 WORDS = [".", "?", "Where", "is", "Document"]
 STEPS = ((700, 10, 32), (300, 30, 16), (300, 104, 8))  # batches, the most sentences, texts a batch
@@ -43,7 +43,7 @@ class Text(NamedTuple):
 
 def facts(draw: random.Random, n: int, hops: int) -> tuple[list[str], list[tuple[str, str, tuple[int, ...]]]]:
     """n sentences about n people, and of each (name, city, sentences that tell)."""
-    names, cities = draw.sample(NAMES, n), draw.choices(CITIES, k=n)
+    names, cities = draw.sample(NAMES, n), draw.sample(CITIES, n)
     with_whom = {i: draw.randrange(n) for i in range(n) if hops == 2 and i % 2}
     said, told = [], []
     for i, (name, city) in enumerate(zip(names, cities, strict=True)):

@@ -15,7 +15,7 @@ def architectures(
         list[str] | None, typer.Argument(help="Classes of transformers; all of them, if none is named.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the page to this Markdown file.")] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="The most that one class may take.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="The most that one class may take.")] = 60.0,
 ) -> None:
     """Explain a tiny model of every class that transformers registers, and say what works: about 600 classes, 15 minutes."""
     import transformers

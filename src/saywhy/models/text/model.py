@@ -97,8 +97,7 @@ class TextModel(Model[Row]):
 
     def _refuse_unknown_ids(self, t: Tokens) -> None:
         """Raises InputError for an id that the model has no embedding of."""
-        table = self.tables.get("word", ())
-        known = min((int(m.weight.shape[0]) for m in table if isinstance(m, nn.Embedding)), default=None)
+        known = self._known_ids()
         if known is not None and len(t.row.ids) and int(t.row.ids.max()) >= known:
             place = int(t.row.ids.argmax())
             raise InputError(
@@ -134,9 +133,15 @@ class TextModel(Model[Row]):
         )  # the ids stay: models read positions and ends off padding ids
 
     def replacement_id(self, absent: str) -> int | None:
-        """The id that stands for an absent token; None for the zero vector and for dropping."""
+        """The id that stands for an absent token; None for the zero vector, for dropping, and for one the model does not know."""
         token = {"mask": self.tokenizer.mask_token_id, "pad": self.pad, "unk": self.tokenizer.unk_token_id}.get(absent)
-        return None if token is None else int(token)
+        known = self._known_ids()
+        return None if token is None or (known is not None and int(token) >= known) else int(token)
+
+    def _known_ids(self) -> int | None:
+        """How many tokens the model has embeddings of, where its tables tell."""
+        table = self.tables.get("word", ())
+        return min((int(m.weight.shape[0]) for m in table if isinstance(m, nn.Embedding)), default=None)
 
     @property
     def blank_id(self) -> int:
