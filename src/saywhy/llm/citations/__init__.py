@@ -136,7 +136,7 @@ def cite(
 
 def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...], tuple[str, ...]]:
     """The statements with their sources, and notes."""
-    whole, base = search.both_ends()
+    whole, base, raised = search.both_ends()
     ends = np.cumsum([0, *(len(each) for each in grounding.sentences)])
     groups = [np.arange(a, b) for a, b in pairwise(ends)]
     candidates = search.candidates(groups, whole, base)
@@ -146,7 +146,7 @@ def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...],
         scores, stderr, settled = search.sentences(candidates, whole, base)
     lists = [shortlisted(scores[i], stderr[i], float(whole[i] - base[i])) for i in range(k)]
     chosen = sources_of(search, candidates, lists, whole, base)
-    checks = checked(search, candidates, chosen, scores, whole, base)
+    checks = checked(search, candidates, chosen, scores, (whole, base, raised))
     where = [
         (document, span)
         for document, each in zip(grounding.documents, grounding.sentences, strict=True)
@@ -178,7 +178,7 @@ def _statement(
             Source(document.id, span, document.text[slice(*span)], float(scores[place]), float(stderr[place]))
         )
     values = (check.whole, check.base, check.without, check.alone)
-    return Statement(said.text, said.span, check.verdict, tuple(sources), *values, check.tokens, settled)
+    return Statement(said.text, said.span, check.verdict, tuple(sources), *values, check.raised, check.tokens, settled)
 
 
 def _language_model(explainer: Any) -> Model[Any]:

@@ -70,7 +70,7 @@ def reason(statement: Statement) -> str:
     if statement.verdict == NONE and statement.known_without:
         return "The model says this as readily without any document."
     if statement.verdict == NONE:
-        rare = " It stays unlikely with all of them." if statement.value / statement.tokens < UNLIKELY else ""
+        rare = " What it says stays unlikely with all of them." if statement.raised < UNLIKELY else ""
         return minus(f"All documents together move it by {gain}, and no sentence carries it.{rare}")
     lost, held = statement.value - statement.without, statement.alone - statement.base
     return minus(

@@ -43,6 +43,7 @@ class Statement:
     base: float  # the same after the prompt without any sentence of the documents
     without: float  # the same without the sources
     alone: float  # the same with the sources and no other sentence
+    raised: float  # the log-probability, with all documents, of its tokens that they make likelier, weighted by how far
     tokens: int  # of the statement, as the model reads it
     settled: bool = True  # was the budget enough to tell which sentences count?
 
@@ -88,7 +89,7 @@ class Citations(Sequence[Statement]):
         names = list(dict.fromkeys(source.document for s in told for source in s.sources))
         where = f" by {'document' if len(names) == 1 else 'documents'} {', '.join(map(repr, names))}" if names else ""
         count = f"{len(held)} of {len(told)} {'statement' if len(told) == 1 else 'statements'}"
-        rest = f", {weak} weakly" if weak else ""
+        rest = (f", {weak} weakly" + ("," if names else "")) if weak else ""
         none = sum(s.verdict == NONE for s in told)
         return f"{count} supported{rest}{where}" + (f"; {none} without a source." if none else ".")
 
@@ -168,7 +169,7 @@ def load_citations(path: str | Path) -> Citations:
 
 
 def _statement(data: Any, name: str, at: str) -> Statement:
-    numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone"), float)
+    numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone", "raised"), float)
     kinds: dict[str, Kind] = {
         "text": str,
         "span": list,

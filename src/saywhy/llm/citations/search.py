@@ -63,10 +63,18 @@ class Search:
         found: Floats = self.score(outputs).numpy()
         return found
 
-    def both_ends(self) -> tuple[Floats, Floats]:
-        """[K] each: with all sentences, and with none."""
-        whole, base = self.values(np.stack([np.ones(self.n, bool), np.zeros(self.n, bool)]))
-        return whole, base
+    def both_ends(self) -> tuple[Floats, Floats, Floats]:
+        """[K] each: with all sentences, with none, and how likely those tokens are, with all, that the documents make likelier.
+
+        The last is the mean log-probability of a statement's tokens, each weighted by how far the documents raise it: near zero
+        where they tell the very words, low where they only bring the subject nearer.
+        """
+        ends = torch.stack([torch.ones(self.n, dtype=torch.bool), torch.zeros(self.n, dtype=torch.bool)])
+        [outputs] = self.engine.outputs([(self.encoding, self.cache, ends)])
+        raised = (outputs[0] - outputs[1]).clamp(min=0)
+        weighed = self.score((raised * outputs[0])[None])[0] / self.score(raised[None])[0].clamp(min=1e-9)
+        whole, base = self.score(outputs).numpy()
+        return whole, base, weighed.numpy()
 
     # ---- groups --------------------------------------------------------------------------------------------------------
 

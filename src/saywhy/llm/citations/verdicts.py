@@ -33,6 +33,7 @@ class Check:
     alone: float  # with the sources alone
     verdict: str
     tokens: int  # of the statement
+    raised: float  # the log-probability, with all documents, of the tokens that they make likelier
 
     @property
     def necessity(self) -> float:
@@ -80,9 +81,14 @@ def sources_of(
 
 
 def checked(
-    search: Search, candidates: Ints, chosen: Sequence[Sequence[int]], scores: Floats, whole: Floats, base: Floats
+    search: Search,
+    candidates: Ints,
+    chosen: Sequence[Sequence[int]],
+    scores: Floats,
+    ends: tuple[Floats, Floats, Floats],
 ) -> list[Check]:
     """Each statement's two checks: two forwards a statement that has sources."""
+    whole, base, raised = ends
     rows: list[Bools] = []
     for picked in chosen:
         kept = np.zeros(search.n, bool)
@@ -94,18 +100,17 @@ def checked(
         without, alone = float(values[2 * k, k]), float(values[2 * k + 1, k])
         sources = tuple(int(candidates[i]) for i in picked)
         tokens = statement.tokens[1] - statement.tokens[0]
-        told = Check(sources, float(whole[k]), float(base[k]), without, alone, "", tokens)
+        told = Check(sources, float(whole[k]), float(base[k]), without, alone, "", tokens, float(raised[k]))
         verdict = JOINS if statement.joins else _verdict(told, scores[k][list(picked)][:3].sum())
         held = verdict in (SUPPORTED, WEAK)
-        out.append(Check(sources if held else (), told.whole, told.base, without, alone, verdict, tokens))
+        out.append(Check(sources if held else (), told.whole, told.base, without, alone, verdict, tokens, told.raised))
     return out
 
 
 def _verdict(told: Check, strongest: float) -> str:
     """From the checks, and the sum of the three strongest scores."""
-    likely = told.whole / told.tokens
-    if not told.sources or max(told.necessity, told.sufficiency) < NATS or likely < UNLIKELY:
+    if not told.sources or max(told.necessity, told.sufficiency) < NATS or told.raised < UNLIKELY:
         return NONE
     gain = max(told.whole - told.base, NATS)
     enough = min(told.necessity, told.sufficiency, strongest) >= ENOUGH * gain
-    return SUPPORTED if enough and likely >= DOUBTED else WEAK
+    return SUPPORTED if enough and told.raised >= DOUBTED else WEAK
