@@ -1,0 +1,82 @@
+"""The server as a process: the address it listens on, and what is said where it was started."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.errors import OptionError, missing
+from .guard import LOOPBACK
+
+
+def loopback(host: str) -> bool:
+    """Is this host reached from this machine alone?"""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run(
+    models: Sequence[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    seconds: float = 120.0,
+    waiting: int = 16,
+    trust_remote_code: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Listen until it is stopped (Ctrl-C). The models are loaded while the page opens already.
+
+    Raises
+    ------
+    OptionError
+        For a host that others reach, without a token; for a port that is taken; for unknown models.
+    MissingError
+        Without starlette and uvicorn.
+    """
+    try:
+        import starlette  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise missing(error.name or "starlette", "saywhy serve", "serve") from None
+    from .app import Limits, application
+    from .served import served
+
+    wide = not loopback(host)
+    if wide and not token:
+        raise OptionError(
+            f"--host {host} lets other machines ask this server: give it a --token that they must show, or leave out --host."
+        )
+    known, listening = served(models, trust_remote_code), _listening(host, port)
+    hosts = [*LOOPBACK, *allow_hosts, *((host, socket.gethostname()) if wide else ())]
+    limits = Limits(seconds=seconds, waiting=waiting)
+    app = application(known, hosts=hosts, addresses=wide, token=token, limits=limits)
+    if wide:
+        say(f"Warning: {host} lets other machines ask this server, over a connection that is not encrypted.")
+    place = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
+    names = ", ".join(model.name for model in known)
+    say(f"saywhy explains {names} at {place}{f'#token={token}' if token else ''} (Ctrl-C stops it)")
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
+    config = uvicorn.Config(app, **quiet, timeout_keep_alive=10, limit_concurrency=200, timeout_graceful_shutdown=2)
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there, before any model is loaded. Raises OptionError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        raise OptionError(
+            f"Nothing can listen at {host}, port {port}: {error.strerror or error}. Choose another --port, or 0 for a free one."
+        ) from None
+    return listening
