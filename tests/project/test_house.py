@@ -45,8 +45,12 @@ ROOMS: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
 }
-# the one licence: a result reaches what draws and saves it, when it is asked to
-LICENSED = {("core/explanation.py", "render"), ("core/explanation.py", "storage")}
+# the licences: a result reaches what draws and saves it, and an explainer its widget, when they are asked to
+LICENSED = {
+    ("core/explanation.py", "render"),
+    ("core/explanation.py", "storage"),
+    ("explain/explainer.py", "serve"),
+}
 
 
 def module_of(path: Path) -> str:

@@ -56,11 +56,11 @@ function code(about, body) {
 // ---- what is given: the fields of each kind of input -------------------------------------------------------------------
 
 const FIELDS = {
-  text: [["text", "Text", 3], ["second", "Second text, for a model of pairs (may stay empty)", 1]],
+  text: [["text", "Text", 3], ["second", "Second text", 1, "A second text, for models of pairs"]],
   pair: [["text", "First text", 2], ["second", "Second text", 2]],
   question: [["question", "Question", 1], ["text", "Context, in which the answer stands", 3]],
   labels: [["text", "Text", 3], ["labels", "Labels to choose from, with commas between", 1]],
-  prompt: [["text", "Prompt, with {slots} if you like", 3], ["slots", "Values of the slots, one a line: name=Ada instead of Bob", 1]],
+  prompt: [["text", "Prompt, with {slots} if you like", 3], ["slots", "Values of the slots, one a line: name=Ada instead of Bob", 1, "Values for {slots}"]],
   image: [["image", "Image file", 0]],
 };
 
@@ -167,7 +167,7 @@ function arcs(holder, words, pairs) {
     const top = Math.min(y1, y2) - 12 - Math.min(34, Math.abs(x2 - x1) / 6);
     const path = document.createElementNS(ns, "path");
     path.setAttribute("d", `M${x1.toFixed(1)} ${y1.toFixed(1)}Q${((x1 + x2) / 2).toFixed(1)} ${top.toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}`);
-    path.setAttribute("class", `arc ${score < 0 ? "down" : "up"}`);
+    path.setAttribute("class", `arc ${score < 0 ? "down" : "up"}${Math.abs(y1 - y2) > 4 ? " far" : ""}`);
     path.style.setProperty("--a", (Math.abs(score) / most).toFixed(3));
     svg.append(path);
   }
@@ -233,10 +233,12 @@ class Panel {
 
   drawForm() {
     const fields = fieldsOf(this.about);
-    this.form.replaceChildren(...fields.map(([name, label, rows]) => h("label", {}, label, rows === 0
+    const field = ([name, label, rows]) => h("label", {}, label, rows === 0
       ? h("input", { type: "file", accept: "image/*", onchange: (event) => this.readImage(event.target.files[0]) })
       : h("textarea", { rows, class: rows === 1 ? "low" : "", value: this.fields[name] ?? "", spellcheck: false, dir: "auto",
-        oninput: (event) => this.typed(name, event.target.value) }))));
+        oninput: (event) => this.typed(name, event.target.value) }));
+    this.form.replaceChildren(...fields.map((each) => (each[3] && !this.fields[each[0]]
+      ? h("details", {}, h("summary", {}, each[3]), field(each)) : field(each))));
     this.formOf = this.about?.input;
   }
 
@@ -272,7 +274,7 @@ class Panel {
       select("method", "Method", (about?.methods ?? []).map((m) => [m.name])),
       select("unit", "Unit", one(about?.units ?? [])),
       select("by", "Features", one(about?.by ?? [])),
-      select("absent", "In place of an absent one", one(about?.absent ?? [])),
+      select("absent", "Baseline value", one(about?.absent ?? [])),
       select("overlong", "A text that is too long", one(["refuse", "truncate", "window"])),
     );
   }
@@ -342,7 +344,7 @@ class Panel {
     ].filter((node) => node !== null));
     if (single) {
       const shown = single && pairsOf(e);
-      if (shown.length && !e.image) requestAnimationFrame(() => arcs(this.holder, this.words, shown));
+      if (shown.length && !e.image) this.page.follow(this.holder, () => arcs(this.holder, this.words, shown));
       this.drawMoved(null);
       if (this.off.size) this.toggled();
     }
@@ -368,7 +370,6 @@ class Panel {
       if (parts.length > 1) out.push(h("div", { class: "part" }, part));
       const here = found.map(([text, i]) => (i === null ? document.createTextNode(text) : word(text, i)));
       out.push(h("div", { class: "text", dir: "auto" }, ...here));
-      this.holder ??= null;
     }
     if (e.image) out.push(this.drawImage(e, word));
     if (loose.length) out.push(h("div", {}, ...loose.map((i) => word(e.features[i].label, i, "word chip"))));
@@ -585,7 +586,7 @@ export function mount(root, api, { state = null, heading = false, text = null } 
   function layout() {
     panels.classList.toggle("two", page.panels.length === 2);
     beside.textContent = page.panels.length === 2 ? "One alone" : "Two side by side";
-    differs.hidden = page.panels.length < 2;
+    if (page.panels.length < 2) differs.hidden = true;
     page.panels.forEach((panel, i) => panel.node.setAttribute("aria-label", page.panels.length < 2 ? "Explanation" : i ? "Right explanation" : "Left explanation"));
   }
   function add(from) {
@@ -593,6 +594,11 @@ export function mount(root, api, { state = null, heading = false, text = null } 
     page.panels.push(panel);
     panels.append(panel.node);
   }
+  // arcs are drawn again where the text is set anew in another width
+  page.follow = (node, draw) => {
+    const observer = new ResizeObserver(() => (node.isConnected ? draw() : observer.disconnect()));
+    observer.observe(node);
+  };
   page.remember = () => state?.write(encode(page.panels.map((panel) => panel.saved)));
   page.explained = (panel) => {
     page.remember();
@@ -602,6 +608,7 @@ export function mount(root, api, { state = null, heading = false, text = null } 
     if (past.firstChild?.textContent !== said) past.prepend(again);
     while (past.children.length > 100) past.lastChild.remove();
     const found = page.panels.length === 2 ? difference(...page.panels) : null;
+    differs.hidden = found === null;
     differs.replaceChildren(...(found ? [h("h3", {}, "Side by side"), found] : []));
   };
   page.copyLink = (panel) => {
