@@ -75,6 +75,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen(128)  # from now on a browser waits; it is not refused
     except OSError as error:
         raise OptionError(
             f"Nothing can listen at {host}, port {port}: {error.strerror or error}. Choose another --port, or 0 for a free one."
