@@ -65,6 +65,15 @@ def test_no_pickle_is_opened(name, tmp_path):
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("name", ["model.pkl", "model.pickle", "model.joblib", "model.skops"])
+def test_no_estimator_is_unpickled(name, tmp_path):
+    trap = tmp_path / "ran"
+    (tmp_path / name).write_bytes(pickle.dumps(Armed(trap)))
+    with pytest.raises(SaywhyError):
+        saywhy.Explainer(str(tmp_path / name))
+    assert not trap.exists()
+
+
 def test_no_code_of_a_folder_runs_unless_it_is_allowed(tmp_path):
     model, tokenizer = tiny("bert")
     model.save_pretrained(tmp_path)
@@ -248,6 +257,7 @@ def test_a_saved_explanation_holds_the_text_the_scores_and_the_name_alone(tmp_pa
 
 HELD = {
     "Nothing is unpickled.": [test_no_pickle_is_opened],
+    "Estimators are read from skops and ONNX.": [test_no_estimator_is_unpickled],
     "No remote code.": [test_no_code_of_a_folder_runs_unless_it_is_allowed],
     "A model by name is downloaded by transformers": [test_nothing_opens_a_connection],
     "Pages are inert.": [test_pages_are_inert],

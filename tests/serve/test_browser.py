@@ -28,11 +28,9 @@ AXE = Path(os.environ.get("AXE_CORE", "/usr/share/axe-core/axe.min.js"))
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """A server in a process of its own, over the model in the package, at a free port."""
-    command = [sys.executable, "-m", "saywhy", "serve", "--port", "0"]
-    folder = tmp_path_factory.mktemp("server")
+def serving(models, folder):
+    """The address of a server in a process of its own, at a free port."""
+    command = [sys.executable, "-m", "saywhy", "serve", "--port", "0", *models]
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(command, stderr=subprocess.PIPE, stdout=log, text=True) as run,
@@ -40,6 +38,12 @@ def address(tmp_path_factory):
         line = run.stderr.readline()
         yield re.search(r"http://\S+", line)[0]
         run.terminate()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server over the model in the package."""
+    yield from serving([], tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +287,102 @@ def test_the_client_is_small_and_has_no_markup_in_its_script():
             r"innerHTML|insertAdjacentHTML|document\.write|\beval\(|https?://(?!www\.w3\.org/2000/svg)", text
         )
         assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=[\"']", text) or file.suffix == ".js"
+
+
+@pytest.fixture(scope="module")
+def tasks_address(tmp_path_factory):
+    """A server over tiny models of other tasks, saved as folders."""
+    import pictures
+    from conftest import headed
+    from tiny_lm import language_model
+
+    folder = tmp_path_factory.mktemp("models")
+    made = {
+        "qa": headed("bert", "span"),
+        "nli": headed("bert", "labels", "nli"),
+        "writer": language_model("GPT2"),
+        "eyes": pictures.tiny("vit"),
+        "near": headed("bert", "vector"),
+        "tags": headed("bert", "tokens"),
+        "gap": headed("bert", "blanks"),
+    }
+    for name, parts in made.items():
+        for part in parts:
+            part.save_pretrained(folder / name)
+    chosen = {"nli": f"zero-shot-classification={folder / 'nli'}", "near": f"sentence-similarity={folder / 'near'}"}
+    models = [word for name in made for word in ("--model", chosen.get(name, str(folder / name)))]
+    yield from serving(models, folder)
+
+
+def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
+    pytest.importorskip("PIL")
+    import pictures
+
+    page = browser.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(tasks_address)
+    until(
+        page, "document.querySelectorAll('.settings select')[0]?.textContent.match(/eyes.*near.*tags.*gap/s) !== null"
+    )
+    until(page, "!document.querySelector('.settings').textContent.includes('loading')")
+
+    def field(label):
+        return page.locator(f"label:has-text('{label}') textarea").first
+
+    def words():
+        until(
+            page,
+            "document.querySelectorAll('.word').length > 1 && !document.querySelector('.status').textContent.includes('…')",
+        )
+        return [word.strip() for word in page.locator(".word").all_inner_texts()]
+
+    field("Question").fill("who made it?")
+    field("Context").fill("a good film you like")
+    page.wait_for_selector(".word")
+    assert words()[-5:] == ["a", "good", "film", "you", "like"]
+    choose(page, "Model", "nli (zero-shot-classification)")
+    field("Text").fill("a good film")
+    field("Labels").fill("sport, art")
+    until(page, "/sport|art/.test(document.querySelector('h2')?.textContent ?? '')")
+    assert words() == ["a", "good", "film"]
+    choose(page, "Model", "writer")
+    field("Prompt").fill("I love you, I")
+    page.locator("label:has-text('Target') input").fill(" like")
+    page.keyboard.press("Tab")
+    until(
+        page,
+        "document.querySelector('h2').textContent.includes('like:')",
+    )
+    assert words()[:3] == ["I", "love", "you"]
+    page.click("text=Values for {slots}")
+    field("Values of the slots").fill("verb=love instead of hate")
+    field("Prompt").fill("I {verb} you, I")
+    until(page, "document.querySelectorAll('.word').length === 1")
+    choose(page, "Model", "eyes")
+    pictures.photo().save(tmp_path / "photo.png")
+    page.set_input_files("input[type=file]", tmp_path / "photo.png")
+    page.wait_for_selector(".stage .word")
+    assert page.locator(".stage .word").count() == 16
+    page.locator(".stage .word").nth(5).click()
+    page.wait_for_selector(".toggle b")
+    choose(page, "Model", "near (sentence-similarity)")
+    field("First text").fill("a good film")
+    field("Second text").fill("a dull film")
+    until(page, "document.querySelectorAll('.text').length === 2")
+    choose(page, "Model", "tags")
+    field("Text").fill("Ada made a film")
+    until(page, "document.querySelectorAll('.word').length === 4")
+    choose(page, "Model", "gap")
+    field("Text").fill("a good [MASK] you like")
+    until(page, "document.querySelectorAll('.word').length === 4")
+    page.click("text=Citations: which sentences")
+    field("Documents").fill("I love you. I like you.")
+    page.locator("details:has-text('Citations') label:has-text('Question') textarea").fill("who?")
+    page.locator("details:has-text('Citations') label:has-text('Answer') textarea").fill("I love")
+    page.click("text=Find the sources")
+    page.wait_for_selector(
+        "details:has-text('Citations') >> text=/longer than|tokens/"
+    )  # this tiny model reads 64 tokens
+    assert not wrong
+    page.close()

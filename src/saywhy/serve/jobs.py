@@ -109,6 +109,7 @@ class Worker:
     state: str = "loading"  # then "ready" or "failed"
     held: Any = None
     error: Exception | None = None
+    prepared: threading.Event = field(default_factory=threading.Event)  # set when it is ready, or failed
     _queue: queue.PriorityQueue[tuple[int, int, Job]] = field(default_factory=queue.PriorityQueue)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _room: threading.Lock = field(default_factory=threading.Lock)
@@ -134,6 +135,7 @@ class Worker:
         except Exception as error:
             LOG.warning("%s could not be loaded", self.name, exc_info=error)
             self.error, self.state = error, "failed"
+        self.prepared.set()
         while True:
             job = self._queue.get()[2]
             if self.error is not None:

@@ -65,8 +65,13 @@ const FIELDS = {
 };
 
 function fieldsOf(about) {
-  return about?.input === "row" ? about.columns.map((name) => [name, name, 1]) : FIELDS[about?.input ?? "text"];
+  if (about?.input === "row") return about.columns.map((name) => [name, name, 1]);
+  const fields = FIELDS[about?.input ?? "text"];
+  return about?.input === "text" && !readsPairs(about) ? fields.slice(0, 1) : fields;
 }
+
+const namesOf = (about) => fieldsOf(about).map(([name, label]) => name + label).join(); // a form is drawn anew only where these change
+const readsPairs = (about) => about?.task === "text-classification"; // taggers and gaps have one text
 
 function slotsOf(lines) {
   const values = {}, baselines = {};
@@ -93,7 +98,7 @@ function inputOf(about, fields) {
       if (!text.trim()) return null;
       return Object.keys(slots.values).length ? { template: text, ...slots } : text;
     }
-    default: return text.trim() ? (fields.second?.trim() ? [text, fields.second] : text) : null;
+    default: return text.trim() ? (readsPairs(about) && fields.second?.trim() ? [text, fields.second] : text) : null;
   }
 }
 
@@ -239,7 +244,7 @@ class Panel {
         oninput: (event) => this.typed(name, event.target.value) }));
     this.form.replaceChildren(...fields.map((each) => (each[3] && !this.fields[each[0]]
       ? h("details", {}, h("summary", {}, each[3]), field(each)) : field(each))));
-    this.formOf = this.about?.input;
+    this.formOf = namesOf(this.about);
   }
 
   async readImage(file) {
@@ -283,7 +288,7 @@ class Panel {
     if (name === "model") {
       this.model = value;
       for (const key of KEYS) delete this.settings[key];
-      if (this.formOf !== this.about?.input) this.drawForm();
+      if (this.formOf !== namesOf(this.about)) this.drawForm();
       this.drawChoices();
     } else if (value === "") delete this.settings[name];
     else this.settings[name] = value;
@@ -626,7 +631,7 @@ export function mount(root, api, { state = null, heading = false, text = null } 
     for (;;) {
       page.models = await api.models(page.models.length ? 20 : 0);
       for (const panel of page.panels) {
-        if (panel.formOf !== panel.about?.input) panel.drawForm();
+        if (panel.formOf !== namesOf(panel.about)) panel.drawForm();
         panel.drawChoices();
       }
       if (page.models.some((m) => m.input === "prompt") && !other.firstChild && api.cite) other.append(citations(page));
