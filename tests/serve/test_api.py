@@ -5,8 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -593,3 +600,51 @@ def test_numbers_are_plain_json(package):
     answer = package.post("/api/explain", json={"input": TEXT})
     [e] = json.loads(answer.text, parse_constant=lambda name: pytest.fail(name))["explanations"]
     assert set(e) >= set(to_dict(saywhy.Explainer()(TEXT, trust="none")))
+
+
+# ---- the command -------------------------------------------------------------------------------------------------------
+
+
+def command(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "saywhy", "serve", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def test_the_command_refuses_what_is_unsafe_or_taken():
+    done = command("--host", "0.0.0.0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--token" in done.stderr
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = command("--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+    done = command("--model", "question-answering=no-such-folder")  # it ends where no model can be loaded
+    assert done.returncode == 1
+    assert "no-such-folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_answers_at_once_and_ends_when_it_is_told(tmp_path):
+    """From another address with a token; a request that comes while the model loads waits for it."""
+    words = [sys.executable, "-m", "saywhy", "serve", "--port", "0", "--host", "0.0.0.0"]
+    environment = {**os.environ, "SAYWHY_TOKEN": "T"}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment) as run:
+        warning, line = run.stderr.readline(), run.stderr.readline()
+        assert "Warning" in warning
+        assert "not encrypted" in warning
+        port = re.search(r":(\d+)/#token=T ", line)[1]
+        told = {"Content-Type": "application/json", "Authorization": "Bearer T"}
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/explain", b'{"input": "a good film"}', told)
+        with urllib.request.urlopen(asked, timeout=120) as answer:
+            assert parsed(json.load(answer), "it").prediction == "POSITIVE"
+        run.send_signal(signal.SIGINT)
+        assert run.wait(30) in (0, 130, -signal.SIGINT)
+        assert "Traceback" not in run.stderr.read()

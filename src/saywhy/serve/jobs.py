@@ -133,7 +133,8 @@ class Worker:
             self.held = self.prepare()
             self.state = "ready"
         except Exception as error:
-            LOG.warning("%s could not be loaded", self.name, exc_info=error)
+            if not isinstance(error, SaywhyError):  # one of ours says all there is to say
+                LOG.warning("%s could not be loaded", self.name, exc_info=error)
             self.error, self.state = error, "failed"
         self.prepared.set()
         while True:

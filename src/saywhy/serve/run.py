@@ -6,7 +6,7 @@ import gc
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ..core.errors import OptionError, missing
@@ -41,7 +41,9 @@ def run(
     Raises
     ------
     OptionError
-        For a host that others reach, without a token; for a port that is taken; for unknown models.
+        For a host that others reach, without a token; for a port that is taken.
+    SaywhyError
+        Where not one of the models can be loaded, what was wrong with the first.
     MissingError
         Without starlette and uvicorn.
     """
@@ -68,22 +70,40 @@ def run(
     names = ", ".join(model.name for model in known)
     say(f"saywhy explains {names} at {place}{f'#token={token}' if token else ''} (Ctrl-C stops it)")
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
-    _collect_later(cast("Any", app.app).state.desk.workers.values())
     config = uvicorn.Config(app, **quiet, timeout_keep_alive=10, limit_concurrency=200, timeout_graceful_shutdown=2)
+    server, workers = uvicorn.Server(config), tuple(cast("Any", app.app).state.desk.workers.values())
+    _watch(workers, server, say)
     with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
+    if errors := _all_failed(workers):
+        raise errors[0]
 
 
-def _collect_later(workers: Iterable[Worker]) -> None:
-    """No garbage is collected while the models load: looking for it again and again takes a fifth of that time."""
+def _watch(workers: Sequence[Worker], server: Any, say: Callable[[str], None]) -> None:
+    """Says which models could not be loaded; where none could, the server ends.
+
+    No garbage is collected while they load: looking for it again and again takes a fifth of that time.
+    """
 
     def wait() -> None:
         for worker in workers:
             worker.prepared.wait()
         gc.enable()
+        if _all_failed(workers):
+            server.should_exit = True
+            return
+        for worker in workers:
+            if worker.error is not None:
+                say(f"{worker.name} could not be loaded: {worker.error}")
 
     gc.disable()
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _all_failed(workers: Sequence[Worker]) -> list[Exception]:
+    """Why no model could be loaded; empty where one was, or may still be."""
+    errors = [worker.error for worker in workers if worker.error is not None]
+    return errors if len(errors) == len(workers) else []
 
 
 def _listening(host: str, port: int) -> socket.socket:
