@@ -14,6 +14,7 @@ from .guard import LOOPBACK
 
 if TYPE_CHECKING:
     from .jobs import Worker
+    from .served import Served
 
 
 def loopback(host: str) -> bool:
@@ -64,11 +65,7 @@ def run(
     hosts = [*LOOPBACK, *allow_hosts, *((host, socket.gethostname()) if wide else ())]
     limits = Limits(seconds=seconds, waiting=waiting)
     app = application(known, hosts=hosts, addresses=wide, token=token, limits=limits)
-    if wide:
-        say(f"Warning: {host} lets other machines ask this server, over a connection that is not encrypted.")
-    place = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-    names = ", ".join(model.name for model in known)
-    say(f"saywhy explains {names} at {place}{f'#token={token}' if token else ''} (Ctrl-C stops it)")
+    _announce(known, host, listening.getsockname()[1], token, say)
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
     config = uvicorn.Config(app, **quiet, timeout_keep_alive=10, limit_concurrency=200, timeout_graceful_shutdown=2)
     server, workers = uvicorn.Server(config), tuple(cast("Any", app.app).state.desk.workers.values())
@@ -77,6 +74,14 @@ def run(
         server.run(sockets=[listening])
     if errors := _all_failed(workers):
         raise errors[0]
+
+
+def _announce(models: Sequence[Served], host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
+    """Where the page is. The token stands after the #, which a browser sends to nobody."""
+    if not loopback(host):
+        say(f"Warning: {host} lets other machines ask this server, over a connection that is not encrypted.")
+    place = f"http://{f'[{host}]' if ':' in host else host}:{port}/{f'#token={token}' if token else ''}"
+    say(f"saywhy explains {', '.join(model.name for model in models)} at {place} (Ctrl-C stops it)")
 
 
 def _watch(workers: Sequence[Worker], server: Any, say: Callable[[str], None]) -> None:
