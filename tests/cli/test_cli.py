@@ -180,7 +180,7 @@ def test_a_pair_and_tasks(here):
 def test_the_help_page_puts_explaining_first_and_lists_last(here):
     said = here("--help").stdout.decode()
     listed = [line.split() for line in said.split("Commands:")[1].split("Examples:")[0].splitlines() if line.strip()]
-    assert [words[0] for words in listed[:3]] == ["explain", "prompt", "image"]
+    assert [words[0] for words in listed[:5]] == ["explain", "prompt", "cite", "image", "serve"]
     assert {words[0] for words in listed[-4:]} == {"tasks", "methods", "metrics", "architectures"}
     assert not [words for words in listed if words[-1].endswith("...")], "a summary is cut off"
 

@@ -39,13 +39,18 @@ ROOMS: dict[str, set[str]] = {
     "classifier": HIGH,
     "compat": HIGH | {"llm", "classifier"},
     "selftest": HIGH | {"comparison"},
-    "cli": HIGH | {"comparison", "corpus", "llm", "classifier", "selftest", "__init__"},
+    "serve": HIGH | {"llm", "__init__"},
+    "cli": HIGH | {"comparison", "corpus", "llm", "classifier", "selftest", "serve", "__init__"},
     "extend": HIGH,
     "__init__": set(),
     "__main__": {"cli"},
 }
-# the one licence: a result reaches what draws and saves it, when it is asked to
-LICENSED = {("core/explanation.py", "render"), ("core/explanation.py", "storage")}
+# the licences: a result reaches what draws and saves it, and an explainer its widget, when they are asked to
+LICENSED = {
+    ("core/explanation.py", "render"),
+    ("core/explanation.py", "storage"),
+    ("explain/explainer.py", "serve"),
+}
 
 
 def module_of(path: Path) -> str:

@@ -44,7 +44,16 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         "saywhy/models/demo/model/model.safetensors",
         "saywhy/models/demo/model/tokenizer.json",
     } <= names
-    assert {Path(name).suffix for name in names} == {".py", ".json", ".md", ".safetensors", ".typed"}
+    assert {Path(name).suffix for name in names} == {
+        ".py",
+        ".json",
+        ".md",
+        ".safetensors",
+        ".typed",
+        ".html",
+        ".css",
+        ".js",
+    }
     assert f"Version: {saywhy.__version__}" in metadata
     assert "Requires-Python: >=3.10" in metadata
     assert wheel.stat().st_size < 12_000_000
@@ -73,6 +82,8 @@ def test_the_extras_are_few_and_each_error_names_one():
         "peft",
         "plot",
         "ray",
+        "serve",
+        "widget",
         "shap",
         "train",
         "table",

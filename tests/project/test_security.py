@@ -65,6 +65,15 @@ def test_no_pickle_is_opened(name, tmp_path):
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("name", ["model.pkl", "model.pickle", "model.joblib", "model.skops"])
+def test_no_estimator_is_unpickled(name, tmp_path):
+    trap = tmp_path / "ran"
+    (tmp_path / name).write_bytes(pickle.dumps(Armed(trap)))
+    with pytest.raises(SaywhyError):
+        saywhy.Explainer(str(tmp_path / name))
+    assert not trap.exists()
+
+
 def test_no_code_of_a_folder_runs_unless_it_is_allowed(tmp_path):
     model, tokenizer = tiny("bert")
     model.save_pretrained(tmp_path)
@@ -148,6 +157,44 @@ def test_pages_are_inert(tmp_path):
         )
 
 
+def test_the_served_page_answers_itself_alone(tmp_path, monkeypatch):
+    pytest.importorskip("uvicorn")
+    from starlette.testclient import TestClient
+
+    from saywhy.serve import run
+    from saywhy.serve.app import application
+    from saywhy.serve.served import of_explainer, served
+
+    for host in ("0.0.0.0", "192.168.0.2", "::", "some.machine"):
+        with pytest.raises(OptionError, match="--token"):
+            run.run((), host=host)
+    assert all(run.loopback(host) for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1"))
+
+    def broken(texts):
+        raise ValueError(f"secret in {tmp_path}")
+
+    x = saywhy.Explainer(broken, labels=["a", "b"])
+    models = [of_explainer(x, "broken"), *served([str(tmp_path)])]
+    with TestClient(application(models, token="T"), base_url="http://127.0.0.1") as client:
+        shown = {"authorization": "Bearer T"}
+        asked = {"input": str(Path(__file__))}  # a text, never the name of a file
+        for headers, status in (
+            (shown, 500),
+            ({}, 401),
+            ({**shown, "host": "rebound.example"}, 421),
+            ({**shown, "origin": "http://other.example"}, 403),
+        ):
+            answer = client.post("/api/explain", json=asked, headers=headers)
+            assert answer.status_code == status
+            assert "secret" not in answer.text
+            assert str(tmp_path) not in answer.text
+            assert "Traceback" not in answer.text
+        for model in (str(tmp_path), "/", "other"):
+            assert client.post("/api/explain", json={"input": "a", "model": model}, headers=shown).status_code == 422
+        assert str(tmp_path) not in client.get("/api/models?wait=20", headers=shown).text
+        assert "unsafe" not in client.get("/").headers["content-security-policy"]
+
+
 def test_notebooks_and_terminals_show_and_do_not_send():
     x = saywhy.Explainer(lambda ts: np.array([[len(t)] for t in ts], float), labels=[HOSTILE])
     e = x(HOSTILE, trust="none", method="occlusion")
@@ -210,9 +257,11 @@ def test_a_saved_explanation_holds_the_text_the_scores_and_the_name_alone(tmp_pa
 
 HELD = {
     "Nothing is unpickled.": [test_no_pickle_is_opened],
+    "Estimators are read from skops and ONNX.": [test_no_estimator_is_unpickled],
     "No remote code.": [test_no_code_of_a_folder_runs_unless_it_is_allowed],
     "A model by name is downloaded by transformers": [test_nothing_opens_a_connection],
     "Pages are inert.": [test_pages_are_inert],
+    "The page of `saywhy serve`": [test_the_served_page_answers_itself_alone],
     "Notebooks and terminals": [test_notebooks_and_terminals_show_and_do_not_send],
     "Your process stays as it was": [test_the_process_stays_as_it_was],
     "What leaves with a saved explanation": [test_a_saved_explanation_holds_the_text_the_scores_and_the_name_alone],

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import architectures, benchmark, cite, compare, corpus, explain, image, lists, prompt, train
+from . import architectures, benchmark, cite, compare, corpus, explain, image, lists, prompt, serve, train
 
 EXAMPLES = """Examples:
 
@@ -19,6 +19,8 @@ EXAMPLES = """Examples:
   saywhy cite --question "Who built the bridge?" --documents notes/ --model my-llm -o answer.html
 
   saywhy image cat.jpg --model my-image-folder -o why.png
+
+  saywhy serve
 
   saywhy corpus reviews.csv -o reviews-why --text review --method libra
 
@@ -66,6 +68,7 @@ COMMANDS = (  # in the order of the help page: what explains, what judges and tr
     (prompt.prompt, "Which slots of a prompt drive a language model.", prompt.EXAMPLES),
     (cite.cite, "Which sentences of documents carry an answer.", cite.EXAMPLES),
     (image.image, "Which parts of an image push the number.", image.EXAMPLES),
+    (serve.serve, "A page on which to change a text and see at once.", serve.EXAMPLES),
     (corpus.corpus, "Every text of a file or folder, into Parquet shards.", corpus.EXAMPLES),
     (corpus.report, "What the model looks at overall, from a corpus.", corpus.REPORT_EXAMPLES),
     (compare.compare, "Which method to believe, on texts of yours.", compare.EXAMPLES),

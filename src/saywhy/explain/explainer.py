@@ -303,6 +303,28 @@ class Explainer:
             out += [self.task.predict_label(case) for case in cases]
         return out
 
+    def widget(self, text: str | None = None) -> Any:
+        """The page of `saywhy serve` over this explainer, as a widget in a notebook: change the text, switch words off, and see.
+
+        Parameters
+        ----------
+        text
+            What is explained first.
+
+        Returns
+        -------
+        anywidget.AnyWidget
+            It shows itself in Jupyter, VS Code and Colab; what it asks is answered by this process.
+
+        Raises
+        ------
+        MissingError
+            Without anywidget.
+        """
+        from ..serve.widget import widget
+
+        return widget(self, text_or_none("text", text, "a good film"))
+
     # ---- what the applications build on ------------------------------------------------------------------------------
 
     def inputs_of(self, given: Any) -> list[Any] | None:

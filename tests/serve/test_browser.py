@@ -1,0 +1,388 @@
+"""The page in a real browser: what a person sees and does, by mouse, by keyboard alone, in the dark and on a phone.
+
+Needs the package playwright and a Chromium that is installed (`chromium`); the rules of axe-core are looked for in AXE_CORE.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+playwright = pytest.importorskip("playwright.sync_api")
+
+import saywhy  # noqa: E402
+from saywhy.serve.app import CLIENT  # noqa: E402
+
+TEXT = "I love you, I like you, I also kinda dislike you"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = Path(os.environ.get("AXE_CORE", "/usr/share/axe-core/axe.min.js"))
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+
+def serving(models, folder):
+    """The address of a server in a process of its own, at a free port."""
+    command = [sys.executable, "-m", "saywhy", "serve", "--port", "0", *models]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stderr=subprocess.PIPE, stdout=log, text=True) as run,
+    ):
+        line = run.stderr.readline()
+        yield re.search(r"http://\S+", line)[0]
+        run.terminate()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server over the model in the package."""
+    yield from serving([], tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def tab(browser, address):
+    """A page of the browser that has its first explanation; nothing may be refused by the policy or go wrong in the script."""
+    yield from opened(browser, address, viewport={"width": 1280, "height": 900})
+
+
+def opened(browser, address, **settings):
+    context = browser.new_context(**settings)
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(address)
+    page.wait_for_selector(".word", timeout=60_000)
+    until(page, "document.querySelector('.settings').textContent.includes('kernel_shap')")
+    yield page
+    assert not wrong
+    assert all(url.startswith(("data:", "blob:", address)) for url in requested)
+    context.close()
+
+
+def until(page, condition):
+    """Waits for a condition; asked by the debugger, since the page's policy lets no text run as a script."""
+    for _ in range(1500):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{condition} never was true")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return saywhy.Explainer()(TEXT)
+
+
+def number(text):
+    return float(text.replace("−", "-").replace("+", ""))
+
+
+def test_the_first_explanation_is_there_without_a_click(tab, expected):
+    assert "The model says POSITIVE (76.8 %)" in tab.inner_text("h2")
+    words = tab.locator(".word")
+    assert words.all_inner_texts() == list(expected.words)
+    said = [words.nth(i).get_attribute("aria-label") for i in range(words.count())]
+    for label, word, score in zip(said, expected.words, expected.scores, strict=True):
+        assert label.startswith(f"{word}, ")
+        assert number(label.split(", ")[-1]) == pytest.approx(score, rel=0.01)
+    strongest = int(abs(expected.scores).argmax())
+    assert float(words.nth(strongest).evaluate("e => e.style.getPropertyValue('--a')")) == 1.0
+
+
+def test_a_click_switches_a_word_off_and_shows_what_moved(tab, expected):
+    tab.locator(".word").nth(1).click()
+    tab.wait_for_selector(".toggle b")
+    whole = saywhy.Explainer()(TEXT, method="occlusion", target="POSITIVE", trust="none")
+    told = tab.inner_text(".toggle")
+    now, before, moved, foretold = (number(n) for n in re.findall(r"[+−]\d+(?:\.\d+)?", told)[:4])
+    assert now == pytest.approx(whole.value - whole.scores[1], rel=0.01)
+    assert before == pytest.approx(whole.value, rel=0.01)
+    assert moved == pytest.approx(-whole.scores[1], rel=0.01)
+    assert foretold == pytest.approx(-expected.scores[1], rel=0.01)
+    assert "now says NEGATIVE" in told
+    assert tab.locator(".word").nth(1).get_attribute("aria-pressed") == "false"
+    tab.locator(".word").nth(1).click()
+    tab.wait_for_selector("text=All words are on")
+
+
+def test_typing_explains_after_a_pause(tab):
+    tab.fill("textarea", "A dull, predictable mess")
+    until(tab, "document.querySelector('h2').textContent.includes('NEGATIVE')")
+    assert tab.locator(".word").all_inner_texts() == ["A", "dull", ",", "predictable", "mess"]
+    tab.fill("textarea", "")
+    tab.wait_for_selector("text=Type or paste a text")
+    tab.fill("textarea", "😀 naïve <b>fun</b>")  # characters beyond the basic plane, and markup
+    until(
+        tab,
+        "document.querySelectorAll('.word').length > 2 && document.querySelector('.text').textContent.includes('fun')",
+    )
+    assert tab.inner_text(".text") == "😀 naïve <b>fun</b>"
+
+
+def test_the_keyboard_alone_is_enough(tab):
+    """The text is one stop: arrow keys move inside, space switches, and the next Tab leaves it."""
+    tab.locator("textarea").first.focus()
+    for _ in range(30):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement.classList.contains('word')"):
+            break
+    at = "[...document.querySelectorAll('.word')].indexOf(document.activeElement)"
+    assert tab.evaluate(at) == 0
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate(at) == 1
+    assert "raises POSITIVE" in tab.inner_text(".said")
+    tab.keyboard.press("Space")
+    tab.wait_for_selector(".toggle b")
+    tab.keyboard.press("End")
+    assert tab.evaluate(at) == 12
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate(at) == 12
+    tab.keyboard.press("Home")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate(at) == -1
+    tab.keyboard.press("Shift+Tab")
+    assert tab.evaluate(at) == 0
+
+
+def choose(tab, label, value):
+    tab.locator(f"label:has-text('{label}') select").first.select_option(value)
+
+
+def test_settings_change_what_is_explained(tab):
+    choose(tab, "Method", "kernel_shap")
+    tab.wait_for_selector("path.arc", state="attached")
+    assert tab.locator("path.arc").count() == 10
+    choose(tab, "Features", "sentence")
+    until(tab, "document.querySelectorAll('.word').length === 1")
+    choose(tab, "Features", "")
+    choose(tab, "Target", "every label")
+    until(tab, "document.querySelectorAll('td.cell').length === 26")
+    choose(tab, "Target", "NEGATIVE")
+    choose(tab, "Unit", "prob")
+    tab.wait_for_selector("text=Explained here: NEGATIVE")
+
+
+def test_variants_code_and_files(tab, tmp_path):
+    tab.click("text=Without each feature")
+    tab.wait_for_selector("text=the model then says")
+    assert tab.locator("td:has-text('NEGATIVE (another)')").count() >= 1
+    choose(tab, "Method", "occlusion")
+    tab.wait_for_selector("p:has-text('occlusion')")
+    tab.click("text=Code for this")
+    shown = tab.inner_text("pre")
+    assert shown.splitlines()[-2:] == [
+        "explainer = saywhy.Explainer()",
+        f'print(explainer("{TEXT}", method="occlusion"))',
+    ]
+    names = {}
+    exec(shown.replace("print(", "e = ("), names)
+    for kind in ("json", "html", "svg"):
+        with tab.expect_download() as waiting:
+            tab.click(f"button:text-is('{kind.upper()}')")
+        waiting.value.save_as(tmp_path / f"why.{kind}")
+        assert (tmp_path / f"why.{kind}").stat().st_size > 1000
+    assert saywhy.load(tmp_path / "why.json").scores == pytest.approx(names["e"].scores, abs=1e-5)
+
+
+def test_a_link_restores_what_was_seen(tab, address):
+    tab.fill("textarea", "A dull, predictable mess")
+    until(tab, "document.querySelectorAll('.word').length === 5")
+    choose(tab, "Method", "occlusion")
+    tab.wait_for_selector("p:has-text('occlusion')")
+    tab.locator(".word").nth(1).click()
+    tab.wait_for_selector(".toggle b")
+    told = tab.inner_text(".toggle")
+    tab.click("text=Link to this")
+    link = tab.inner_text("pre")
+    other = tab.context.new_page()
+    other.goto(link)
+    other.wait_for_selector(".toggle b")
+    assert other.inner_text(".toggle") == told
+    assert other.input_value("textarea >> nth=0") == "A dull, predictable mess"
+    other.close()
+
+
+def test_history_and_two_side_by_side(tab):
+    tab.fill("textarea", "A dull, predictable mess")
+    until(tab, "document.querySelectorAll('.word').length === 5")
+    tab.click("text=History since")
+    assert tab.locator("ol.history li").count() == 2
+    tab.click("ol.history li:last-child button")
+    until(tab, "document.querySelectorAll('.word').length === 13")
+    tab.click("text=Two side by side")
+    tab.wait_for_selector("text=The scores correlate by 1.00")
+    tab.locator("section.box").nth(1).locator("label:has-text('Method') select").select_option("occlusion")
+    until(tab, "/correlate by 0/.test(document.querySelector('section.under').textContent)")
+    tab.click("text=One alone")
+    assert tab.locator("section.box[aria-label='Explanation']").count() == 1
+
+
+def test_an_error_is_said_where_the_result_would_be(tab):
+    tab.fill("textarea", "long " * 30_000)
+    tab.wait_for_selector(".status.error")
+    assert "characters" in tab.inner_text(".status.error")
+    choose(tab, "A text that is too long", "truncate")
+    tab.fill("textarea", "A good film")
+    until(tab, "document.querySelectorAll('.word').length === 3")
+
+
+def test_slow_work_can_be_cancelled(tab):
+    tab.fill("textarea", "a good film, " * 100)
+    choose(tab, "Method", "shapley_sampling")
+    choose(tab, "A text that is too long", "window")
+    tab.click("button:text-is('Cancel')")
+    tab.wait_for_selector("text=Cancelled.")
+    tab.fill("textarea", "A good film")
+    until(tab, "document.querySelectorAll('.word').length === 3")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_is_cut_off(browser, address, scheme, width):
+    for tab in opened(browser, address, viewport={"width": width, "height": 800}, color_scheme=scheme):
+        paper = tab.evaluate("getComputedStyle(document.querySelector('.box')).backgroundColor")
+        assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 25, 29)")
+        choose(tab, "Method", "kernel_shap")
+        tab.wait_for_selector("path.arc", state="attached")
+        tab.locator(".word").nth(1).click()
+        tab.wait_for_selector(".toggle b")
+        tab.click("text=Without each feature")
+        tab.wait_for_selector("text=the model then says")
+        tab.click("text=History since")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        if AXE.is_file():
+            tab.evaluate(AXE.read_text(encoding="utf-8"))  # by the debugger, which no policy stops
+            found = tab.evaluate(
+                "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 90))]))"
+            )
+            assert found == []
+        tab.click("button:text-is('Dark'), button:text-is('Light')")
+        other = tab.evaluate("getComputedStyle(document.querySelector('.box')).backgroundColor")
+        assert other != paper
+
+
+def test_the_client_is_small_and_has_no_markup_in_its_script():
+    files = list(CLIENT.iterdir())
+    assert sum(file.stat().st_size for file in files) <= 150_000
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(
+            r"innerHTML|insertAdjacentHTML|document\.write|\beval\(|https?://(?!www\.w3\.org/2000/svg)", text
+        )
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=[\"']", text) or file.suffix == ".js"
+
+
+@pytest.fixture(scope="module")
+def tasks_address(tmp_path_factory):
+    """A server over tiny models of other tasks, saved as folders."""
+    import pictures
+    from conftest import headed
+    from tiny_lm import language_model
+
+    folder = tmp_path_factory.mktemp("models")
+    made = {
+        "qa": headed("bert", "span"),
+        "nli": headed("bert", "labels", "nli"),
+        "writer": language_model("GPT2"),
+        "eyes": pictures.tiny("vit"),
+        "near": headed("bert", "vector"),
+        "tags": headed("bert", "tokens"),
+        "gap": headed("bert", "blanks"),
+    }
+    for name, parts in made.items():
+        for part in parts:
+            part.save_pretrained(folder / name)
+    chosen = {"nli": f"zero-shot-classification={folder / 'nli'}", "near": f"sentence-similarity={folder / 'near'}"}
+    models = [word for name in made for word in ("--model", chosen.get(name, str(folder / name)))]
+    yield from serving(models, folder)
+
+
+def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
+    pytest.importorskip("PIL")
+    import pictures
+
+    page = browser.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(tasks_address)
+    until(
+        page, "document.querySelectorAll('.settings select')[0]?.textContent.match(/eyes.*near.*tags.*gap/s) !== null"
+    )
+    until(page, "!document.querySelector('.settings').textContent.includes('loading')")
+
+    def field(label):
+        return page.locator(f"label:has-text('{label}') textarea").first
+
+    def words():
+        until(
+            page,
+            "document.querySelectorAll('.word').length > 1 && !document.querySelector('.status').textContent.includes('…')",
+        )
+        return [word.strip() for word in page.locator(".word").all_inner_texts()]
+
+    field("Question").fill("who made it?")
+    field("Context").fill("a good film you like")
+    page.wait_for_selector(".word")
+    assert words()[-5:] == ["a", "good", "film", "you", "like"]
+    choose(page, "Model", "nli (zero-shot-classification)")
+    field("Text").fill("a good film")
+    field("Labels").fill("sport, art")
+    until(page, "/sport|art/.test(document.querySelector('h2')?.textContent ?? '')")
+    assert words() == ["a", "good", "film"]
+    choose(page, "Model", "writer")
+    field("Prompt").fill("I love you, I")
+    page.locator("label:has-text('Target') input").fill(" like")
+    page.keyboard.press("Tab")
+    until(
+        page,
+        "document.querySelector('h2').textContent.includes('like:')",
+    )
+    assert words()[:3] == ["I", "love", "you"]
+    page.click("text=Values for {slots}")
+    field("Values of the slots").fill("verb=love instead of hate")
+    field("Prompt").fill("I {verb} you, I")
+    until(page, "document.querySelectorAll('.word').length === 1")
+    choose(page, "Model", "eyes")
+    pictures.photo().save(tmp_path / "photo.png")
+    page.set_input_files("input[type=file]", tmp_path / "photo.png")
+    page.wait_for_selector(".stage .word")
+    assert page.locator(".stage .word").count() == 16
+    page.locator(".stage .word").nth(5).click()
+    page.wait_for_selector(".toggle b")
+    choose(page, "Model", "near (sentence-similarity)")
+    field("First text").fill("a good film")
+    field("Second text").fill("a dull film")
+    until(page, "document.querySelectorAll('.text').length === 2")
+    choose(page, "Model", "tags")
+    field("Text").fill("Ada made a film")
+    until(page, "document.querySelectorAll('.word').length === 4")
+    choose(page, "Model", "gap")
+    field("Text").fill("a good [MASK] you like")
+    until(page, "document.querySelectorAll('.word').length === 4")
+    page.click("text=Citations: which sentences")
+    field("Documents").fill("I love you. I like you.")
+    page.locator("details:has-text('Citations') label:has-text('Question') textarea").fill("who?")
+    page.locator("details:has-text('Citations') label:has-text('Answer') textarea").fill("I love")
+    page.click("text=Find the sources")
+    page.wait_for_selector(
+        "details:has-text('Citations') >> text=/longer than|tokens/"
+    )  # this tiny model reads 64 tokens
+    assert not wrong
+    page.close()
