@@ -216,6 +216,23 @@ def _says_more_than_zero(shown: str) -> bool:
     return any(c in "123456789nif" for c in shown.split("e")[0])
 
 
+# Where a scale ends at least, by unit: what no probability can be moved by more than a sixteenth with, so that scores which
+# are next to nothing are pale, however large they are beside each other.
+LEAST = {"logit": 0.25, "log-prob": 0.25, "log-odds": 0.25, "nats": 0.25, "prob": 0.0625}
+
+
+def colour_end(limit: float, unit: str) -> float:
+    """Where the scale of colours ends: at the largest score, but not below what is worth seeing in that unit."""
+    return max(limit, LEAST.get(unit, 0.0)) if limit > 0 else limit
+
+
+def heard(e: Explanation, i: int) -> str:
+    """One score to three digits, as a screen reader says it: with its unit, and the flip."""
+    new = flip(e, i)
+    said = f"{minus(signed(float(e.scores[i]), '.3g'))} {label(e.target.unit)}"
+    return said + (f", {new} without it" if new else "")
+
+
 def exact(e: Explanation, i: int) -> str:
     """One score to six digits, with its standard error, unit and flip; the minus sign is a true one."""
     text = minus(signed(float(e.scores[i]), ".6g"))
@@ -231,14 +248,8 @@ def minus(number: str) -> str:
 
 
 def about(e: Explanation) -> list[str]:
-    """What the model predicts, the method and its options, each a phrase."""
-    out = []
-    if e.prediction is not None:
-        plain = e.target.unit in ("score", "decision", "cosine", "dot")  # numbers that are no probabilities
-        sure = "" if e.probability is None else f" ({e.probability:.3g})" if plain else f" ({e.probability:.1%})"
-        out.append(f"predicted {label(e.prediction)}{sure}")
+    """The method and its options, each a phrase."""
     return [
-        *out,
         label(e.method),
         *(f"{label(k)}={_option(v)}" for k, v in e.options.items() if (k, v) not in UNSAID and v is not None),
     ]
