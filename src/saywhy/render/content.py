@@ -12,6 +12,7 @@ import numpy as np
 from ..core.display import one_line
 from ..core.display import visible as visible
 from ..core.explanation import Explanation, Explanations
+from ..core.features import place_of
 from ..core.types import Box, Cost, Feature, Floats
 
 Piece: TypeAlias = "tuple[str, int | None]"  # a stretch of text and the index of its feature, if it belongs to one
@@ -106,10 +107,11 @@ def names(group: Sequence[Explanation]) -> list[str]:
 
 def parts(e: Explanation) -> list[Part]:
     """The input part by part, in order; a feature is in one piece of text for each of its spans, or loose."""
-    order = list(dict.fromkeys([*e.texts, *(f.part for f in e.features)]))
+    places = [place_of(e.texts, f) for f in e.features]
+    order = list(dict.fromkeys([*e.texts, *places]))
     out = []
     for name in order:
-        mine = [i for i, f in enumerate(e.features) if f.part == name]
+        mine = [i for i, place in enumerate(places) if place == name]
         found, loose = _cut(e.texts.get(name, ""), e.features, mine)
         out.append(Part(name, found, loose))
     return out
@@ -240,6 +242,17 @@ def exact(e: Explanation, i: int) -> str:
         text += " ± " + minus(f"{e.stderr[i]:.2g}")
     new = flip(e, i)
     return f"{text} {label(e.target.unit)}" + (f", {new} without it" if new else "")
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from `low` to `high`, at most `most` steps apart of 1, 2 or 5 times a power of ten; with 0."""
+    span = high - low
+    if not (0 < span < math.inf):
+        return [low] if math.isfinite(low) else []
+    size = 10.0 ** math.floor(math.log10(span / most))
+    step = next(size * by for by in (1, 2, 5, 10) if span / (size * by) <= most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
 
 
 def minus(number: str) -> str:

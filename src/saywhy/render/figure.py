@@ -111,7 +111,7 @@ def _head(sheet: Sheet, sentence: str, badge: headline.Badge | None, about: Sequ
 
 def _targets(sheet: Sheet, group: Sequence[Explanation], limits: Sequence[float]) -> None:
     """The text once, and one table: a row for each feature, a column for each target, and how each target adds up."""
-    common = content.shared(group)
+    common = [f"{len(group)} explanations of one input", *content.shared(group)]
     _head(sheet, headline.group_headline(group), headline.several_badges(group), common)
     first = group[0]
     _texts(sheet, first, 0.0, 0)

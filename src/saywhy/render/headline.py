@@ -53,6 +53,11 @@ class Badge(NamedTuple):
         return f"{self.mark} {self.words}"
 
     @property
+    def html(self) -> str:
+        """For the pages of applications, whose style is `theme.furniture`."""
+        return f'<span class="badge {self.kind}">{self.text}</span>'
+
+    @property
     def level(self) -> str:
         """Where "trust" is said already."""
         return self.words.removeprefix("trust: ")

@@ -123,7 +123,7 @@ def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fo
         for (e, limit), name in zip(group, content.names(items), strict=True)
     )
     each = f"<details><summary>Each of the {len(group)} in its {_kind(items[0])}</summary>\n{blocks}</details>"
-    about = [phrase for phrase in shared if phrase not in common]
+    about = [f"{len(items)} explanations of one input", *(phrase for phrase in shared if phrase not in common)]
     head = _head(headline.group_headline(items), about, level, headline.several_badges(items))
     return head + _heat(group, view) + each
 

@@ -109,7 +109,7 @@ def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -
     items = [e for e, _ in group]
     names, common = content.names(items), content.shared(items)
     out: list[RenderableType] = [_sentence(headline.group_headline(items))]
-    out += [*([_phrases(common)] if common else []), "", *_text(items[0], 0.0, top), ""]
+    out += [_phrases([f"{len(items)} explanations of one input", *common]), "", *_text(items[0], 0.0, top), ""]
     widest = max(map(cell_len, items[0].words), default=0)
     room = max(1, (width - min(24, max(8, widest)) - 8) // 14)
     largest = np.nan_to_num(np.abs([e.scores for e in items]).max(axis=0))

@@ -324,6 +324,7 @@ def furniture(selector: str) -> str:
     """The palette of an element as variables, and what every page of ours has: sentence, badge, tables, focus, print, phones."""
     return (
         variables(selector)
+        + ("" if selector == ":root" else f"{selector}{{padding:1rem 1.2rem;border-radius:10px}}")
         + "".join(
             f"{','.join(f'{selector} {each}' for each in rule.split(','))}{{{body}}}" for rule, body in _FURNITURE
         )
@@ -339,6 +340,8 @@ _FURNITURE = (
     ("h1", "font-size:1.3em;line-height:1.35;margin:0 0 .3em;overflow-wrap:anywhere"),
     (".t", "overflow-x:auto;max-width:100%;margin:.4em 0"),
     (".t th:first-child,.t td:first-child", "position:sticky;left:0;z-index:1;background:var(--paper)"),
+    ("td.up", "background:color-mix(in srgb,var(--up) calc(100%*var(--a)),var(--paper))"),
+    ("td.down", "background:color-mix(in srgb,var(--down) calc(100%*var(--a)),var(--paper))"),
     (":focus-visible", "outline:3px solid var(--mark);outline-offset:2px"),
     (".badge", "display:inline-block;padding:.1em .6em;border-radius:1em;border:2px solid var(--muted);font-size:.85em;"
      "font-weight:600;white-space:nowrap;color:var(--ink);background:var(--paper)"),
@@ -346,8 +349,8 @@ _FURNITURE = (
     (".badge.low", "color:var(--paper);background:var(--strong-down);border-color:var(--strong-down)"),
 )  # fmt: skip
 _MEDIA = (
-    ("(max-width:40em)", ((".t th:first-child", "max-width:9em;white-space:normal;overflow-wrap:anywhere"),
-                          (".t td:first-child", "max-width:9em;white-space:normal;overflow-wrap:anywhere"))),
+    ("(max-width:40em)", (("tr>:first-child", "max-width:9em;white-space:normal;overflow-wrap:break-word"),
+                          (".badge", "white-space:normal"))),
     ("print", ((".t", "overflow:visible;max-height:none"), ("details::details-content", UNFOLDED))),
 )  # fmt: skip
 
