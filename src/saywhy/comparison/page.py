@@ -100,7 +100,7 @@ def _table(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
         f"<tr{' class=x' if m in wording.CONTROLS else ''}>{''.join(f'<td>{spoken(safe(cell))}</td>' for cell in cells)}</tr>"
         for m, cells in rows
     )
-    box = f'<div class=t role=region aria-label="{safe(heads[0])} by {safe(heads[-1])}" tabindex=0>'
+    box = f'<div class=t role=group aria-label="{safe(heads[0])} by {safe(heads[-1])}" tabindex=0>'
     return f"{box}<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
@@ -167,7 +167,7 @@ def _likeness(c: Comparison) -> str:
     )
     about = "The mean Spearman correlation of two methods' scores. To agree is not to be right."
     table = f"<table><thead><tr><th scope=col>method</th>{top}</tr></thead><tbody>{rows}</tbody></table>"
-    box = '<div class=t role=region aria-label="How alike the methods are" tabindex=0>'
+    box = '<div class=t role=group aria-label="How alike the methods are" tabindex=0>'
     return f"<h2>Likeness</h2><p class=q>{about}</p>{box}{table}</div>"
 
 

@@ -272,6 +272,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     top = "".join(f'<th scope=col class="{k}">{safe(head)}</th>' for head, k in zip(heads, kinds, strict=True))
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
     return (
-        f'<div class=t role=region aria-label="{safe(heads[0])}: {len(rows):,} rows" tabindex=0>'
+        f'<div class=t role=group aria-label="{safe(heads[0])}: {len(rows):,} rows" tabindex=0>'
         + f"<table class=s><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )

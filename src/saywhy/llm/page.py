@@ -110,7 +110,7 @@ def _framed(caption: str, heads: list[str], body: str) -> str:
     head = "".join(f"<th scope=col>{safe(name)}</th>" for name in heads)
     name = safe(caption)
     return (
-        f'<div class="t" role="region" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>'
+        f'<div class="t" role="group" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -335,7 +335,7 @@ def _scrolling(caption: str, head: str, rows: Sequence[str], foot: Sequence[str]
 
 def _region(name: str) -> str:
     """What lets a keyboard reach a box that scrolls."""
-    return f'role="region" aria-label="{name}" tabindex="0"'
+    return f'role="group" aria-label="{name}" tabindex="0"'
 
 
 def _number(x: float, form: str) -> str:
