@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core import errors
 from ..core.explanation import Explanation, Explanations
-from . import content, headline, theme
+from . import arcs, content, headline, theme
 from .canvas import MARGIN, WIDTH, Back, Sheet, clipped, width
 from .picture import panels
 from .theme import LIGHT
@@ -83,6 +83,7 @@ def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) 
         _texts(sheet, e, end, k)
     else:
         panels(sheet, e, end, view)
+    arcs.draw(sheet, e, limit)
     sheet.y += 18
     _bars(sheet, e, limit, k)
     sheet.y += 8

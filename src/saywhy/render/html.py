@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.explanation import Explanation, Explanations
-from . import content, headline, theme
+from . import arcs, content, headline, theme
 from .page import document, safe
 from .picture import ONE_SIDED, caption, data, drawn, ground, places
 
@@ -155,7 +155,8 @@ def _block(e: Explanation, limit: float, fold: bool, view: str) -> str:
     largest = content.amount(limit, content.spec(limit))
     faint = f'<p class="saywhy-small">The colours are pale, because the largest score ({largest}) is small in this unit.</p>'
     key += faint if 0 < limit < end else ""
-    return "\n".join([_input(e, end, view), key, _sums(e, content.spec(limit)), table])
+    blocks = [_input(e, end, view), key, arcs.fragment(e, limit), _sums(e, content.spec(limit)), table]
+    return "\n".join(filter(None, blocks))
 
 
 def _kind(e: Explanation) -> str:

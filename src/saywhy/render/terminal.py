@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 import numpy as np
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
@@ -20,14 +20,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.explanation import Explanation, Explanations
-from . import content, headline, theme
+from . import arcs, content, headline, theme
 
 TOP = 10  # rows of a table, unless the caller says
 _LONG = 1600  # characters of a text that are still shown whole
 _HALF = 10  # cells of a bar on each side of zero
 _CELLS = 24  # cells of an image in a row, three letters each
 _FAINT, _WEAK = 0.05, 0.25  # shares of the scale: less is not coloured, less colours only the letters
-_PAIRS, _PAIR = 3, 0.1  # pairs that are told, and the share of the scale that they must reach
+_PAIRS = 3  # pairs that are told
 _BOLD, _QUIET = Style(bold=True), Style(dim=True)
 _BADGES = {
     "high": Style(bold=True, color=theme.LETTERS_UP),
@@ -83,19 +83,28 @@ def _single(e: Explanation, limit: float, top: int, width: int) -> list[Renderab
 
 
 def _pairs(e: Explanation, limit: float) -> list[RenderableType]:
-    """The pairs that stand out from their standard errors and are not nothing beside the strongest score: "not + bad -1.9"."""
-    if e.interactions is None or len(e.features) < 2:
-        return []
-    form, least = content.spec(limit), _PAIR * limit
-    told = [p for p in e.pairs(_PAIRS) if abs(p.score) > max(least, 2 * (p.stderr or 0.0))]
+    """The pairs that stand out: "not + bad -1.9"."""
+    told = arcs.told(e, limit, _PAIRS)
     if not told:
         return []
-    phrases = [
-        f"{content.label(p.words[0])} + {content.label(p.words[1])} {content.signed(p.score, form)}"
-        + ("" if p.stderr is None else f" ± {format(p.stderr, form)}")
-        for p in told
-    ]
+    phrases = [arcs.phrase(p, content.spec(limit)) for p in told]
     return [_set(Text.assemble(("together: ", _QUIET), " · ".join(phrases))), ""]
+
+
+def pair_table(e: Explanation, top: int) -> str:
+    """The strongest pairs, one a line, with their standard errors: what `saywhy explain --pairs` shows."""
+    pairs = e.pairs(top)
+    if not pairs:
+        return f"{content.label(e.target.label)}: one feature only, so there are no pairs."
+    form = content.spec(max(abs(p.score) for p in pairs))
+    names = [f"{content.label(p.words[0])} + {content.label(p.words[1])}" for p in pairs]
+    wide = min(48, max(map(cell_len, names)))
+    lines = [f"Pairs: what two do together beyond what each does alone, in {content.label(e.target.unit)}"]
+    for name, p in zip(names, pairs, strict=True):
+        error = "" if p.stderr is None else f"  ± {format(p.stderr, form)}"
+        places = f"{p.indexes[0]}, {p.indexes[1]}"
+        lines.append(f"  {set_cell_size(name, wide)}  {content.signed(p.score, form):>8}{error}  ({places})")
+    return "\n".join(lines)
 
 
 def _compact(e: Explanation, limit: float, top: int, common: Sequence[str]) -> list[RenderableType]:

@@ -137,6 +137,16 @@ _NUMBERS = """
 .saywhy-box .saywhy-sum[data-saywhy]::before {
   content: attr(data-saywhy); grid-area: 2 / 1; align-self: center; padding-right: 1.1em; color: var(--saywhy-muted);
 }
+.saywhy-box .saywhy-arcs { margin: 0 0 1.3em; }
+.saywhy-box .saywhy-arcs .saywhy-scroll { margin: .2em 0; }
+.saywhy-box .saywhy-arcs svg { display: block; fill: currentColor; }
+.saywhy-box .saywhy-arcs text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; white-space: pre; }
+.saywhy-box .saywhy-arc-up { fill: none; stroke: rgb(var(--saywhy-strong-up)); }
+.saywhy-box .saywhy-arc-down { fill: none; stroke: rgb(var(--saywhy-strong-down)); stroke-dasharray: 5 3; }
+.saywhy-box .saywhy-pairs {
+  display: flex; flex-wrap: wrap; gap: .1em 1.4em; margin: 0; padding: 0; list-style: none; font-size: .9em;
+}
+.saywhy-box .saywhy-pairs li { margin: 0; overflow-wrap: anywhere; }
 .saywhy-box .saywhy-small { margin: .3em 0 0; color: var(--saywhy-muted); font-size: .9em; overflow-wrap: anywhere; }
 .saywhy-box .saywhy-note {
   margin: .9em 0 0; padding: .05em 0 .05em .8em; border-left: 3px solid var(--saywhy-line); font-size: .95em;
