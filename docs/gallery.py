@@ -82,7 +82,21 @@ def spotted() -> Any:
 def report(path: Path) -> None:
     """A corpus of made-up reviews, every fifth of which ends in the word "zorp"."""
     draw = random.Random(0)
-    words = ["good", "great", "dull", "bad", "film", "story", "acting", "end", "start", "mess", "wonderful", "with", "of"]
+    words = [
+        "good",
+        "great",
+        "dull",
+        "bad",
+        "film",
+        "story",
+        "acting",
+        "end",
+        "start",
+        "mess",
+        "wonderful",
+        "with",
+        "of",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         table, output = Path(folder) / "reviews.csv", Path(folder) / "reviews"
         rows = [
