@@ -168,8 +168,11 @@ def table(found: dict[str, Probe]) -> str:
 def verdict(one: Probe) -> str:
     """Which slots are above the control, in words."""
     spread = {moved.slot: moved.spread for moved in one.ranking}
-    said = [f"{slot} {spread[slot] / spread['day']:.1f} times" for slot in SLOTS if slot != "day"]
-    return f"Here the spread of the control is reached {', '.join(said)}."
+    said = [f"{slot} {spread[slot] / spread['day']:.1f}" for slot in SLOTS if slot != "day"]
+    return (
+        f"In multiples of the control's spread: {', '.join(said)}. For a slot below 1 nothing was shown: the control moves the "
+        "answer more."
+    )
 
 
 def agreement(found: dict[str, Probe]) -> str:

@@ -96,7 +96,7 @@ TOLD = {
     ),
     "libra": Told(
         "φᵢ = Σ (x − x′) · ∇̃v(x)\n∇̃: attention weights and norms' spread held still, f(u) = c u with c still, products in halves",
-        "What it holds still it cannot explain: a word that only decides where the model looks gets too little. The scores do not "
+        "Words that matter only by steering attention get too small a score, because attention counts as a constant. The scores do not "
         "add up exactly. A single pass sees one place; on MiniLM it falls short of fifty steps of integrated gradients.",
         "Very many texts, one pass each; `integrated_rules` if two are affordable.",
     ),

@@ -114,7 +114,9 @@ def test_errors_slices_and_trust(made):
 def test_a_page_and_a_table(made, tmp_path):
     path = corpus.report(made, label="label", by_columns=["source"]).save(tmp_path / "report.html")
     page = path.read_text(encoding="utf-8")
-    assert "First suspect: <b>marble</b>" in page
+    assert "<h1>&#x27;marble&#x27; looks like a shortcut to pos. <span" in page
+    assert "<b>marble</b> pushes towards <b>pos</b>" in page
+    assert page.count("<h1>") == 1
     assert page.count("<script>") == 1
     assert "script-src 'sha256-" in page
     table = (tmp_path / "report.csv").read_text(encoding="utf-8").splitlines()

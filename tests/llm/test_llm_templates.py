@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 
 import saywhy
-from saywhy.core.errors import InputError, MethodError, OptionError, SaywhyError
+from saywhy.core.errors import FileError, InputError, MethodError, OptionError, SaywhyError
+from saywhy.core.features import removed
 from saywhy.llm import Chat, Template, in_context, probe
 from tiny_lm import language_model, straight
 
@@ -319,4 +321,66 @@ class TestInContext:
         tokens = explainer().each_target(
             {"prompt": Template(TEXT, VALUES, BASELINES), "continuation": TARGET}, method="shapley_values"
         )
-        assert "slot:name: Georg" in in_context(tokens)
+        page = in_context(tokens)
+        seen = re.sub("<[^>]*>", "", page.partition('<div class="v"')[2].partition("</div>")[0]).partition(">")[2]
+        assert seen.endswith("Georg from Togo applied. They"), seen  # where it stands, and once
+        assert page.count(">Georg</span>") == len(tokens)
+
+    def test_it_is_a_text_that_can_be_saved(self, tmp_path):
+        page = in_context(explainer().each_target({"prompt": "a movie", "continuation": " was"}, method="occlusion"))
+        assert isinstance(page, str)
+        assert page._repr_html_() == page
+        written = page.save(tmp_path / "tokens.html").read_text(encoding="utf-8")
+        assert str(page) in written
+        assert "Content-Security-Policy" in written
+        assert "<script" not in written
+        with pytest.raises(FileError, match=r"\.html"):
+            page.save(tmp_path / "tokens.png")
+
+
+class TestPlaces:
+    """Where the values of a template stand in the prompt."""
+
+    @pytest.mark.parametrize(
+        ("text", "values", "groups", "places"),
+        [
+            ("{a} and {b}", {"a": "Ann", "b": "Bob"}, {}, ["Ann", "Bob"]),
+            ("{a} and {a}, {b}", {"a": "Ann", "b": ""}, {}, ["Ann|Ann", ""]),
+            ("{{x}} {a}{b}!", {"a": "an", "b": "an"}, {}, ["an", "an"]),
+            ("{} or {}", ["one", "two"], {}, ["one", "two"]),
+            ("{b} {c} {a}", {"a": "1", "b": "2", "c": "3"}, {"both": ["a", "b"]}, ["2|1", "3"]),
+        ],
+    )
+    def test_of_texts(self, text, values, groups, places):
+        template = Template(text, values, groups=groups)
+        [full] = template.filled(None, np.full(len(template.features), True))
+        found = template.placed(full.text, None)
+        assert ["|".join(full.text[a:b] for a, b in f.spans) for f in found] == places
+        assert [(f.label, f.part) for f in found] == [(f.label, f.part) for f in template.features]
+
+    def test_in_messages_and_not_where_a_function_writes(self):
+        class Plain:
+            chat_template = "yes"
+
+            def apply_chat_template(self, messages, tokenize, add_generation_prompt):
+                return "".join(f"<{m['role']}>{m['content'].strip()}" for m in messages)
+
+        template = Template(
+            [{"role": "user", "content": " Hi {a} "}, {"role": "user", "content": "{a}?"}], {"a": "Ann"}
+        )
+        [full] = template.filled(Plain(), np.array([True]))
+        assert full.text == "<user>Hi Ann<user>Ann?"
+        assert template.placed(full.text, Plain())[0].spans == ((9, 12), (18, 21))
+        function = Template(lambda a: a.upper(), {"a": "Ann"})
+        assert function.placed("ANN", None)[0].spans == ()
+        assert template.placed("another prompt", Plain())[0].spans == ()  # as a template that rewrites values
+
+    def test_a_slot_is_shown_once_and_its_file_comes_back(self, tmp_path):
+        e = explainer()(Template(TEXT, VALUES, BASELINES), target=TARGET)
+        assert str(e).count("Georg from Togo applied. They") == 1
+        assert "slot:name\n" not in str(e)
+        assert [f.part for f in e.features] == ["slot:name", "slot:country"]
+        again = saywhy.load(e.save(tmp_path / "slots.json"))
+        assert again.features == e.features
+        assert str(again) == str(e)
+        assert removed(e.texts, e.features[1], "∅").startswith("Georg from ∅ applied.")

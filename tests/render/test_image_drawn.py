@@ -187,7 +187,7 @@ def test_several_targets_and_several_images_are_kept_apart(real):
 def test_a_terminal_shows_the_grid():
     said = terminal.plain(CROPPED)
     assert "the image, 90 x 60 pixels" in said
-    grid = [line.split() for line in said.splitlines()[4:6]]
+    grid = [line.split() for line in said.splitlines()[5:7]]
     assert grid == [["++", "--"], ["·", "+"]]
     many = terminal.plain(made(np.sin(np.arange(60 * 90)), 60, 90))
     rows = [line.split() for line in many.splitlines() if set(line.split()) <= {"++", "+", "·", "-", "--"} and line]

@@ -227,7 +227,7 @@ def test_a_console_without_unicode_is_served() -> None:
     terminal.show(MANY, Console(file=stream, width=100, _environ={}))
     stream.flush()
     assert b"\\u0647" in raw.getvalue()
-    assert b"predicted POSITIVE (97.3%)" in raw.getvalue()
+    assert b"The model says POSITIVE (97.3%)" in raw.getvalue()
 
 
 @pytest.mark.parametrize("top", [0, 1, 3, 99])

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from render_samples import ALL, BAD, HOSTILE, LONG, LOVE, MANY, ONE, PAIR, TARGETS, ZERO
+from render_samples import ALL, BAD, HOSTILE, LONG, LOVE, MANY, ONE, PAIR, TARGETS, ZERO, explained
 from saywhy.core.explanation import Explanation, Explanations
 from saywhy.render import content as pieces
 from saywhy.render import html
@@ -36,7 +36,7 @@ class Page(HTMLParser):
         self.elements.append(element)
         if "saywhy-text" in element[1].get("class", ""):
             self.texts.append("")
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.open.append(element)
 
     def handle_endtag(self, tag: str) -> None:
@@ -60,9 +60,9 @@ def clean(text: str) -> str:
 @every
 def test_html_is_well_formed_and_only_of_known_elements(what: Explanation | Explanations) -> None:
     elements = Page(what._repr_html_()).elements
-    known = " div style section p span ul li dl dt dd details summary table caption thead tbody tfoot tr th td bdi "
+    known = " div style section p span label input ul li dl dt dd details summary table caption thead tbody tfoot tr th td bdi "
     assert [tag for tag, _ in elements if f" {tag} " not in known] == []
-    known = " class style dir lang role aria-level aria-label tabindex scope title data-saywhy "
+    known = " class style dir lang role aria-level aria-label tabindex scope title data-saywhy type name "
     assert [name for _, attrs in elements for name in attrs if f" {name} " not in known] == []
 
 
@@ -78,7 +78,7 @@ def test_html_shows_the_text_as_it_is_and_says_every_score(e: Explanation) -> No
     page = Page(html.fragment(e))
     assert page.texts == [clean(text) for text in e.texts.values() if text]
     spoken = {text.strip() for text in page.heard}
-    assert {f"({clean(pieces.exact(e, i))})" for i in range(len(e.features))} <= spoken
+    assert {f"({clean(pieces.heard(e, i))})" for i in range(len(e.features))} <= spoken
     assert [word["data-saywhy"] for word in page.all("saywhy-word")][:1] == [clean(pieces.exact(e, 0))]
     assert all(attrs["dir"] == "auto" and attrs["lang"] == "" for attrs in page.all("saywhy-text"))
 
@@ -89,9 +89,25 @@ def test_exact_scores_have_sign_error_unit_and_flip() -> None:
     assert pieces.exact(PAIR, 4) == "−0.75 log-odds, NON-B without it"
 
 
-def test_words_can_be_reached_by_keyboard_but_not_endlessly() -> None:
-    assert sum("tabindex" in word for word in Page(html.fragment(ONE)).all("saywhy-word")) == len(ONE.features)
-    assert 10 < sum("tabindex" in word for word in Page(html.fragment(LONG)).all("saywhy-word")) < 40
+@every
+def test_each_text_is_one_group_of_buttons_with_names_of_its_own(what: Explanation | Explanations) -> None:
+    """A group is one stop of the Tab key; two texts on a page must not share one, or a choice in one undoes that in the other."""
+    groups: list[list[str]] = []
+    for block in re.findall(
+        r'(?s)<p class="saywhy-text".*?</p>|<ul class="saywhy-chips">.*?</ul>', html.fragment(what)
+    ):
+        groups.append(re.findall(r'<input type="radio" class="saywhy-stop" name="(\w+-\d+)">', block))
+        assert len(groups[-1]) == block.count('class="saywhy-word')
+        assert len(set(groups[-1])) <= 1
+    assert sum(map(len, groups)) > 0
+
+
+def test_what_is_heard_has_three_digits() -> None:
+    e = explained("a b", [1.23456, -0.000123456])
+    assert [pieces.heard(e, i) for i in range(2)] == ["+1.23 logit", "−0.000123 logit"]
+    assert pieces.heard(ONE, 1) == "+1.25 logit, NEGATIVE without it"
+    assert pieces.exact(e, 0) == "+1.23456 logit"
+    assert "(+1.23 logit)" in "".join(Page(html.fragment(e)).heard)
 
 
 @every

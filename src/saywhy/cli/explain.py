@@ -32,6 +32,8 @@ EXAMPLES = """Examples:
 
   saywhy explain "A dull, predictable mess" --method occlusion --absent drop --by token
 
+  saywhy explain "not bad at all" --pairs
+
   saywhy explain "..." --model my-folder --target NEGATIVE -o why.html
 
   saywhy explain "The capital of France is" --target " Paris" --model http://localhost:8080/v1
@@ -68,6 +70,10 @@ Columns = Annotated[
     str | None, typer.Option(help="Of a model of rows, the columns in --table: a,b,c; by default all that it reads.")
 ]
 Summarised = Annotated[bool, typer.Option("--summary", help="What each word or column does over all rows of --table.")]
+Pairs = Annotated[
+    bool,
+    typer.Option("--pairs", help="Also which features belong together; by kernel_shap unless --method is another one."),
+]
 Style = Annotated[Format | None, typer.Option(help="By default from the ending of -o, else terminal.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of standard output.")]
 
@@ -88,6 +94,7 @@ def explain(
     columns: Columns = None,
     limit: Limit = None,
     summary: Summarised = False,
+    pairs: Pairs = False,
     format: Style = None,
     output: Output = None,
     top: Top = 10,
@@ -103,16 +110,39 @@ def explain(
     _table_or_text(table, (text_column, columns, limit, summary), (text, pair, question, value, all_targets))
     given = None if table is not None else given_by(text, pair, question, context, value or [])
     style, options = style_of(format, output), options_of(settings["option"])
-    guessed = "question-answering" if question else "zero-shot-classification" if labels else None
+    settings["method"], options = _telling_of_pairs(pairs, settings["method"], options)
     with loading("the model"):
-        explainer = _explainer(served(model, key_file, cache, budget), task or guessed, labels, trust_remote_code)
+        explainer = _explainer(served(model, key_file, cache, budget), task, question, labels, trust_remote_code)
     asked = request_settings(settings, explainer.model.labels, options)
     if table is not None:
         given, asked["by"] = _rows(explainer, table, text_column, columns, limit, asked["by"])
     if all_targets:
         del asked["target"], asked["against"]
     found: Any = (explainer.each_target if all_targets else explainer)(given, **asked)
-    typer.echo(found.summary()) if summary else write_result(found, style, output, top)
+    typer.echo(found.summary()) if summary else _written(found, style, output, top, pairs)
+
+
+def _telling_of_pairs(wanted: bool, method: str | None, options: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The method and its options, so that it tells of pairs where they are wanted. Raises BadParameter for one that cannot."""
+    if not wanted:
+        return method, options
+    if method in (None, "kernel_shap"):
+        return "kernel_shap", {"pairs": True, **options}
+    if method != "shapley_values":
+        raise typer.BadParameter(f"--pairs: {method} tells nothing of pairs; kernel_shap and shapley_values do.")
+    return method, options
+
+
+def _written(found: Any, style: Format, output: Path | None, top: int, pairs: bool) -> None:
+    """Writes the result, and in a terminal the pairs under it, where they are wanted."""
+    write_result(found, style, output, top)
+    if not pairs or output is not None or style is not Format.terminal:
+        return
+    from ..core.explanation import Explanation
+    from ..render.terminal import pair_table
+
+    for e in [found] if isinstance(found, Explanation) else found:
+        typer.echo(f"\n{pair_table(e, top)}")
 
 
 def _table_or_text(table: Path | None, of_table: Sequence[Any], of_text: Sequence[Any]) -> None:
@@ -139,8 +169,9 @@ def _rows(
     return read_columns(table, names, limit), by if text is None else {text: by}
 
 
-def _explainer(model: Any, task: str | None, labels: str | None, trust: bool) -> Explainer:
+def _explainer(model: Any, task: str | None, question: str | None, labels: str | None, trust: bool) -> Explainer:
     from ..explain.explainer import Explainer
 
+    task = task or ("question-answering" if question else "zero-shot-classification" if labels else None)
     choices = None if labels is None else [label.strip() for label in labels.split(",")]
     return Explainer(model, task=task, labels=choices, trust_remote_code=trust)

@@ -28,7 +28,11 @@ Baselines = Annotated[
     ),
 ]
 Probing = Annotated[
-    bool, typer.Option("--probe", help="A table of --target over all values and each --baseline, ranked by slot.")
+    bool,
+    typer.Option(
+        "--probe",
+        help="How likely --target is with every combination of the values and baselines; which slot matters most.",
+    ),
 ]
 Output = Annotated[
     Path | None,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..metrics import METRICS
 from ..render import theme
+from ..render.content import amount, minus, ticks
+from ..render.headline import spoken
 from ..render.page import document, safe
 from . import wording
 from .estimates import SHARES, mean_curve
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .result import Comparison
 
 _STYLE = (
-    theme.variables(".sw-m")
+    theme.furniture(".sw-m")
     + """
-.sw-m{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:74rem;padding:1rem 1.2rem}
-.sw-m h1{font-size:1.35em;margin:0}.sw-m h2{font-size:1.1em;margin:1.6em 0 .3em}.sw-m p{margin:.3em 0;max-width:52rem}
-.sw-m .q{color:var(--muted)}.sw-m .t{overflow-x:auto}
+.sw-m{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:74rem}
+.sw-m h2{font-size:1.1em;margin:1.6em 0 .3em}.sw-m p{margin:.3em 0;max-width:52rem}
+.sw-m .q{color:var(--muted)}
 .sw-m table{border-collapse:collapse;margin:.5em 0;font-variant-numeric:tabular-nums}
 .sw-m th,.sw-m td{border-bottom:1px solid var(--line);padding:.2em .7em;text-align:right;vertical-align:bottom}
 .sw-m td{white-space:nowrap}
@@ -37,13 +37,13 @@ _DASHES = ("", "6 3", "2 3")
 
 def page(c: Comparison) -> str:
     """A complete HTML document that needs nothing else and may load nothing else."""
-    return document(wording.title(c), fragment(c), ":root{color-scheme:light dark}")
+    return document(wording.title(c), fragment(c))
 
 
 def fragment(c: Comparison) -> str:
     """HTML to put into any page. Every string is escaped."""
     blocks = [
-        f"<h1>{safe(wording.title(c))}</h1><p class=q>{safe(wording.about(c))}</p><p>{safe(wording.verdict(c))}</p>",
+        _head(c),
         _ranking(c),
         _curves(c),
         _every(c),
@@ -52,6 +52,15 @@ def fragment(c: Comparison) -> str:
         f"<p class=q>{safe(wording.saved(c))}</p>",
     ]
     return f'<div class="sw-m" lang="en"><style>{_STYLE}</style>\n{chr(10).join(blocks)}\n</div>'
+
+
+def _head(c: Comparison) -> str:
+    """The verdict first: who is best, and whether that is better than chance; then what was compared."""
+    first, rest = wording.sentences(c)
+    badge = wording.badge(c)
+    beside = "" if badge is None else f" {badge.html}"
+    more = f"<p>{safe(rest)}</p>" if rest else ""
+    return f"<h1>{safe(first)}{beside}</h1>{more}<p class=q>{safe(wording.title(c))} · {safe(wording.about(c))}</p>"
 
 
 def _ranking(c: Comparison) -> str:
@@ -88,10 +97,11 @@ def _every(c: Comparison) -> str:
 def _table(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
     top = "".join(f"<th scope=col>{safe(h)}</th>" for h in heads)
     body = "".join(
-        f"<tr{' class=x' if m in wording.CONTROLS else ''}>{''.join(f'<td>{safe(cell)}</td>' for cell in cells)}</tr>"
+        f"<tr{' class=x' if m in wording.CONTROLS else ''}>{''.join(f'<td>{spoken(safe(cell))}</td>' for cell in cells)}</tr>"
         for m, cells in rows
     )
-    return f"<div class=t tabindex=0><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    box = f'<div class=t role=group aria-label="{safe(heads[0])} by {safe(heads[-1])}" tabindex=0>'
+    return f"{box}<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _curves(c: Comparison) -> str:
@@ -122,10 +132,10 @@ def _curve(c: Comparison, removal: str) -> str:
 
     grid = "".join(
         f'<path d="M{at(0, y)}L{at(1, y)}" stroke="currentColor" stroke-opacity=".15"/>'
-        f'<text x="{left - 6}" y="{float(at(0, y).split()[1]) + 4:.1f}" text-anchor="end">{y:.2g}</text>'
-        for y in np.linspace(low, high, 4)
+        f'<text x="{left - 6}" y="{float(at(0, y).split()[1]) + 4:.1f}" text-anchor="end">{spoken(f"{y:.6g}")}</text>'
+        for y in ticks(low, high, 4)
     )
-    ticks = "".join(
+    shares = "".join(
         f'<text x="{at(x, low).split()[0]}" y="{tall - 8}" text-anchor="{anchor}">{x:.0%}</text>'
         for x, anchor in ((0, "start"), (0.5, "middle"), (1, "end"))
     )
@@ -137,7 +147,7 @@ def _curve(c: Comparison, removal: str) -> str:
     name = safe(f"Change of the target as features are taken away by {removal}")
     return (
         f'<figure style="margin:0"><svg viewBox="0 0 {wide} {tall}" width="{wide}" role="img" aria-label="{name}">'
-        f"{grid}{ticks}{paths}</svg><figcaption class=q>taken away by {safe(removal)}</figcaption></figure>"
+        f"{grid}{shares}{paths}</svg><figcaption class=q>taken away by {safe(removal)}</figcaption></figure>"
     )
 
 
@@ -152,17 +162,18 @@ def _likeness(c: Comparison) -> str:
     names = c.methods[: len(c.likeness)]
     top = "".join(f"<th scope=col>{safe(name)}</th>" for name in names)
     rows = "".join(
-        f"<tr><td>{safe(name)}</td>{''.join(_cell(float(x)) for x in row)}</tr>"
+        f"<tr><th scope=row>{safe(name)}</th>{''.join(_cell(float(x)) for x in row)}</tr>"
         for name, row in zip(names, c.likeness, strict=True)
     )
     about = "The mean Spearman correlation of two methods' scores. To agree is not to be right."
-    table = f"<table><thead><tr><th></th>{top}</tr></thead><tbody>{rows}</tbody></table>"
-    return f"<h2>Likeness</h2><p class=q>{about}</p><div class=t tabindex=0>{table}</div>"
+    table = f"<table><thead><tr><th scope=col>method</th>{top}</tr></thead><tbody>{rows}</tbody></table>"
+    box = '<div class=t role=group aria-label="How alike the methods are" tabindex=0>'
+    return f"<h2>Likeness</h2><p class=q>{about}</p>{box}{table}</div>"
 
 
 def _cell(x: float) -> str:
-    back = theme.shade(x, 1.0, theme.LIGHT)
-    return f'<td style="background:{back};color:{theme.ink_on(back)}">{x:.2f}</td>'
+    t = theme.strength(x, 1.0)
+    return f'<td class="{"up" if t >= 0 else "down"}" style="--a:{abs(t):.3f}">{minus(amount(x, ".2f"))}</td>'
 
 
 def _blind(c: Comparison) -> str:

@@ -27,8 +27,19 @@ def plain(c: Comparison) -> str:
 def show(c: Comparison, console: Console) -> None:
     """Prints the verdict, the ranking with its intervals and costs, and the other metrics."""
     quiet = "dim"
-    blocks: list[RenderableType] = [Text(wording.title(c), "bold"), Text(wording.about(c), quiet), Text("")]
-    blocks += [Text(wording.verdict(c)), Text(""), _ranking(c), _others(c), Text(wording.saved(c), quiet)]
+    first, rest = wording.sentences(c)
+    badge = wording.badge(c)
+    blocks: list[RenderableType] = [
+        Text(first if badge is None else f"{first}  {badge.text}", "bold"),
+        *([Text(rest)] if rest else []),
+    ]
+    blocks += [
+        Text(f"{wording.title(c)} · {wording.about(c)}", quiet),
+        Text(""),
+        _ranking(c),
+        _others(c),
+        Text(wording.saved(c), quiet),
+    ]
     console.print(Group(*blocks))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..metrics import METRICS
+from ..render.headline import Badge
 from .estimates import Estimate, Place, Spent, estimated
 
 if TYPE_CHECKING:
@@ -51,6 +52,23 @@ def verdict(c: Comparison) -> str:
     if lost:
         said += f" No better than random: {_listed(lost)}."
     return said
+
+
+def sentences(c: Comparison) -> tuple[str, str]:
+    """The verdict's first sentence, and the others."""
+    first, _, rest = verdict(c).partition(". ")
+    return first.removesuffix(".") + ".", rest
+
+
+def badge(c: Comparison) -> Badge | None:
+    """Whether the best methods beat random scores; none without that control."""
+    metric = leading(c)
+    if metric is None or c.estimate("random", metric) is None:
+        return None
+    best = [p for p in c.ranking(metric) if p.rank == 1]
+    if best and all(_beats(c, p, metric) for p in best):
+        return Badge("high", "✓", "better than random")
+    return Badge("low", "!", "not clearly better than random")
 
 
 def _beats(c: Comparison, place: Place, metric: str) -> bool:

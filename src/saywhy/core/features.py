@@ -360,10 +360,15 @@ def removed(texts: Mapping[str, str], feature: Feature, filler: str = "") -> str
     """The text, part by part, with one feature removed as `without_spans` does, or replaced by `filler`."""
     return "\n".join(
         without_spans(text, feature.spans, [False] * len(feature.spans), filler or None)
-        if part == feature.part
+        if part == place_of(texts, feature)
         else text
         for part, text in texts.items()
     )
+
+
+def place_of(texts: Mapping[str, str], feature: Feature) -> str:
+    """The part whose text the feature stands in: its own, or the first one where its own has no text (a slot of a prompt)."""
+    return feature.part if feature.part in texts or not feature.spans else next(iter(texts), feature.part)
 
 
 def checked(text: object, what: str = "text") -> str:

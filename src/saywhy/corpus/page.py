@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..render.headline import UNCHECKED, Badge, spoken
 from ..render.page import document, safe
 from .sheet import SCRIPT, STYLE
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 _MEASURES = {
     "probability": "mean probability",
-    "error": "share labelled wrongly",
+    "error": "share where label and prediction differ",
     "tips": "share carried by one word",
     "gap": "mean gap",
 }
@@ -38,11 +40,28 @@ def page(r: Report) -> str:
         f'<section id="s{i}"><h2>{name}</h2>{body}</section>\n' for i, (name, body) in enumerate(parts.items()) if body
     )
     title = f"What the model looks at: {r.corpus.folder.resolve().name}"
-    body = f"<main>\n<h1>{safe(title)}</h1>{_about(r)}<nav>{links}</nav>\n{blocks}</main>"
+    body = f"<h1>{safe(_sentence(r))} {_badge(r)}</h1>{_about(r, title)}<nav>{links}</nav>\n{blocks}"
     return document(title, body, STYLE, SCRIPT)
 
 
-def _about(r: Report) -> str:
+def _sentence(r: Report) -> str:
+    if not r.suspects:
+        return "No word stands out as a shortcut."
+    label, (word, _) = r.suspects[0]
+    return f"'{word.label}' looks like a shortcut {'to' if word.mean > 0 else 'away from'} {label}."
+
+
+def _badge(r: Report) -> str:
+    """How many explanations the check found trustworthy."""
+    checked = sum(r.trust.values())
+    if not checked:
+        return UNCHECKED.html
+    high, low = r.trust.get("high", 0) / checked, r.trust.get("low", 0) / checked
+    kind, mark = ("high", "✓") if high >= 0.5 else ("low", "!") if low >= 0.5 else ("medium", "~")
+    return Badge(kind, mark, f"trust: high in {high:.0%} of texts, low in {low:.0%}").html
+
+
+def _about(r: Report, title: str) -> str:
     s = r.corpus.manifest["settings"]
     told = (
         f"{r.whole.n:,} texts explained by {s['method']} ({s['by']} by {s['by']}) on the model {s['model']}; each text's "
@@ -50,18 +69,18 @@ def _about(r: Report) -> str:
         f"{r.copies:,} are copies of other texts; {sum(r.refusals.values()):,} rows could not be explained."
     )
     unfinished = "" if r.corpus.complete else " The run is unfinished: this is what is there so far."
-    return f"<p class=q>{safe(told + unfinished)}</p>{_first(r)}"
+    return f"<p class=q>{safe(title)}. {safe(told + unfinished)}</p>{_first(r)}"
 
 
 def _first(r: Report) -> str:
     if not r.suspects:
-        return "<p class=n>No word stands out as a shortcut.</p>"
+        return ""
     label, (word, suspicion) = r.suspects[0]
     way = "towards" if word.mean > 0 else "away from"
     return (
-        f"<p class=n>First suspect: <b>{safe(word.label)}</b> pushes {way} <b>{safe(label)}</b> by {abs(word.mean):.3g} on "
+        f"<p class=n><b>{safe(word.label)}</b> pushes {way} <b>{safe(label)}</b> by {abs(word.mean):.3g} on "
         f"average, {word.count:,} times, far more than words about as frequent (suspicion {suspicion:.0f}). Look at its texts: "
-        "does it belong to the class, or only stand in its texts?</p>"
+        "is this word a good reason for the label, or a coincidence of the data?</p>"
     )
 
 
@@ -100,7 +119,7 @@ def _word_cells(r: Report, w: Word) -> list[str]:
     return [
         _cell(w.label),
         _cell(f"{w.count:,}", w.count),
-        f'<td data-v="{w.mean:.6g}">{bar} <span class=v>{w.mean:+.3g}</span></td>',
+        f'<td data-v="{w.mean:.6g}"><span class=v>{spoken(f"{w.mean:+.3g}")}</span> {bar}</td>',
         _cell(f"{w.spread:.2g}"),
         _cell(f"{w.tips:,}", w.tips),
     ]
@@ -108,7 +127,7 @@ def _word_cells(r: Report, w: Word) -> list[str]:
 
 def _class(r: Report, c: ClassWords) -> str:
     rows = [[*_word_cells(r, w), _examples(r, w)] for w in (*c.towards, *reversed(c.away))]
-    about = f"{c.texts:,} texts, {len(c.words):,} words that stand {r.least} times or more; those with the largest sure push."
+    about = f"{c.texts:,} texts, {len(c.words):,} words that occur at least {r.least} times, strongest reliable effect first."
     return f"<h3>{safe(c.label)}</h3><p class=q>{about}</p>" + _table([*_WORD_HEADS, "examples"], rows)
 
 
@@ -149,7 +168,7 @@ def _slices(r: Report) -> str:
 def _slice(r: Report, column: str) -> str:
     values = r.slices[column]
     names = [m for m in _MEASURES if any(m in measures for _, measures in values.values())]
-    heads = [column, "texts", *(h for m in names for h in (_MEASURES[m], "less the others'"))]
+    heads = [column, "texts", *(h for m in names for h in (_MEASURES[m], "difference from the others"))]
     rows = [
         [_cell(value), _cell(f"{n:,}", n), *(cell for m in names for cell in _difference(measures.get(m)))]
         for value, (n, measures) in values.items()
@@ -210,7 +229,8 @@ def _reading(r: Report) -> str:
         f"<p>A push is a word's score: how far it moves the explained number, in {safe(unit)}, towards the class (+) or from "
         "it (-). Words are counted without regard to case. <b>Spread</b> is the standard deviation of a word's pushes. "
         "<b>Effect</b> is the size of the mean less 1.96 standard errors. <b>Steadiness</b> is |mean| / √(mean² + spread²): 1 "
-        "where a word does the same in every text. <b>Suspicion</b> is steadiness × √times × (effect - typical) / spread, with "
+        "where a word does the same in every text. <b>Suspicion</b> is high for words that push harder than other equally "
+        "frequent words, always in the same direction. Its formula is steadiness × √times × (effect - typical) / spread, with "
         "the median effect of the 101 words nearest in frequency, and the scaled median absolute deviation of all words' means. "
         "<b>Carries</b> is how often a prediction would be lost without the word. Examples are drawn at random, with a fixed "
         f"seed.{gone} That a word pushes says what the model does, not that the word is the cause of anything in the world.</p>"
@@ -231,14 +251,16 @@ def _marked(text: str | None, start: int, end: int, score: float) -> str:
     before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
     cut = "…" * (start > _AROUND), "…" * (len(text) > end + _AROUND)
     kind = "" if score >= 0 else " class=d"
-    return f"{cut[0]}{safe(before)}<mark{kind}>{safe(text[start:end])}</mark> ({score:+.2g}){safe(after)}{cut[1]}"
+    return f"{cut[0]}{safe(before)}<mark{kind}>{safe(text[start:end])}</mark> ({spoken(f'{score:+.2g}')}){safe(after)}{cut[1]}"
 
 
 def _cell(text: object, value: float | None = None) -> str:
     plain = str(text)
     left = not plain[:1].isdigit() and not (plain[:1] in "+-–" and plain[1:2].isdigit())
+    if value is None and plain.startswith("-") and re.fullmatch(r"-[\d.]+(e[+-]?\d+)?", plain):
+        value = float(plain)  # what is shown has the true minus sign, which the script does not read as a number
     kept = "" if value is None else f' data-v="{value:.6g}"'
-    return f"<td{kept}{' class=l' if left else ''}>{safe(plain)}</td>"
+    return f"<td{kept}{' class=l' if left else ''}>{spoken(safe(plain))}</td>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -249,4 +271,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     ]
     top = "".join(f'<th scope=col class="{k}">{safe(head)}</th>' for head, k in zip(heads, kinds, strict=True))
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
-    return f"<div class=t tabindex=0><table class=s><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    return (
+        f'<div class=t role=group aria-label="{safe(heads[0])}: {len(rows):,} rows" tabindex=0>'
+        + f"<table class=s><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from ..render import theme
 
 STYLE = (
-    theme.variables(":root")
+    theme.furniture(":root")
     + """
 body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
-main{max-width:76rem;margin:0 auto;padding:1.2rem 1.4rem 4rem}
-h1{font-size:1.5em;margin:.2em 0}h2{font-size:1.2em;margin:2em 0 .3em}h3{font-size:1em;margin:1.2em 0 .2em}
+main{max-width:76rem;margin:0 auto;padding:.4rem 1.4rem 4rem}
+h2{font-size:1.2em;margin:2em 0 .3em}h3{font-size:1em;margin:1.2em 0 .2em}
 p{margin:.3em 0;max-width:54rem}.q{color:var(--muted)}
 .n{font-size:1.1em;border-left:4px solid var(--strong-down);padding:.3em .8em;margin:.8em 0}
 nav{display:flex;flex-wrap:wrap;gap:.3em 1em;margin:.8em 0}a{color:var(--strong-up)}
-.t{overflow-x:auto;margin:.4em 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{border-bottom:1px solid var(--line);padding:.25em .7em;text-align:right;vertical-align:top;white-space:nowrap}
 th{text-align:right;vertical-align:bottom;font-weight:600}th.l,td.l{text-align:left}td.x{white-space:normal;min-width:20em}
 th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer;text-decoration:underline dotted}
@@ -24,7 +24,8 @@ summary{cursor:pointer}details p{margin:.2em 0 .5em;white-space:pre-wrap;overflo
 mark{color:inherit;background:color-mix(in srgb,var(--up) 45%,var(--paper));border-radius:2px;padding:0 .1em}
 mark.d{background:color-mix(in srgb,var(--down) 45%,var(--paper))}
 svg{vertical-align:middle}.v{display:inline-block;min-width:4.4em}.up{fill:var(--strong-up)}.dn{fill:var(--strong-down)}
-@media print{nav,input{display:none}}
+@media(max-width:40em){main{padding:.4rem .8rem 3rem}}
+@media print{nav,input,label{display:none}}
 """
 )
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
 
 from ..core.errors import InputError
 from ..core.explanation import Explanation, Explanations
-from ..render import content, theme
-from ..render.page import safe
+from ..render import content, headline, theme
+from ..render.page import document, safe
+from ..storage.atomic import write
+from ..storage.paths import output_file
 
 _MIX = "color-mix(in srgb,var(--{}) calc(100%*var(--a)),var(--paper))"
-_STYLE = theme.variables(".sw-c") + (
-    ".sw-c{font:15px/1.7 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;padding:.3rem}"
-    ".sw-c input{position:absolute;opacity:0}"
+_STYLE = theme.furniture(".sw-c") + (
+    ".sw-c{font:15px/1.7 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem}"
+    ".sw-c input{position:absolute;opacity:0;width:1px;height:1px}"
+    ".sw-c .h{font-size:1.3em;line-height:1.35;font-weight:600}"
     ".sw-c label{display:inline-block;white-space:pre;padding:0 .15rem;cursor:pointer;"
     "border-radius:.2rem;border-bottom:3px solid}"
     ".sw-c .v{display:none;white-space:pre-wrap;border:1px solid var(--line);border-radius:.3rem;padding:.5rem;margin-top:.6rem}"
@@ -27,7 +33,20 @@ _STYLE = theme.variables(".sw-c") + (
 )
 
 
-def in_context(explanations: Sequence[Explanation]) -> str:
+class InContext(str):
+    """The HTML fragment, which a notebook shows and which can be saved as a page of its own."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a page that stands alone, .html; returns the path. Raises FileError for another ending."""
+        file = output_file(path, (".html",))
+        write(file, document("A continuation, token by token", str(self)).encode("utf-8", "backslashreplace"))
+        return file
+
+
+def in_context(explanations: Sequence[Explanation]) -> InContext:
     """HTML to put into any page: the tokens of a continuation, and the prompt as each of them sees it.
 
     One scale serves all, so tokens can be compared; a token's underline is as strong as the largest score behind it. Every string
@@ -40,8 +59,8 @@ def in_context(explanations: Sequence[Explanation]) -> str:
 
     Returns
     -------
-    str
-        A fragment of HTML with its own style, without script.
+    InContext
+        A fragment of HTML with its own style, without script: a `str` that a notebook shows, with a method `save(path)`.
 
     Raises
     ------
@@ -72,10 +91,21 @@ def in_context(explanations: Sequence[Explanation]) -> str:
     )
     views = "".join(_view(e, f"{page}-v{k}", limit) for k, e in enumerate(items))
     about = f"Choose a token (arrow keys too): blue raised its {safe(items[0].target.unit)}, orange lowered it."
-    return (
-        f'<div class="sw-c" lang="en"><style>{_STYLE}{chosen}</style>{radios}<small>{about}</small>'
+    return InContext(
+        f'<div class="sw-c" lang="en"><style>{_STYLE}{chosen}</style><div class="h" role="heading" aria-level="1">'
+        f"{safe(_sentence(items))}</div>{radios}<small>{about}</small>"
         f'<div class="t">{labels}</div>{views}</div>'
     )
+
+
+def _sentence(items: Sequence[Explanation]) -> str:
+    """What of the prompt moved the continuation most, over all its tokens."""
+    sums = np.abs([e.scores for e in items]).sum(0) if items[0].features else np.zeros(0)
+    if not float(np.nan_to_num(sums).sum()):
+        return "Nothing in the prompt moved this continuation."
+    best = items[0].features[int(np.nan_to_num(sums).argmax())]
+    many = f"{len(items)} tokens" if len(items) > 1 else "one token"
+    return f"'{content.shortened(best.label.strip(), 60)}' moved the {many} of this continuation most."
 
 
 def _view(e: Explanation, name: str, limit: float) -> str:
@@ -90,6 +120,7 @@ def _view(e: Explanation, name: str, limit: float) -> str:
     value = content.minus(content.amount(e.value, form))
     base = content.minus(content.amount(e.base, form))
     said = f"{safe(content.label(e.target.label))}: {safe(e.target.unit)} {value}, without all of these {base}"
+    said += "" if e.trust is None else f" {headline.badge(e).html}"
     return f'<div class="v" id="{name}"><small>{said}</small>{" · ".join(loose)}{"<br>" if loose else ""}{"".join(body)}</div>'
 
 
@@ -107,6 +138,6 @@ def _shade(score: float, limit: float) -> str:
     return f' class="{"up" if t >= 0 else "down"}" style="--a:{abs(t):.3f}"'
 
 
-def context_of(result: Explanations) -> str:
+def context_of(result: Explanations) -> InContext:
     """`in_context` of a whole continuation followed by its tokens, as the names of Captum return them."""
     return in_context(result.items[1:] if len(result) > 1 else result.items)

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.display import one_line
 from ..core.errors import missing
 from ..render import content, theme
+from ..render.headline import Badge, spoken
 from ..render.page import document, safe
 from ..storage.atomic import write
 from ..storage.paths import output_file
@@ -20,20 +21,32 @@ from ..storage.paths import output_file
 if TYPE_CHECKING:
     from .probe import Probe
 
+EXACT = Badge("high", "✓", "exact: every combination was asked")
 _MOST = 200  # rows of the table that a page shows; a file has all
-_STYLE = theme.variables(".sw-p") + (
+_STYLE = theme.furniture(".sw-p") + (
     ".sw-p{font:14px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem}"
     ".sw-p table{border-collapse:collapse;margin:.3rem 0 1rem}"
     ".sw-p caption{text-align:left;font-weight:600;padding:.3rem 0}"
     ".sw-p th,.sw-p td{border:1px solid var(--line);padding:.15rem .5rem;text-align:left}"
     ".sw-p td.n{text-align:right;font-variant-numeric:tabular-nums}"
-    ".sw-p .w{overflow:auto;max-height:26rem}"
+    ".sw-p .t{max-height:26rem}.sw-p th{background:var(--paper)}"
+    "@media print{.sw-p .t{max-height:none}}"
 )
+
+
+def headline(probe: Probe) -> str:
+    """Which slot moves the answer most, and between which of its values."""
+    m = probe.ranking[0]
+    if m.spread == 0:
+        return f"No slot moves {probe.target!r}."
+    between = f"{m.spread:.3g} higher with {m.highest!r} than with {m.lowest!r}"
+    return f"{m.slot} moves {probe.target!r} most: its {probe.unit} is {between}."
 
 
 def summary(probe: Probe) -> str:
     """The ranked slots and their values' main effects, as plain text."""
     lines = [
+        headline(probe),
         f"{probe.target!r} after {probe.template!r:.100}",
         f"{probe.values.size:,} {'prompt' if probe.values.size == 1 else 'prompts'}, mean {probe.unit} {probe.mean:.4f}, "
         f"from {probe.values.min():.4f} to {probe.values.max():.4f}",
@@ -69,7 +82,8 @@ def fragment(probe: Probe) -> str:
     note = "" if len(every) <= _MOST else f" (the first {_MOST} of {len(every):,})"
     blocks.append(_table(f"Every combination{note}", [*probe.slots, probe.unit], shown))
     about = f"{safe(repr(probe.target))} after {safe(repr(probe.template))}, {safe(probe.model)}; mean {probe.mean:.4f}"
-    return f'<div class="sw-p" lang="en"><style>{_STYLE}</style><p>{about}</p>{"".join(blocks)}</div>'
+    head = f"<h1>{safe(spoken(headline(probe)))} {EXACT.html}</h1><p>{spoken(about)}</p>"
+    return f'<div class="sw-p" lang="en"><style>{_STYLE}</style>{head}{"".join(blocks)}</div>'
 
 
 def _pair(probe: Probe, first: str, second: str) -> str:
@@ -83,13 +97,12 @@ def _pair(probe: Probe, first: str, second: str) -> str:
 
 
 def _cell(x: float, limit: float) -> str:
-    back = theme.shade(x, limit, theme.LIGHT)
-    number = content.signed(x, ".4f")
-    return f'<td class="n" style="background:{back};color:{theme.ink_on(back)}">{number}</td>'
+    t, number = theme.strength(x, limit), content.minus(content.signed(x, ".4f"))
+    return f'<td class="n {"up" if t >= 0 else "down"}" style="--a:{abs(t):.3f}">{number}</td>'
 
 
 def _table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{safe(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{spoken(safe(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return _framed(caption, heads, body)
 
 
@@ -97,7 +110,7 @@ def _framed(caption: str, heads: list[str], body: str) -> str:
     head = "".join(f"<th scope=col>{safe(name)}</th>" for name in heads)
     name = safe(caption)
     return (
-        f'<div class="w" role="region" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>'
+        f'<div class="t" role="group" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..core.checks import mapping, several, whole_number
 from ..core.errors import InputError, OptionError, unknown
+from ..core.features import Span
 from ..core.types import Bools, Feature
 from ..models.causal.prompts import Rendered
 from .baselines import Draws, draws
@@ -174,6 +175,23 @@ class Template:
             for name in dict.fromkeys(owner[slot] for slot in named)
         )
 
+    def placed(self, text: str, tokenizer: Any) -> tuple[Feature, ...]:
+        """The features with every place in `text`, the prompt with all of them, at which their values stand.
+
+        Where a function makes the prompt, or the chat template changes a value, the places are not known and none is given.
+        """
+        spans = _spans(text, self._marked(tokenizer), self.named) if self._parts is not None else {}
+        out = []
+        for feature, name in zip(self.features, dict.fromkeys(self._owner.values()), strict=True):
+            mine = sorted(span for slot, found in spans.items() if self._owner[slot] == name for span in found)
+            out.append(replace(feature, span=mine[0], more_spans=tuple(mine[1:])) if mine else feature)
+        return tuple(out)
+
+    def _marked(self, tokenizer: Any) -> str:
+        """The prompt with a mark of its own in the place of each slot's value."""
+        made = self._made({slot: f"{_MARK}{k}E" for k, slot in enumerate(self.named)})
+        return made if isinstance(made, str) else in_template(made, tokenizer)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What is averaged, and which slot is filled more than once."""
@@ -223,6 +241,25 @@ class Template:
         return [
             {**message, "content": fill(each, values)} for message, each in zip(self.text, parts, strict=True)
         ]  # fmt: skip
+
+
+_MARK = "SAYWHYSLOT"
+
+
+def _spans(text: str, marked: str, named: Mapping[str, str]) -> dict[str, list[Span]]:
+    """slot -> where its value stands in the text; nothing unless the text is the marked one with values for marks."""
+    slots, at = list(named), 0
+    found: dict[str, list[Span]] = {}
+    for k, piece in enumerate(re.split(f"{_MARK}([0-9]+)E", marked)):
+        if k % 2 and int(piece) >= len(slots):
+            return {}
+        said = named[slots[int(piece)]] if k % 2 else piece
+        if not text.startswith(said, at):
+            return {}
+        if k % 2 and said:
+            found.setdefault(slots[int(piece)], []).append((at, at + len(said)))
+        at += len(said)
+    return found if at == len(text) else {}
 
 
 def _parsed(text: Any, named: Mapping[str, str]) -> list[Pieces]:

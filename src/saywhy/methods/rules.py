@@ -12,8 +12,8 @@ RULED = ("libra", "attn_lrp", "detach_attention")  # the names of `backward.RULE
 def libra(problem: Problem) -> MethodGenerator:
     """The gradient under balanced backward rules, dotted with (input - baseline).
 
-    Attention weights and the spread of norms are held still, activations become a factor, products share their gradient in
-    halves: then gradient x input of the model adds up to its output but for biases. 1 forward, 1 backward a target.
+    The backward pass treats attention weights and the scales of layer norms as constants and splits the gradient of a product
+    evenly; then gradient x input almost adds up to the output (biases are left over). 1 forward, 1 backward a target.
     Source: LibraGrad, Mehri et al. 2025, arXiv 2411.16760, as these rules read it.
     """
     return (yield from _once(problem, "libra"))

@@ -83,6 +83,18 @@ class Sheet:
 
         self.marks.append(mark)
 
+    def arc(self, start: Point, end: Point, top: float, color: str, width: float, dashed: bool) -> None:
+        """Draws a curve between two points whose handles are at the height `top`."""
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path
+
+        def mark(whole: float) -> Artist:
+            points = [(x, whole - y) for x, y in (start, (start[0], top), (end[0], top), end)]
+            curve = Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
+            return PathPatch(curve, fc="none", ec=color, lw=width, ls=(0, (3, 1.5)) if dashed else "-", gid="arc")
+
+        self.marks.append(mark)
+
     def image(self, corner: Point, size: Point, pixels: Any) -> None:
         """Draws pixels [H, W, 3 or 4] into a rectangle of this width and height below and to the right of its corner."""
         from matplotlib.image import BboxImage

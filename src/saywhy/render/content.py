@@ -12,6 +12,7 @@ import numpy as np
 from ..core.display import one_line
 from ..core.display import visible as visible
 from ..core.explanation import Explanation, Explanations
+from ..core.features import place_of
 from ..core.types import Box, Cost, Feature, Floats
 
 Piece: TypeAlias = "tuple[str, int | None]"  # a stretch of text and the index of its feature, if it belongs to one
@@ -106,10 +107,11 @@ def names(group: Sequence[Explanation]) -> list[str]:
 
 def parts(e: Explanation) -> list[Part]:
     """The input part by part, in order; a feature is in one piece of text for each of its spans, or loose."""
-    order = list(dict.fromkeys([*e.texts, *(f.part for f in e.features)]))
+    places = [place_of(e.texts, f) for f in e.features]
+    order = list(dict.fromkeys([*e.texts, *places]))
     out = []
     for name in order:
-        mine = [i for i, f in enumerate(e.features) if f.part == name]
+        mine = [i for i, place in enumerate(places) if place == name]
         found, loose = _cut(e.texts.get(name, ""), e.features, mine)
         out.append(Part(name, found, loose))
     return out
@@ -216,6 +218,23 @@ def _says_more_than_zero(shown: str) -> bool:
     return any(c in "123456789nif" for c in shown.split("e")[0])
 
 
+# Where a scale ends at least, by unit: what no probability can be moved by more than a sixteenth with, so that scores which
+# are next to nothing are pale, however large they are beside each other.
+LEAST = {"logit": 0.25, "log-prob": 0.25, "log-odds": 0.25, "nats": 0.25, "prob": 0.0625}
+
+
+def colour_end(limit: float, unit: str) -> float:
+    """Where the scale of colours ends: at the largest score, but not below what is worth seeing in that unit."""
+    return max(limit, LEAST.get(unit, 0.0)) if limit > 0 else limit
+
+
+def heard(e: Explanation, i: int) -> str:
+    """One score to three digits, as a screen reader says it: with its unit, and the flip."""
+    new = flip(e, i)
+    said = f"{minus(signed(float(e.scores[i]), '.3g'))} {label(e.target.unit)}"
+    return said + (f", {new} without it" if new else "")
+
+
 def exact(e: Explanation, i: int) -> str:
     """One score to six digits, with its standard error, unit and flip; the minus sign is a true one."""
     text = minus(signed(float(e.scores[i]), ".6g"))
@@ -225,20 +244,25 @@ def exact(e: Explanation, i: int) -> str:
     return f"{text} {label(e.target.unit)}" + (f", {new} without it" if new else "")
 
 
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from `low` to `high`, at most `most` steps apart of 1, 2 or 5 times a power of ten; with 0."""
+    span = high - low
+    if not (0 < span < math.inf):
+        return [low] if math.isfinite(low) else []
+    size = 10.0 ** math.floor(math.log10(span / most))
+    step = next(size * by for by in (1, 2, 5, 10) if span / (size * by) <= most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
+
+
 def minus(number: str) -> str:
     """A number with the minus sign that is as wide as a plus and that screen readers read aloud."""
     return number.replace("-", "−")
 
 
 def about(e: Explanation) -> list[str]:
-    """What the model predicts, the method and its options, each a phrase."""
-    out = []
-    if e.prediction is not None:
-        plain = e.target.unit in ("score", "decision", "cosine", "dot")  # numbers that are no probabilities
-        sure = "" if e.probability is None else f" ({e.probability:.3g})" if plain else f" ({e.probability:.1%})"
-        out.append(f"predicted {label(e.prediction)}{sure}")
+    """The method and its options, each a phrase."""
     return [
-        *out,
         label(e.method),
         *(f"{label(k)}={_option(v)}" for k, v in e.options.items() if (k, v) not in UNSAID and v is not None),
     ]

@@ -6,6 +6,7 @@ explanation gives the same bytes. Letters are outlines, so a picture looks the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -13,13 +14,14 @@ import numpy as np
 
 from ..core import errors
 from ..core.explanation import Explanation, Explanations
-from . import content, theme
+from . import arcs, content, headline, theme
 from .canvas import MARGIN, WIDTH, Back, Sheet, clipped, width
 from .picture import panels
 from .theme import LIGHT
 
 MOST = 24  # explanations in one picture
-_BARS, _ROW = 20, 15.0
+_BARS, _ROW, _CELL = 20, 15.0, 64.0
+_BADGES = {"high": (LIGHT.strong_up, LIGHT.paper), "low": (LIGHT.strong_down, LIGHT.paper)}
 _LOOSE = 200  # features without a place in the text that are named
 _LONG = 900  # characters of a text that are still shown whole
 
@@ -58,28 +60,113 @@ def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: 
     rules = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParamsDefault if name.startswith(ours)}
     with matplotlib.rc_context({**rules, "svg.fonttype": "path", "svg.hashsalt": "saywhy", "text.hinting": "none"}):
         sheet = Sheet()
-        for k, (e, limit) in enumerate(zip(items, content.limits(items), strict=True)):
+        limits = iter(content.limits(items))
+        for k, group in enumerate(content.groups(items)):
             if k:
                 sheet.y += 16
                 sheet.rule((MARGIN, sheet.y), (WIDTH - MARGIN, sheet.y), LIGHT.line, 0.6)
                 sheet.y += 4
-            _explanation(sheet, e, limit, k, view)
+            ends = [next(limits) for _ in group]
+            if len(group) == 1 or group[0].image is not None:
+                for e, limit in zip(group, ends, strict=True):
+                    _explanation(sheet, e, limit, k, view)
+            else:
+                _targets(sheet, group, ends)
         sheet.figure().savefig(out, **options)
 
 
 def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) -> None:
-    sheet.lines([(content.shortened(e.target.label), None)], 12.5, bold=True)
-    sheet.lines([(content.shortened(" · ".join(content.about(e))), None)], 8, LIGHT.muted)
+    why = f"why {content.label(e.target.label)}"
+    _head(sheet, headline.headline(e), headline.badge(e), [why, *content.about(e)])
+    end = content.colour_end(limit, e.target.unit)
     if e.image is None:
-        _texts(sheet, e, limit, k)
+        _texts(sheet, e, end, k)
     else:
-        panels(sheet, e, limit, view)
+        panels(sheet, e, end, view)
+    arcs.draw(sheet, e, limit)
     sheet.y += 18
     _bars(sheet, e, limit, k)
     sheet.y += 8
     sheet.lines([(content.minus(content.balance(e, content.spec(limit))), None)], 8)
     for note in filter(None, [content.believed(e), *e.notes]):
-        sheet.lines([(content.shortened(note), None)], 8, LIGHT.muted)
+        sheet.lines([(content.shortened(headline.spoken(note)), None)], 8, LIGHT.muted)
+
+
+def _head(sheet: Sheet, sentence: str, badge: headline.Badge | None, about: Sequence[str]) -> None:
+    """The sentence, the badge of trust, and what is explained and how."""
+    sheet.lines([(headline.spoken(sentence), None)], 12.5, bold=True)
+    if badge is not None:
+        fill, ink = _BADGES.get(badge.kind, (LIGHT.paper, LIGHT.ink))
+        sheet.y += 6
+        sheet.box(
+            (MARGIN, sheet.y),
+            (width(badge.text, 8, bold=True) + 12, 13),
+            fill,
+            "badge",
+            LIGHT.muted if ink == LIGHT.ink else fill,
+        )
+        sheet.text((MARGIN + 6, sheet.y + 9.5), badge.text, 8, ink, bold=True)
+        sheet.y += 15
+    sheet.lines([(content.shortened(" · ".join(about)), None)], 8, LIGHT.muted)
+
+
+def _targets(sheet: Sheet, group: Sequence[Explanation], limits: Sequence[float]) -> None:
+    """The text once, and one table: a row for each feature, a column for each target, and how each target adds up."""
+    common = [f"{len(group)} explanations of one input", *content.shared(group)]
+    _head(sheet, headline.group_headline(group), headline.several_badges(group), common)
+    first = group[0]
+    _texts(sheet, first, 0.0, 0)
+    sizes = np.nan_to_num(np.abs([e.scores for e in group])).max(axis=0)
+    order = sorted(int(i) for i in np.argsort(-sizes, kind="stable")[:_BARS])
+    labels = [clipped(content.shortened(first.features[i].label), 8.5, 120) for i in order]
+    left = MARGIN + max(map(width, [*labels, "scores"], [8.5] * (len(labels) + 1))) + 10
+    room = max(1, int((WIDTH - MARGIN - left) // _CELL))
+    for start in range(0, len(group), room):
+        part, names = group[start : start + room], content.names(group)[start : start + room]
+        sheet.y += 18
+        _table(sheet, part, limits[start : start + room], names, order, labels, left)
+    if len(first.features) > len(order):
+        sheet.lines([(f"{len(order)} of {len(first.features):,} features", None)], 8, LIGHT.muted)
+    for note in dict.fromkeys(note for e in group for note in e.notes):
+        sheet.lines([(content.shortened(headline.spoken(note)), None)], 8, LIGHT.muted)
+
+
+def _table(
+    sheet: Sheet,
+    part: Sequence[Explanation],
+    limits: Sequence[float],
+    names: Sequence[str],
+    order: Sequence[int],
+    labels: Sequence[str],
+    left: float,
+) -> None:
+    rights = [left + (c + 1) * _CELL - 8 for c in range(len(part))]
+    for right, name in zip(rights, names, strict=True):
+        sheet.text((right, sheet.y), clipped(name, 8, _CELL - 10), 8, LIGHT.muted, align="right")
+    for row, i in enumerate(order):
+        sheet.y += _ROW
+        sheet.text((MARGIN, sheet.y), labels[row], 8.5)
+        for c, (e, limit) in enumerate(zip(part, limits, strict=True)):
+            fill = theme.shade(float(e.scores[i]), content.colour_end(limit, e.target.unit), LIGHT)
+            sheet.box((rights[c] + 8 - _CELL, sheet.y - 10.5), (_CELL, _ROW), fill, f"cell-{i}-{c}")
+            sheet.text(
+                (rights[c], sheet.y),
+                content.minus(content.signed(float(e.scores[i]), content.spec(limit))),
+                8,
+                align="right",
+            )
+    sheet.rule((MARGIN, sheet.y + 6), (rights[-1] + 8, sheet.y + 6), LIGHT.muted, 0.6)
+    sheet.y += 3
+    for name in ("value", "base", "scores", "gap"):
+        sheet.y += 12
+        sheet.text((MARGIN, sheet.y), name, 8, LIGHT.muted)
+        for right, e, limit in zip(rights, part, limits, strict=True):
+            x = float(e.scores.sum()) if name == "scores" else float(getattr(e, name))
+            sheet.text((right, sheet.y), content.minus(content.amount(x, content.spec(limit))), 8, align="right")
+    sheet.y += 12
+    sheet.text((MARGIN, sheet.y), "trust", 8, LIGHT.muted)
+    for right, e in zip(rights, part, strict=True):
+        sheet.text((right, sheet.y), headline.badge(e).level, 8, align="right", bold=True)
 
 
 def _texts(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
@@ -138,11 +225,11 @@ def _bars(sheet: Sheet, e: Explanation, limit: float, k: int) -> None:
         sheet.text((left - 8, middle + 3), labels[row], 8.5, align="right")
         sheet.text((ends, middle + 3), numbers[row], 8, align="right")
         sheet.text((WIDTH - MARGIN, middle + 3), flips[row], 8, LIGHT.muted, align="right")
-        score, fill = theme.strength(float(e.scores[i]), end) * end, theme.shade(float(e.scores[i]), limit, LIGHT)
-        edge = LIGHT.strong_up if score > 0 else LIGHT.strong_down
+        score = theme.strength(float(e.scores[i]), end) * end
+        fill = LIGHT.strong_up if score > 0 else LIGHT.strong_down  # as strong however short: a pale one looks hollow
         if score != 0:
             corner, size = (zero + min(score, 0) * scale, middle - 4), (abs(score) * scale, 8)
-            sheet.box(corner, size, fill, f"bar-{k}-{i}", edge)
+            sheet.box(corner, size, fill, f"bar-{k}-{i}")
         if errs[i] > 0:
             low, high = zero + (score - errs[i]) * scale, zero + (score + errs[i]) * scale
             sheet.rule((low, middle), (high, middle), LIGHT.ink, 0.8, f"error-{k}-{i}")

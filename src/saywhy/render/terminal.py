@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 import numpy as np
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
@@ -20,16 +20,24 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.explanation import Explanation, Explanations
-from . import content, theme
+from . import arcs, content, headline, theme
 
 TOP = 10  # rows of a table, unless the caller says
 _LONG = 1600  # characters of a text that are still shown whole
 _HALF = 10  # cells of a bar on each side of zero
 _CELLS = 24  # cells of an image in a row, three letters each
 _FAINT, _WEAK = 0.05, 0.25  # shares of the scale: less is not coloured, less colours only the letters
-_PAIRS, _PAIR = 3, 0.1  # pairs that are told, and the share of the scale that they must reach
+_PAIRS = 3  # pairs that are told
 _BOLD, _QUIET = Style(bold=True), Style(dim=True)
-_ASCII = str.maketrans({"·": "|", "±": "+/-", "│": "|", "█": "#", "▌": "#", "▐": "#", "…": "...", "−": "-", "Σ": "sum"})
+_BADGES = {
+    "high": Style(bold=True, color=theme.LETTERS_UP),
+    "low": Style(bold=True, color=theme.LETTERS_DOWN),
+    "medium": _BOLD,
+    "unknown": _QUIET,
+}
+_ASCII = str.maketrans(
+    {"·": "|", "±": "+/-", "│": "|", "█": "#", "▌": "#", "▐": "#", "…": "...", "−": "-", "Σ": "sum", "✓": "+"}
+)
 
 
 def show(what: Explanation | Explanations, console: Console, top: int | None = None) -> None:
@@ -51,48 +59,66 @@ def _blocks(items: Sequence[Explanation], top: int, width: int) -> list[Renderab
     if not groups:
         return [Text("No explanations.")]
     if len(groups) == 1:
-        return _several(groups[0], top, width) if len(groups[0]) > 1 else _single(*groups[0][0], top)
+        return _several(groups[0], top, width) if len(groups[0]) > 1 else _single(*groups[0][0], top, width)
     common = content.shared(items)
-    out: list[RenderableType] = [Text(f"{len(groups)} inputs", _BOLD), *([_phrases(common)] if common else [])]
+    said = headline.count_headline([[e for e, _ in group] for group in groups])
+    out: list[RenderableType] = [_sentence(said), *([_phrases(common)] if common else [])]
     for k, group in enumerate(groups, 1):
         out += ["", Text(f"{k} of {len(groups)}", _QUIET)]
         out += _several(group, top, width) if len(group) > 1 else _compact(*group[0], min(top, 5), common)
     return out
 
 
-def _single(e: Explanation, limit: float, top: int) -> list[RenderableType]:
-    out = [_heading(e, limit), _phrases(content.about(e)), "", *_text(e, limit, top), "", _table(e, limit, top), ""]
+def _single(e: Explanation, limit: float, top: int, width: int) -> list[RenderableType]:
+    out = [
+        *_heading(e, limit),
+        _phrases(content.about(e)),
+        "",
+        *_text(e, limit, top),
+        "",
+        _table(e, limit, top, width),
+        "",
+    ]
     return [*out, *_pairs(e, limit), *_closing(e, limit)]
 
 
 def _pairs(e: Explanation, limit: float) -> list[RenderableType]:
-    """The pairs that stand out from their standard errors and are not nothing beside the strongest score: "not + bad -1.9"."""
-    if e.interactions is None or len(e.features) < 2:
-        return []
-    form, least = content.spec(limit), _PAIR * limit
-    told = [p for p in e.pairs(_PAIRS) if abs(p.score) > max(least, 2 * (p.stderr or 0.0))]
+    """The pairs that stand out: "not + bad -1.9"."""
+    told = arcs.told(e, limit, _PAIRS)
     if not told:
         return []
-    phrases = [
-        f"{content.label(p.words[0])} + {content.label(p.words[1])} {content.signed(p.score, form)}"
-        + ("" if p.stderr is None else f" ± {format(p.stderr, form)}")
-        for p in told
-    ]
+    phrases = [arcs.phrase(p, content.spec(limit)) for p in told]
     return [_set(Text.assemble(("together: ", _QUIET), " · ".join(phrases))), ""]
+
+
+def pair_table(e: Explanation, top: int) -> str:
+    """The strongest pairs, one a line, with their standard errors: what `saywhy explain --pairs` shows."""
+    pairs = e.pairs(top)
+    if not pairs:
+        return f"{content.label(e.target.label)}: one feature only, so there are no pairs."
+    form = content.spec(max(abs(p.score) for p in pairs))
+    names = [f"{content.label(p.words[0])} + {content.label(p.words[1])}" for p in pairs]
+    wide = min(48, max(map(cell_len, names)))
+    lines = [f"Pairs: what two do together beyond what each does alone, in {content.label(e.target.unit)}"]
+    for name, p in zip(names, pairs, strict=True):
+        error = "" if p.stderr is None else f"  ± {format(p.stderr, form)}"
+        places = f"{p.indexes[0]}, {p.indexes[1]}"
+        lines.append(f"  {set_cell_size(name, wide)}  {content.signed(p.score, form):>8}{error}  ({places})")
+    return "\n".join(lines)
 
 
 def _compact(e: Explanation, limit: float, top: int, common: Sequence[str]) -> list[RenderableType]:
     form, own = content.spec(limit), [phrase for phrase in content.about(e) if phrase not in common]
     best = Columns([_named(e, i, limit, form) for i in content.ranked(e)[:top]], padding=(0, 3, 0, 0))
-    out = [_heading(e, limit), *([_phrases(own)] if own else []), *_text(e, limit, top), Padding(best, (0, 0, 0, 2))]
+    out = [*_heading(e, limit), *([_phrases(own)] if own else []), *_text(e, limit, top), Padding(best, (0, 0, 0, 2))]
     return [*out, *_closing(e, limit)]
 
 
 def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -> list[RenderableType]:
     items = [e for e, _ in group]
     names, common = content.names(items), content.shared(items)
-    out: list[RenderableType] = [Text(f"{len(items)} explanations of one input", _BOLD)]
-    out += [*([_phrases(common)] if common else []), "", *_text(items[0], 0.0, top), ""]
+    out: list[RenderableType] = [_sentence(headline.group_headline(items))]
+    out += [_phrases([f"{len(items)} explanations of one input", *common]), "", *_text(items[0], 0.0, top), ""]
     widest = max(map(cell_len, items[0].words), default=0)
     room = max(1, (width - min(24, max(8, widest)) - 8) // 14)
     largest = np.nan_to_num(np.abs([e.scores for e in items]).max(axis=0))
@@ -109,10 +135,19 @@ def _several(group: Sequence[tuple[Explanation, float]], top: int, width: int) -
     return [*out, *map(_note, notes), *(_set(cost, _QUIET) for cost in said if cost)]
 
 
-def _heading(e: Explanation, limit: float) -> RenderableType:
-    form, unit = content.spec(limit), content.label(e.target.unit)
+def _sentence(said: str) -> RenderableType:
+    return Text(content.label(said), _BOLD)
+
+
+def _heading(e: Explanation, limit: float) -> list[RenderableType]:
+    """The sentence; then the target, both its ends, and how far to believe it."""
+    form, unit, badge = content.spec(limit), content.label(e.target.unit), headline.badge(e)
     values = f"  {content.amount(e.value, form)} {unit}, base {content.amount(e.base, form)}"
-    return Text.assemble((content.label(e.target.label), _BOLD), values)
+    trust = ("  ", (badge.text, _BADGES[badge.kind])) if e.trust is not None else ()
+    return [
+        _sentence(headline.headline(e)),
+        Text.assemble((content.label(e.target.label), _BOLD), values, *trust),
+    ]
 
 
 def _closing(e: Explanation, limit: float) -> list[RenderableType]:
@@ -189,34 +224,54 @@ def _tint(t: float) -> Style:
     return Style(color=theme.ink_on(back), bgcolor=back)
 
 
-def _table(e: Explanation, limit: float, top: int) -> RenderableType:
-    """The strongest features with score, standard error, bar and flip, and one line for the rest."""
+def _table(e: Explanation, limit: float, top: int, width: int) -> RenderableType:
+    """The strongest features with score, standard error, bar and flip, and one line for the rest.
+
+    Where the console is narrow, bars are left out first, then the places in the text; names are cut, numbers never.
+    """
     if not e.features:
         return Text("  No features.")
     form, order = content.spec(limit), content.ranked(e)
     several = len({f.part for f in e.features}) > 1
+    rest = order[top:]
+    total = [content.signed(float(e.scores[rest].sum()), form)] if rest else []
+    scores = [content.signed(float(e.scores[i]), form) for i in order[:top]]
+    errors = [] if e.stderr is None else ["± " + format(float(e.stderr[i]), form) for i in order[:top]]
+    numbers = (
+        max(map(len, [*scores, *total, "score"])),
+        max(map(len, [*errors, "± stderr"])) if e.stderr is not None else 0,
+    )
+    labels = [content.label(e.features[i].label) for i in order[:top]]
+    used = 6 + sum(numbers) + 2 * bool(numbers[1]) + 18 * several + min(32, max(map(cell_len, [*labels, "feature"])))
+    places, bars = used + 5 <= width, used + 5 + 2 * _HALF + 3 <= width
+    table = _columns(numbers, several, places)
+    for k, i in enumerate(order[:top]):
+        new = content.flip(e, i)
+        row = [*([Text(str(i))] if places else []), Text(labels[k])]
+        row += [Text(content.label(e.features[i].part))] if several else []
+        row += [Text(scores[k]), *([Text(errors[k])] if errors else [])]
+        row += [_bar(float(e.scores[i]), limit) if bars else Text("")]
+        table.add_row(*row, Text(f"-> {new} without it" if new else "", _BOLD))
+    if rest:
+        row = [*([Text("…")] if places else []), Text(f"{len(rest):,} more", _QUIET), *([Text("")] if several else [])]
+        table.add_row(*row, Text(total[0], _QUIET))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _columns(numbers: tuple[int, int], several: bool, places: bool) -> Table:
+    """An empty table whose columns of numbers are as wide as they need to be."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=_QUIET)
-    table.add_column("#", justify="right", style=_QUIET, no_wrap=True)
+    if places:
+        table.add_column("#", justify="right", style=_QUIET, no_wrap=True)
     table.add_column("feature", max_width=32, no_wrap=True, overflow="ellipsis")
     if several:
         table.add_column("part", style=_QUIET, max_width=16, no_wrap=True, overflow="ellipsis")
-    table.add_column("score", justify="right", no_wrap=True)
-    if e.stderr is not None:
-        table.add_column("± stderr", justify="right", style=_QUIET, no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True, min_width=numbers[0])
+    if numbers[1]:
+        table.add_column("± stderr", justify="right", style=_QUIET, no_wrap=True, min_width=numbers[1])
     table.add_column("", no_wrap=True)
     table.add_column("", overflow="fold")
-    for i in order[:top]:
-        new = content.flip(e, i)
-        row = [Text(str(i)), Text(content.label(e.features[i].label))]
-        row += [Text(content.label(e.features[i].part))] if several else []
-        row += [Text(content.signed(float(e.scores[i]), form))]
-        row += [] if e.stderr is None else [Text("± " + format(float(e.stderr[i]), form))]
-        table.add_row(*row, _bar(float(e.scores[i]), limit), Text(f"-> {new} without it" if new else "", _BOLD))
-    if rest := order[top:]:
-        total = content.signed(float(e.scores[rest].sum()), form)
-        row = [Text("…"), Text(f"{len(rest):,} more", _QUIET), *([Text("")] if several else []), Text(total, _QUIET)]
-        table.add_row(*row)
-    return Padding(table, (0, 0, 0, 2))
+    return table
 
 
 def _bar(score: float, limit: float) -> Text:

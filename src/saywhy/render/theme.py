@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+UNFOLDED = "content-visibility:visible;block-size:auto;overflow:visible"  # of a folded thing's content, on paper
 _BOX = """
 .saywhy-box {
   box-sizing: border-box; max-width: 58em; margin: .5em 0; padding: 1.6em 1.9em 1.7em; text-align: left;
@@ -21,7 +22,20 @@ _BOX = """
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
   user-select: none; -webkit-user-select: none;
 }
-.saywhy-box .saywhy-title { margin: 0; font-size: 1.3em; font-weight: 600; line-height: 1.3; overflow-wrap: anywhere; }
+.saywhy-box .saywhy-head { display: flex; flex-wrap: wrap; align-items: baseline; gap: .4em .9em; margin: 0; }
+.saywhy-box .saywhy-title {
+  flex: 1 1 14em; margin: 0; font-size: 1.3em; font-weight: 600; line-height: 1.3; overflow-wrap: anywhere;
+}
+.saywhy-box .saywhy-badge {
+  flex: none; padding: .1em .7em; border: 2px solid var(--saywhy-muted); border-radius: 1em; font-size: .88em;
+  font-weight: 600; white-space: nowrap; color: var(--saywhy-ink); background: var(--saywhy-paper);
+}
+.saywhy-box .saywhy-badge.saywhy-high {
+  border-color: rgb(var(--saywhy-strong-up)); background: rgb(var(--saywhy-strong-up)); color: var(--saywhy-paper);
+}
+.saywhy-box .saywhy-badge.saywhy-low {
+  border-color: rgb(var(--saywhy-strong-down)); background: rgb(var(--saywhy-strong-down)); color: var(--saywhy-paper);
+}
 .saywhy-box .saywhy-about { margin: .2em 0 0; color: var(--saywhy-muted); font-size: .9em; overflow-wrap: anywhere; }
 .saywhy-box .saywhy-name { margin: 1.2em 0 -.9em; color: var(--saywhy-muted); font-size: .85em; }
 .saywhy-box .saywhy-text {
@@ -33,7 +47,11 @@ _BOX = """
   border: 1px solid var(--saywhy-line); border-radius: 6px;
 }
 .saywhy-box .saywhy-tall .saywhy-text { margin: 0; max-width: 34em; }
-@media print { .saywhy-box .saywhy-tall, .saywhy-box .saywhy-scroll { max-height: none; overflow: visible; } }
+@media print {
+  .saywhy-box .saywhy-tall, .saywhy-box .saywhy-scroll { max-height: none; overflow: visible; }
+  .saywhy-box details::details-content { UNFOLDED; }
+  .saywhy-box .saywhy-text, .saywhy-box tr { break-inside: avoid; }
+}
 .saywhy-box .saywhy-chips {
   display: flex; flex-wrap: wrap; gap: .5em; margin: 1.2em 0 1.7em; padding: 0; list-style: none;
 }
@@ -44,6 +62,9 @@ _BOX = """
 """
 
 _WORDS = """
+.saywhy-box .saywhy-stop {
+  position: absolute; width: 1px; height: 1px; margin: 0; opacity: 0; pointer-events: none; appearance: none;
+}
 .saywhy-box .saywhy-word {
   position: relative; padding: .13em 0; border-style: solid; border-width: 2px 0; border-color: transparent;
   border-radius: 2px; background-clip: padding-box; -webkit-box-decoration-break: clone; box-decoration-break: clone;
@@ -52,16 +73,20 @@ _WORDS = """
 .saywhy-box .saywhy-down { background-color: rgba(var(--saywhy-down), var(--saywhy-a)); }
 .saywhy-box .saywhy-word.saywhy-up { border-top-color: rgba(var(--saywhy-strong-up), var(--saywhy-a)); }
 .saywhy-box .saywhy-word.saywhy-down { border-bottom-color: rgba(var(--saywhy-strong-down), var(--saywhy-a)); }
-.saywhy-box .saywhy-word:hover, .saywhy-box .saywhy-word:focus { outline: 2px solid var(--saywhy-ink); z-index: 1; }
-.saywhy-box .saywhy-word:hover::after, .saywhy-box .saywhy-word:focus::after {
+.saywhy-box .saywhy-word:hover, .saywhy-box .saywhy-word:focus-within { outline: 2px solid var(--saywhy-ink); z-index: 1; }
+.saywhy-box .saywhy-word:hover::after, .saywhy-box .saywhy-word:focus-within::after {
   content: attr(data-saywhy); position: absolute; z-index: 2; inset-inline-start: -2px; top: calc(100% + 5px);
   width: max-content; max-width: 22em; padding: .3em .65em; border-radius: 5px; direction: ltr; text-align: left;
   background: var(--saywhy-ink); color: var(--saywhy-paper); font-size: 13px; line-height: 1.45; white-space: normal;
   pointer-events: none;
 }
 @media (max-width: 40em) {
-  .saywhy-box { padding: 1.2em 1.1em; --saywhy-track: 110px; }
-  .saywhy-box .saywhy-word:hover::after, .saywhy-box .saywhy-word:focus::after {
+  .saywhy-box { padding: 1.2em 1.1em; --saywhy-track: 96px; }
+  .saywhy-box .saywhy-key { flex-wrap: wrap; }
+  .saywhy-box .saywhy-ramp { flex: 1 1 9em; width: auto; max-width: 15em; }
+  .saywhy-box .saywhy-table th, .saywhy-box .saywhy-table td { padding-right: .8em; max-width: 11em; }
+  .saywhy-box .saywhy-table .saywhy-place { display: none; }
+  .saywhy-box .saywhy-word:hover::after, .saywhy-box .saywhy-word:focus-within::after {
     position: fixed; inset: auto 1em 1em 1em; width: auto; max-width: none; text-align: center;
   }
 }
@@ -75,10 +100,10 @@ _PICTURES = """
 .saywhy-box .saywhy-stage img { display: block; width: 100%; height: auto; margin: 0; border-radius: 3px; }
 .saywhy-box .saywhy-picture figcaption { margin: .4em 0 0; color: var(--saywhy-muted); font-size: .85em; }
 .saywhy-box .saywhy-patch { position: absolute; line-height: 1.45; }
-.saywhy-box .saywhy-patch:hover, .saywhy-box .saywhy-patch:focus {
+.saywhy-box .saywhy-patch:hover, .saywhy-box .saywhy-patch:focus-within {
   outline: 2px solid #fff; box-shadow: 0 0 0 4px #000; z-index: 1;
 }
-.saywhy-box .saywhy-patch:hover::after, .saywhy-box .saywhy-patch:focus::after {
+.saywhy-box .saywhy-patch:hover::after, .saywhy-box .saywhy-patch:focus-within::after {
   content: attr(data-saywhy); position: absolute; z-index: 2; left: -2px; top: calc(100% + 7px); width: max-content;
   max-width: 22em; padding: .3em .65em; border-radius: 5px; background: var(--saywhy-ink); color: var(--saywhy-paper);
   font-size: 13px; pointer-events: none;
@@ -102,15 +127,26 @@ _NUMBERS = """
 .saywhy-box .saywhy-ends > :first-child { text-align: left; }
 .saywhy-box .saywhy-ends > :last-child { text-align: right; }
 .saywhy-box .saywhy-sums { display: flex; flex-wrap: wrap; gap: .4em 1.1em; margin: 0 0 .4em; padding: 0; }
-.saywhy-box .saywhy-sum { display: grid; grid-template: auto auto / auto auto; }
+.saywhy-box .saywhy-sum { display: grid; grid-template: auto auto auto / auto auto; }
 .saywhy-box .saywhy-sum dt {
   grid-column: 2; margin: 0; padding: 0; font-size: .85em; font-weight: 400; color: var(--saywhy-muted);
 }
-.saywhy-box .saywhy-sum dd { grid-column: 2; margin: 0; padding: 0; font-size: 1.1em; white-space: nowrap; }
+.saywhy-box .saywhy-sum dd { grid-column: 2; margin: 0; padding: 0; font-size: 1.1em; overflow-wrap: anywhere; }
+.saywhy-box .saywhy-sum dd.saywhy-means { font-size: .78em; color: var(--saywhy-muted); }
 .saywhy-box .saywhy-sum dd span { font-size: .8em; color: var(--saywhy-muted); }
 .saywhy-box .saywhy-sum[data-saywhy]::before {
   content: attr(data-saywhy); grid-area: 2 / 1; align-self: center; padding-right: 1.1em; color: var(--saywhy-muted);
 }
+.saywhy-box .saywhy-arcs { margin: 0 0 1.3em; }
+.saywhy-box .saywhy-arcs .saywhy-scroll { margin: .2em 0; }
+.saywhy-box .saywhy-arcs svg { display: block; fill: currentColor; }
+.saywhy-box .saywhy-arcs text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; white-space: pre; }
+.saywhy-box .saywhy-arc-up { fill: none; stroke: rgb(var(--saywhy-strong-up)); }
+.saywhy-box .saywhy-arc-down { fill: none; stroke: rgb(var(--saywhy-strong-down)); stroke-dasharray: 5 3; }
+.saywhy-box .saywhy-pairs {
+  display: flex; flex-wrap: wrap; gap: .1em 1.4em; margin: 0; padding: 0; list-style: none; font-size: .9em;
+}
+.saywhy-box .saywhy-pairs li { margin: 0; overflow-wrap: anywhere; }
 .saywhy-box .saywhy-small { margin: .3em 0 0; color: var(--saywhy-muted); font-size: .9em; overflow-wrap: anywhere; }
 .saywhy-box .saywhy-note {
   margin: .9em 0 0; padding: .05em 0 .05em .8em; border-left: 3px solid var(--saywhy-line); font-size: .95em;
@@ -133,6 +169,10 @@ _TABLES = """
 .saywhy-box .saywhy-table thead th {
   position: sticky; top: 0; z-index: 1; background: var(--saywhy-paper); color: var(--saywhy-muted); font-size: .9em;
 }
+.saywhy-box .saywhy-table th:first-child {
+  position: sticky; left: 0; z-index: 1; background: var(--saywhy-paper);
+}
+.saywhy-box .saywhy-table thead th:first-child { z-index: 2; }
 .saywhy-box .saywhy-table bdi { white-space: pre-wrap; overflow-wrap: break-word; }
 .saywhy-box .saywhy-table .saywhy-right { text-align: right; white-space: nowrap; }
 .saywhy-box .saywhy-table .saywhy-quiet { color: var(--saywhy-muted); }
@@ -164,11 +204,20 @@ _TABLES = """
 """
 
 _PAGE = """
-body { margin: 0; padding: 2.5em 1em; background: #f4f5f7; }
-body > .saywhy-box { margin: 0 auto; }
-@media (prefers-color-scheme: dark) { body { background: #0d0f12; } }
-@media (max-width: 40em) { body { padding: .6em; } }
-@media print { body { padding: 0; background: none; } body > .saywhy-box { border: 0; } }
+:root { color-scheme: light; } body { margin: 0; background: #f4f5f7; }
+@media (prefers-color-scheme: dark) { :root { color-scheme: dark; } body { background: #0d0f12; } }
+@media (prefers-color-scheme: light) { SWITCHED { color-scheme: dark; } SWITCHED body { background: #0d0f12; } }
+@media (prefers-color-scheme: dark) { SWITCHED { color-scheme: light; } SWITCHED body { background: #f4f5f7; } }
+main { padding: .4em 1em 2.5em; } main > div:is(div, .saywhy-box) { margin: 0 auto; }
+.saywhy-switch { max-width: 60em; margin: 0 auto; padding: .7em 1em 0; text-align: right; font: 13px/1.4 system-ui, sans-serif; }
+.saywhy-switch label { display: inline-flex; gap: .4em; align-items: center; cursor: pointer; color: #4c535b; }
+@media (prefers-color-scheme: dark) { .saywhy-switch label { color: #b3bcc6; } }
+@media (prefers-color-scheme: light) { SWITCHED .saywhy-switch label { color: #b3bcc6; } }
+@media (prefers-color-scheme: dark) { SWITCHED .saywhy-switch label { color: #4c535b; } }
+@media (max-width: 40em) { main { padding: .4em .6em 1.5em; } }
+@media print {
+  body { background: none; } main { padding: 0; } main > .saywhy-box { border: 0; padding: 0; } .saywhy-switch { display: none; }
+}
 """
 
 
@@ -176,18 +225,22 @@ def scoped() -> str:
     """The style of a fragment. It follows the system, and the theme of a notebook that says which it has."""
     light = '[data-jp-theme-light="true"] .saywhy-box, .vscode-light .saywhy-box'
     dark = '[data-jp-theme-light="false"] .saywhy-box, .vscode-dark .saywhy-box, html[theme="dark"] .saywhy-box'
+    switched = f"{_SWITCHED} .saywhy-box"
     schemes = (
         f".saywhy-box {{ color-scheme: light; {_tokens(LIGHT)} }}\n"
         f"@media (prefers-color-scheme: dark) {{ .saywhy-box {{ color-scheme: dark; {_tokens(DARK)} }} }}\n"
         f"{light} {{ color-scheme: light; {_tokens(LIGHT)} }}\n"
-        f"{dark} {{ color-scheme: dark; {_tokens(DARK)} }}"
+        f"{dark} {{ color-scheme: dark; {_tokens(DARK)} }}\n"
+        f"@media (prefers-color-scheme: light) {{ {switched} {{ color-scheme: dark; {_tokens(DARK)} }} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ {switched} {{ color-scheme: light; {_tokens(LIGHT)} }} }}\n"
+        f"@media print {{ .saywhy-box, {switched} {{ color-scheme: light; {_tokens(LIGHT)} }} }}"
     )
-    return schemes + _BOX + _WORDS + _PICTURES + _NUMBERS + _TABLES
+    return schemes + _BOX.replace("UNFOLDED", UNFOLDED) + _WORDS + _PICTURES + _NUMBERS + _TABLES
 
 
 def around() -> str:
-    """The style of a page around the fragment."""
-    return _PAGE
+    """The style of a page around the fragment, and of the switch between light and dark."""
+    return _PAGE.replace("SWITCHED", _SWITCHED)
 
 
 def _tokens(palette: Palette) -> str:
@@ -265,12 +318,51 @@ def variables(selector: str) -> str:
     It follows the system's scheme, and the theme of a notebook that says which it has.
     """
     light, dark = _declared(LIGHT, "light"), _declared(DARK, "dark")
+    switched = _SWITCHED if selector == ":root" else f"{_SWITCHED} {selector}"
     return (
         f"{selector}{{{light}}}"
         f"@media(prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
         f'[data-jp-theme-light="true"] {selector},.vscode-light {selector}{{{light}}}'
         f'[data-jp-theme-light="false"] {selector},.vscode-dark {selector}{{{dark}}}'
+        f"@media(prefers-color-scheme:light){{{switched}{{{dark}}}}}"
+        f"@media(prefers-color-scheme:dark){{{switched}{{{light}}}}}"
+        f"@media print{{{selector},{switched}{{{light}}}}}"
     )
+
+
+def furniture(selector: str) -> str:
+    """The palette of an element as variables, and what every page of ours has: sentence, badge, tables, focus, print, phones."""
+    return (
+        variables(selector)
+        + ("" if selector == ":root" else f"{selector}{{padding:1rem 1.2rem;border-radius:10px}}")
+        + "".join(
+            f"{','.join(f'{selector} {each}' for each in rule.split(','))}{{{body}}}" for rule, body in _FURNITURE
+        )
+        + "".join(
+            f"@media {media}{{{''.join(f'{selector} {rule}{{{body}}}' for rule, body in rules)}}}"
+            for media, rules in _MEDIA
+        )
+    )
+
+
+_SWITCHED = ":root:has(#saywhy-scheme:checked)"  # the reader has chosen the other scheme than the system's
+_FURNITURE = (
+    ("h1", "font-size:1.3em;line-height:1.35;margin:0 0 .3em;overflow-wrap:anywhere"),
+    (".t", "overflow-x:auto;max-width:100%;margin:.4em 0"),
+    (".t th:first-child,.t td:first-child", "position:sticky;left:0;z-index:1;background:var(--paper)"),
+    ("td.up", "background:color-mix(in srgb,var(--up) calc(100%*var(--a)),var(--paper))"),
+    ("td.down", "background:color-mix(in srgb,var(--down) calc(100%*var(--a)),var(--paper))"),
+    (":focus-visible", "outline:3px solid var(--mark);outline-offset:2px"),
+    (".badge", "display:inline-block;padding:.1em .6em;border-radius:1em;border:2px solid var(--muted);font-size:.85em;"
+     "font-weight:600;white-space:nowrap;color:var(--ink);background:var(--paper)"),
+    (".badge.high", "color:var(--paper);background:var(--strong-up);border-color:var(--strong-up)"),
+    (".badge.low", "color:var(--paper);background:var(--strong-down);border-color:var(--strong-down)"),
+)  # fmt: skip
+_MEDIA = (
+    ("(max-width:40em)", (("tr>:first-child", "max-width:9em;white-space:normal;overflow-wrap:break-word"),
+                          (".badge", "white-space:normal"))),
+    ("print", ((".t", "overflow:visible;max-height:none"), ("details::details-content", UNFOLDED))),
+)  # fmt: skip
 
 
 def _declared(palette: Palette, scheme: str) -> str:

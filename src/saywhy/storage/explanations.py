@@ -147,12 +147,13 @@ def _target(data: Mapping[str, Any], name: str, at: str) -> Target:
 def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature:
     object_of(data, {"label": str, "span": (list, _NONE), "part": str}, name, at, others=("box", "spans", "column"))
     spans = list_of(data.get("spans", [] if data["span"] is None else [data["span"]]), list, name, f"{at}.spans")
-    length = len(texts.get(data["part"], ""))
+    part = data["part"] if data["part"] in texts else next(iter(texts), "")  # a slot stands in the prompt
+    length = len(texts.get(part, ""))
     for span in spans:
         start, end = list_of(span, int, name, f"{at}.span", 2)
         if not 0 <= start <= end <= length:
             raise FileError(
-                f"{name!r} is damaged: {at}.span is [{start}, {end}], and its text {data['part']!r} has {length} characters."
+                f"{name!r} is damaged: {at}.span is [{start}, {end}], and its text {part!r} has {length} characters."
             )
     box = None if data.get("box") is None else list_of(data["box"], float, name, f"{at}.box", 4)
     return Feature(

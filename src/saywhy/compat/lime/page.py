@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 def page(shown: Shown) -> str:
     """A document that stands alone."""
-    return document("Local explanation", fragment(shown), theme.around())
+    return document("Local explanation", fragment(shown))
 
 
 def fragment(shown: Shown) -> str:

@@ -17,7 +17,7 @@ class Page:
     def __init__(self, records: Sequence[Record], predicted: str = "Predicted Label"):
         headers = ("True Label", predicted, "Attribution Label", "Attribution Score", "Word Importance")
         self.fragment = _table(records, headers)
-        self.data = document("Word importance", self.fragment, theme.around())
+        self.data = document("Word importance", self.fragment)
 
     @classmethod
     def of(cls, records: Sequence[Record], path: str | Path | None, predicted: str = "Predicted Label") -> Page:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...core.display import one_line
 from ...render import theme
 from ...render.content import minus, visible
+from ...render.headline import Badge
 from ...render.page import document, safe
 from .verdicts import JOINS, NONE, SUPPORTED, UNLIKELY, WEAK
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 _MARKS = {SUPPORTED: "✓", WEAK: "~", NONE: "✗", JOINS: "·"}  # beside the colour, so that it is not the colour alone
 _CLASSES = {SUPPORTED: "yes", WEAK: "weak", NONE: "none", JOINS: "joins"}
-_STYLE = theme.variables(".sw-q") + (
+_STYLE = theme.furniture(".sw-q") + (
     ".sw-q{font:16px/1.6 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:76rem;margin:0 auto;"
-    "padding:1rem}"
-    ".sw-q h1{font-size:1.25em;line-height:1.35;margin:0 0 .2em}.sw-q h2{font-size:1em;margin:0 0 .4em;overflow-wrap:anywhere}"
+    "}"
+    ".sw-q h2{font-size:1em;margin:0 0 .4em;overflow-wrap:anywhere}"
     ".sw-q small,.sw-q .key{color:var(--muted);font-size:.87em}.sw-q p{margin:.3em 0 1em}"
     ".sw-q .both{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:1.6rem;align-items:start}"
     "@media(max-width:48em){.sw-q .both{grid-template-columns:minmax(0,1fr)}}"
@@ -129,7 +130,7 @@ def _escaped(text: str) -> str:
 
 
 def page(found: Citations) -> str:
-    return document(f"{found.question}: citations", f"<main>{fragment(found)}</main>", "body{margin:0}")
+    return document(f"{found.question}: citations", fragment(found))
 
 
 def fragment(found: Citations) -> str:
@@ -144,12 +145,22 @@ def fragment(found: Citations) -> str:
     )
     notes = "".join(f"<p><small>{safe(note)}</small></p>" for note in found.notes)
     return (
-        f'<div class="sw-q {name}" lang="en"><style>{_STYLE}{lit}</style><h1>{safe(found.summary)}</h1>'
+        f'<div class="sw-q {name}" lang="en"><style>{_STYLE}{lit}</style><h1>{safe(found.summary)} {badge(found).html}</h1>'
         f"<p><small>{safe(found.question)} · {safe(found.model)}</small></p>"
         f'<div class="both"><section aria-label="Answer"><h2>Answer</h2><p class="text">{"".join(_said(found, name))}</p>'
         f"{_legend(found)}{_reasons(found)}</section>"
         f'<section aria-label="Documents">{"".join(_documents(found, name))}</section></div>{notes}</div>'
     )
+
+
+def badge(found: Citations) -> Badge:
+    """How much of the answer rests on the documents."""
+    told = [s.verdict for s in found if s.verdict != JOINS]
+    if told and all(verdict == SUPPORTED for verdict in told):
+        return Badge("high", "✓", "all supported")
+    if NONE in told:
+        return Badge("low", "!", "not all has a source")
+    return Badge("medium", "~", "some weakly supported") if told else Badge("unknown", "?", "nothing to cite")
 
 
 def _said(found: Citations, name: str) -> Iterator[str]:

@@ -117,7 +117,9 @@ def _slots(model: PromptReader, prompt: Prompt, goals: list[Ints]) -> Encoding:
         owner = np.concatenate([_owner(model, template.owner, goal) for goal in goals])
     return replace(
         made,
-        features=template.features,
+        features=placed(full[0].text, model.tokenizer)
+        if (placed := getattr(template, "placed", None))
+        else template.features,
         owner=owner,
         notes=made.notes + template.notes,
         about=made.about * len(full),

@@ -49,7 +49,8 @@ class Filling(Protocol):
         """The prompts with these slots present; the answer is the mean over them, and they are always as many.
 
         Where there is one, of one length, an attribute `owner` [S] may tell each position's feature, for gradients. Where they
-        are a random choice of more, an attribute `drawn` says how many they are.
+        are a random choice of more, an attribute `drawn` says how many they are. A method `placed(text, tokenizer)` may give the
+        features with their places in the prompt that has all of them.
         """
 
 
