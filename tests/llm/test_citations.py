@@ -220,7 +220,7 @@ def test_files_and_pages(explainer, tmp_path):
     )
     for ending in ("html", "md", "json", "txt"):
         assert found.save(tmp_path / f"answer.{ending}").exists()
-    assert load_citations(tmp_path / "answer.json") == found
+    assert saywhy.Citations.load(tmp_path / "answer.json") == load_citations(tmp_path / "answer.json") == found
     parts = Parts()
     parts.feed((tmp_path / "answer.html").read_text(encoding="utf-8"))
     assert not {"script", "img"} & set(parts.tags)

@@ -133,6 +133,11 @@ class Citations(Sequence[Statement]):
             "notes": list(self.notes),
         }
 
+    @staticmethod
+    def load(path: str | Path) -> Citations:
+        """What `save` wrote to a .json file. Raises FileError for another file, and for a damaged one, with the field."""
+        return load_citations(path)
+
     def save(self, path: str | Path) -> Path:
         """Write .html, .md, .json or .txt, by the ending of `path`; returns the path."""
         from ...storage.atomic import write
