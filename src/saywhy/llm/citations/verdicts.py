@@ -109,7 +109,8 @@ def checked(
 
 def _verdict(told: Check, strongest: float) -> str:
     """From the checks, and the sum of the three strongest scores."""
-    if not told.sources or max(told.necessity, told.sufficiency) < NATS or told.raised < UNLIKELY:
+    moved = min(max(told.whole - told.base, told.necessity), told.sufficiency)
+    if not told.sources or moved < NATS or told.raised < UNLIKELY:
         return NONE
     gain = max(told.whole - told.base, NATS)
     enough = min(told.necessity, told.sufficiency, strongest) >= ENOUGH * gain
