@@ -108,3 +108,17 @@ def test_files_for_the_forge_can_be_read():
     for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert "blank_issues_enabled" in told or {"name", "description", "body"} <= set(told), path.name
+
+
+def test_the_readme_has_the_two_commands():
+    """One installs and explains, one runs the tests; `.ci/run` takes the second from there."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").split("\n")
+    first, second = (line for line in lines if line.startswith("pip install -c constraints.txt"))
+    assert "&& saywhy explain" in first
+    assert second == 'pip install -c constraints.txt -e ".[test]" && python -m pytest'
+    read = re.search(r"sed -n (?P<command>'s/.+?/p')", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert read is not None
+    told = subprocess.run(
+        ["sed", "-n", read["command"].strip("'"), "README.md"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert told.stdout.split("\n")[0] == second
