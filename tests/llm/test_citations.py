@@ -6,6 +6,7 @@ import json
 import random
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from lookup import lookup
 import saywhy
 from fake_server import tiny_server
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
-from saywhy.llm.citations import Document, load_citations, read_documents
+from saywhy.llm.citations import Document, load_citations, read_documents, verdicts
 from saywhy.llm.citations.documents import split
 from saywhy.llm.citations.statements import spoken, token_ends
 from tiny_lm import language_model
@@ -281,3 +282,48 @@ def test_a_server_that_tells_too_little_is_refused(kind):
         explainer = saywhy.Explainer(saywhy.Server(server.url, wait=0.001))
         with pytest.raises(ModelError, match="every token"):
             saywhy.cite(explainer, "was", answer="a lovely day", **SAID)
+
+
+def told(**changed):
+    """A check of a statement that its one source carries wholly, with some numbers changed."""
+    numbers = {
+        "whole": -1.0,
+        "base": -11.0,
+        "without": -11.0,
+        "alone": -1.0,
+        "verdict": "",
+        "tokens": 5,
+        "raised": -0.2,
+    }
+    return verdicts.Check((0,), **{**numbers, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, verdicts.SUPPORTED),
+        ({"raised": -1.2}, verdicts.SUPPORTED),
+        ({"raised": -1.3}, verdicts.WEAK),
+        ({"raised": -2.4}, verdicts.WEAK),
+        ({"raised": -2.6}, verdicts.NONE),
+        ({"without": -4.0}, verdicts.WEAK),
+        ({"alone": -8.0}, verdicts.WEAK),
+        ({"alone": -9.0}, verdicts.NONE),
+        ({"base": -3.0, "without": -3.0}, verdicts.NONE),
+    ],
+)
+def test_where_the_lines_of_a_verdict_are(changed, verdict):
+    assert verdicts._verdict(told(**changed), 10.0) == verdict
+
+
+def test_the_page_tells_the_lines_that_the_code_draws():
+    page = " ".join((Path(__file__).parents[2] / "docs" / "citations.md").read_text(encoding="utf-8").split())
+    for said in (
+        f"is above {verdicts.DOUBTED:g} nats",
+        f"(below {verdicts.UNLIKELY:g} nats)",
+        f"nothing raises it by {verdicts.NATS:g} nats",
+        f"the sources raise it by {verdicts.NATS:g} nats or more",
+    ):
+        assert said in page, said
+    assert verdicts.ENOUGH == 0.5
+    assert "each does at least half of what all documents do together" in page

@@ -16,10 +16,9 @@ MOST_SOURCES = 5  # of one statement
 ENOUGH = 0.5  # of what the documents do, that the sources do: alone, when they are taken away, and the three strongest by score
 AGAIN = 0.75  # of what the documents do, that a sentence does by itself which says again what others say
 NATS = 2.5  # that the sources raise the log-probability by, at least, of a statement that has any
-DOUBTED, UNLIKELY = (
-    -1.0,
-    -4.0,
-)  # nats a token, with all documents: a statement less likely is weakly supported at most, or not at all
+# The log-probability in nats, with all documents, of the tokens that they make likelier (`raised`):
+DOUBTED = -1.25  # a statement below is supported weakly at most
+UNLIKELY = -2.5  # and one below this has no source: the documents bring its subject nearer and do not say its words
 
 
 @dataclass(frozen=True)
