@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import TrustRemoteCode
+from .options import Cache, KeyFile, TrustRemoteCode, served
 
 EXAMPLES = """Examples:
 
@@ -35,26 +35,32 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help=".html, .md,
 def cite(
     question: Annotated[str, typer.Option(help="What was asked.")],
     documents: Documents,
-    model: Annotated[str, typer.Option(help="A Hugging Face id or folder of a language model.")],
+    model: Annotated[
+        str, typer.Option(help="A language model: a Hugging Face id, a folder, a server's address or a GGUF file.")
+    ],
     answer: Answer = None,
     prompt: Wording = None,
     budget: Budget = None,
     confidence: Confidence = 0.95,
     max_new_tokens: Longest = 128,
     output: Output = None,
+    key_file: KeyFile = None,
+    cache: Cache = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Say which sentences of the documents stand behind each sentence of an answer, and which have no source."""
     from ..explain.explainer import Explainer
     from ..llm import citations
     from ..storage.manifest import read_text
-    from .streams import checked_output, text_or_input
+    from .streams import checked_output, loading, text_or_input
 
     checked_output(output, citations.ENDINGS)
     told = None if answer is None else text_or_input(None) if str(answer) == "-" else read_text(answer)
     wording = None if prompt is None else read_text(prompt)
     known = citations.read_documents(documents)
-    explainer = Explainer(model, task="text-generation", trust_remote_code=trust_remote_code)
+    with loading("the model"):
+        asked = served(model, key_file, cache)
+        explainer = Explainer(asked, task="text-generation", trust_remote_code=trust_remote_code)
     found = citations.cite(
         explainer,
         question,
