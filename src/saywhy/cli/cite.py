@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,27 +52,35 @@ def cite(
     from ..explain.explainer import Explainer
     from ..llm import citations
     from ..storage.manifest import read_text
-    from .streams import checked_output, loading, text_or_input
+    from .streams import checked_output, loading
 
     checked_output(output, citations.ENDINGS)
-    told = None if answer is None else text_or_input(None) if str(answer) == "-" else read_text(answer)
+    told, known = _answer(answer), citations.read_documents(documents)
     wording = None if prompt is None else read_text(prompt)
-    known = citations.read_documents(documents)
     with loading("the model"):
         asked = served(model, key_file, cache)
         explainer = Explainer(asked, task="text-generation", trust_remote_code=trust_remote_code)
+    limits: dict[str, Any] = {"budget": budget, "confidence": confidence, "max_new_tokens": max_new_tokens}
     found = citations.cite(
         explainer,
         question,
         known,
-        None if told is None else told.strip(),
+        told,
         prompt=wording,
-        budget=budget,
-        confidence=confidence,
-        max_new_tokens=max_new_tokens,
-        announce=lambda cost: typer.echo(f"{cost}", err=True),
+        announce=lambda cost: typer.echo(str(cost), err=True),
+        **limits,
     )
     if output is None:
         typer.echo(str(found))
     else:
         typer.echo(f"{found.summary}\nwrote {found.save(output)}", err=True)
+
+
+def _answer(path: Path | None) -> str | None:
+    """The answer in a file, or from standard input where it is called "-"; None where the model is to write one."""
+    from ..storage.manifest import read_text
+    from .streams import text_or_input
+
+    if path is None:
+        return None
+    return (text_or_input(None) if str(path) == "-" else read_text(path)).strip()
