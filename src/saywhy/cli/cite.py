@@ -17,6 +17,10 @@ EXAMPLES = """Examples:
 """
 
 
+Question = Annotated[str, typer.Option(help="What was asked.")]
+LanguageModel = Annotated[
+    str, typer.Option(help="A language model: a Hugging Face id, a folder, a server's address or a GGUF file.")
+]
 Documents = Annotated[
     Path, typer.Option(help="A folder of texts, a text, or a .jsonl, .csv or .parquet table with a column text.")
 ]
@@ -33,11 +37,9 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help=".html, .md,
 
 
 def cite(
-    question: Annotated[str, typer.Option(help="What was asked.")],
+    question: Question,
     documents: Documents,
-    model: Annotated[
-        str, typer.Option(help="A language model: a Hugging Face id, a folder, a server's address or a GGUF file.")
-    ],
+    model: LanguageModel,
     answer: Answer = None,
     prompt: Wording = None,
     budget: Budget = None,
