@@ -110,6 +110,7 @@ def test_few_forwards(explainer):
     assert told[0].sentences == 60
     assert told[0].fewest <= found.cost.rows <= told[0].most
     assert found.cost.rows <= 60
+    assert cited(explainer, text_of(random.Random(2), 10)).cost.rows <= 30
     assert cited(explainer, text, budget=40).cost.rows <= 40
     with pytest.raises(OptionError, match="budget"):
         cited(explainer, text, budget=3)

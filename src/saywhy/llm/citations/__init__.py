@@ -25,7 +25,7 @@ from ...models.protocol import EncodingOptions, Model
 from .documents import Document, Splitter, documents_of, read_documents
 from .grounding import Grounding, grounding_of
 from .result import ENDINGS, Citations, Source, Statement, load_citations
-from .search import CANDIDATES, CHECKS, RUNS, Search
+from .search import CANDIDATES, CHECKS, FEW, RUNS, Search
 from .statements import Spoken, spoken, token_ends
 from .verdicts import Check, checked, shortlisted, sources_of
 
@@ -42,7 +42,7 @@ class CitationCost:
     sentences: int  # of all documents
     statements: int
     tokens: int  # of the prompt with all documents and the answer
-    fewest: int  # forwards, where the sources are settled at once
+    fewest: int  # forwards, where the documents matter and the sources are settled at once; 2 where they do not matter
     most: int  # forwards, where they are not
 
     def __str__(self) -> str:
@@ -123,7 +123,7 @@ def cite(
         else:
             goal = _spaced(model, grounding, answer)
         encoding, text, said = _encoded(model, grounding, goal)
-        cost = _cost(model, encoding, said, budget)
+        cost = _cost(model, encoding, said, len(grounding.documents), budget)
         if announce is not None:
             announce(cost)
         with shown_progress(cost.most, progress) as tick:
@@ -222,14 +222,17 @@ def _encoded(model: Model[Any], grounding: Grounding, goal: Any) -> tuple[Encodi
     return encoding, text.strip(), said
 
 
-def _cost(model: Model[Any], encoding: Encoding, said: Sequence[Spoken], budget: Any) -> CitationCost:
+def _cost(model: Model[Any], encoding: Encoding, said: Sequence[Spoken], documents: int, budget: Any) -> CitationCost:
     """What it may take. Raises OptionError for a budget that is no number, or too small for one round."""
     n, k = len(encoding.features), len(said)
     looked, rounds = min(n, CANDIDATES), 0
-    if n > CANDIDATES:
-        rounds = 2 * RUNS * max(1, int(np.ceil(np.log(n / CANDIDATES) / np.log(RUNS))))
-    fewest = 2 + 3 * k + (min(2**n, 2 * n + 2) if n <= CANDIDATES else 2 * RUNS)
-    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + 4 * rounds
+    if n > FEW:  # a round asks twice of every group, and where all of them matter, there are ever more
+        groups = [documents if documents > 1 else min(n, RUNS)]
+        while groups[-1] < n:
+            groups.append(min(n, RUNS * groups[-1]))
+        rounds = sum(2 * each + 1 for each in groups)
+    fewest = 2 + 3 * k + (2**n if n <= FEW else 2 * min(documents if documents > 1 else RUNS, n))
+    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + rounds
     [tokens] = model.sizes([encoding.whole])
     if budget is not None:
         most = whole_number("budget", budget, least=2 + CHECKS * k + min(2 * n + 2, 2 * RUNS + 4))

@@ -2,9 +2,9 @@
 
 The number of a statement is its log-probability after the prompt and what the answer said before it. A group of sentences is
 asked about twice: the prompt without it, and the prompt with it alone. The mean of both changes is the group's Shapley value
-where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. The
-sentences of the groups that matter are then the features of `kernel_shap`, in rounds, until it is settled which of them count;
-the others are left out of these prompts where that makes no difference to the answer.
+where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. Groups
+that matter are cut into smaller ones, down to sentences, and those that may count are the features of `kernel_shap`, in rounds,
+until it is settled which of them do. What does not matter is left out of the prompts where that changes nothing of the answer.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from ...engine.engine import Engine
 from ...methods.surrogates import MOST, kernel_shap
 from .statements import Spoken
 
-CANDIDATES = 24  # sentences that are asked about one by one
+CANDIDATES = 24  # features of the regression, at most
+FEW = 4  # sentences up to which all coalitions are asked at once
 RUNS = 8  # into which a group is cut that is looked at more closely
+DOUBT = 0.5  # of that share, from which a sentence by itself is a feature of the regression, which decides
 MATTERS = 0.15  # of what the documents do to a statement: with less, a group or a sentence is no source
 CHECKS = 12  # forwards that a statement's sources are checked by, at most
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
@@ -78,12 +80,15 @@ class Search:
 
     # ---- groups --------------------------------------------------------------------------------------------------------
 
-    def groups(self, groups: Sequence[Ints], whole: Floats, base: Floats) -> Floats:
-        """[G, K]: the mean of what a group adds to nothing and of what is lost without it."""
+    def groups(self, groups: Sequence[Ints], around: Bools, whole: Floats, base: Floats) -> Floats:
+        """[G, K]: the mean of what a group adds to nothing and of what is lost without it, `around` [n] being all there is.
+
+        `whole` is the number with all of those present.
+        """
         alone = np.zeros((len(groups), self.n), bool)
         for row, group in zip(alone, groups, strict=True):
             row[group] = True
-        values = self.values(np.concatenate([alone, ~alone]))
+        values = self.values(np.concatenate([alone, around & ~alone]))
         first, rest = np.split(values, 2)
         found: Floats = ((first - base) + (whole - rest)) / 2
         return found
@@ -91,22 +96,28 @@ class Search:
     def candidates(self, documents: Sequence[Ints], whole: Floats, base: Floats) -> Ints:
         """The sentences that are worth a look of their own, in order: those of groups that matter to some statement."""
         alive, groups = np.arange(self.n), [each for each in documents if len(each)]
+        around, here = np.ones(self.n, bool), whole
         gain = whole - base
         counts = gain >= GAIN
         if not counts.any():
             return alive[:0]
         if len(groups) == 1:
             groups = _runs(groups)
-        while len(alive) > self.room() and 2 * len(groups) + 4 <= self.left():
-            scores = self.groups(groups, whole, base)[:, counts]
-            kept = scores >= MATTERS * gain[counts]
+        while len(alive) > FEW and 2 * len(groups) + 4 <= self.left():
+            scores = self.groups(groups, around, here, base)[:, counts]
+            single = all(len(group) == 1 for group in groups)
+            kept = scores >= (DOUBT if single else 1) * MATTERS * gain[counts]
             kept[scores.argmax(0), np.arange(scores.shape[1])] = True
             share = np.where(kept, scores / gain[counts], 0).max(1)
             order = [int(g) for g in np.argsort(-share, kind="stable") if kept[g].any()]
             groups = [groups[g] for g in order]
             alive = np.sort(np.concatenate(groups))
-            if all(len(group) == 1 for group in groups):
+            if single:
                 break
+            if not self._rest_counts(
+                alive, whole, np.maximum(gain, GAIN)
+            ):  # then the prompts can be short from here on
+                around, here = self._only(alive), self.values(self._only(alive)[None])[0]
             groups = _runs(groups)
         most = self.room()  # where more is left, what came out strongest
         return alive if len(alive) <= most else np.sort(np.concatenate(groups)[:most])
@@ -136,9 +147,14 @@ class Search:
         """Do the other sentences make a difference? Where not, they are left out, and the prompts are as short as can be."""
         if len(candidates) == self.n:
             return False
-        alone = np.zeros((1, self.n), bool)
-        alone[0, candidates] = True
-        return bool((np.abs(self.values(alone)[0] - whole) > MATTERS * gain).any())
+        there = self.values(self._only(candidates)[None])[0]
+        return bool((np.abs(there - whole) > MATTERS * gain).any())
+
+    def _only(self, sentences: Ints) -> Bools:
+        """[n]: these and no others."""
+        there = np.zeros(self.n, bool)
+        there[sentences] = True
+        return there
 
     def _shapley(self, candidates: Ints, budget: int, rest: bool) -> tuple[Floats, Floats]:
         """Shapley values of the candidates, [K, m], all other sentences being present (`rest`) or absent."""
