@@ -328,3 +328,14 @@ def test_the_page_tells_the_lines_that_the_code_draws():
         assert said in page, said
     assert verdicts.ENOUGH == 0.5
     assert "each does at least half of what all documents do together" in page
+
+
+def test_a_file_of_another_kind_is_named_with_what_reads_it(explainer, tmp_path):
+    cited(explainer, text_of(random.Random(1), 5)).save(tmp_path / "answer.json")
+    with pytest.raises(
+        FileError, match=r"saywhy.citations, and saywhy.explanations is wanted here. saywhy.Citations.load"
+    ):
+        saywhy.load(tmp_path / "answer.json")
+    saywhy.Explainer(lambda texts: [[len(t)] for t in texts], labels=["long"])("so").save(tmp_path / "e.json")
+    with pytest.raises(FileError, match=r"saywhy.load\(file\) reads it"):
+        saywhy.Citations.load(tmp_path / "e.json")
