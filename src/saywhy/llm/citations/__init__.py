@@ -139,12 +139,13 @@ def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...],
     whole, base, raised = search.both_ends()
     ends = np.cumsum([0, *(len(each) for each in grounding.sentences)])
     groups = [np.arange(a, b) for a, b in pairwise(ends)]
-    candidates = search.candidates(groups, whole, base)
+    candidates, lost = search.candidates(groups, whole, base)
     k, m = len(search.statements), len(candidates)
     scores, stderr, settled = np.zeros((k, m)), np.zeros((k, m)), True
     if m:
-        scores, stderr, settled = search.sentences(candidates, whole, base)
-    lists = [shortlisted(scores[i], stderr[i], float(whole[i] - base[i])) for i in range(k)]
+        scores, stderr, settled = search.sentences(candidates, lost, whole, base)
+    needed = np.zeros((k, m)) if lost is None else lost.T
+    lists = [shortlisted(scores[i], stderr[i], needed[i], float(whole[i] - base[i])) for i in range(k)]
     chosen = sources_of(search, candidates, lists, whole, base)
     checks = checked(search, candidates, chosen, scores, (whole, base, raised))
     where = [
