@@ -28,9 +28,10 @@ from saywhy.llm.citations.search import Search
 from saywhy.methods.surrogates import MOST
 
 PLANTED = (10, 30, 100)
-ABOUT = """A small decoder that was trained to answer from the one sentence that holds what is asked, so that the truth is known, and SmolLM2-135M-Instruct on made contexts of three documents. context-cite 0.0.4 is its own solver (LASSO,
-alpha 0.01) on random halves of the sentences; ARC-JSD is its formula, the Jensen-Shannon divergence of the answer's next-token
-distributions without each sentence, summed over the answer."""
+ABOUT = """A small decoder that was trained to answer from the one sentence that holds what is asked, or from two that lead to it ("Banra: Fimis. Fimis: Borden."), so that the truth is known: texts in which its answer is lost without any one of them.
+And SmolLM2-135M-Instruct on made contexts of three documents. context-cite 0.0.4 is its own solver (LASSO, alpha 0.01) on random
+halves of the sentences; ARC-JSD is its formula, the Jensen-Shannon divergence of the answer's next-token distributions without
+each sentence, summed over the answer."""
 
 
 def solver() -> Any:
@@ -240,7 +241,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small run to see that it works; nothing is written")
     parser.add_argument("--texts", type=int, default=50, help="planted texts of each length")
     parser.add_argument("--contexts", type=int, default=50, help="made contexts for the real model")
-    parser.add_argument("--hops", type=int, nargs="*", default=[1], help="1 or 2 sentences that tell")
+    parser.add_argument("--hops", type=int, nargs="*", default=[1, 2], help="1 or 2 sentences that tell")
     chosen = parser.parse_args()
     texts, contexts = (2, 1) if chosen.quick else (chosen.texts, chosen.contexts)
     results: dict[str, Any] = {}
