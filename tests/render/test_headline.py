@@ -58,7 +58,14 @@ def test_a_sentence_says_only_what_is_so() -> None:
 def test_the_sentences_over_several() -> None:
     assert headline.group_headline(TARGETS.items).startswith("The model says POSITIVE (97.3%). 3 targets")
     two = [explained("a b", [1, 0]), explained("a b", [1, 0], method="occlusion")]
-    assert headline.group_headline(two) == "The model says POSITIVE (97.3%). 2 methods on why POSITIVE."
+    said = "The model says POSITIVE (97.3%). 2 methods explain POSITIVE"
+    assert headline.group_headline(two) == f"{said}, and both find 'a' the strongest."
+    third = explained("a b", [0.1, -3], method="kernel_shap")
+    assert headline.group_headline([*two, third]).endswith(
+        "3 methods explain POSITIVE, and 2 of them find 'a' the strongest."
+    )
+    assert headline.group_headline([two[0], third]) == f"{said}, and no two of them find the same one the strongest."
+    assert headline.group_headline([two[0], explained("b a", [1, 0], method="occlusion")]) == f"{said}."  # other words
     own = [explained("a b", [0, 1], "NEGATIVE"), explained("a b", [1, 0])]
     assert headline.group_headline(own) == headline.headline(own[1])
     inputs = [[explained("a")], [explained("b")], [explained("c", prediction="NEGATIVE")]]

@@ -114,14 +114,27 @@ def group_headline(items: Sequence[Explanation]) -> str:
     own = [e for e in items if e.prediction is not None and e.target.label == e.prediction]
     if len({e.method for e in items}) > 1:
         labels = list(dict.fromkeys(_target(e) for e in items))
-        over = f"why {labels[0]}" if len(labels) == 1 else f"{len(labels)} targets"
+        over = labels[0] if len(labels) == 1 else f"{len(labels)} targets"
         said = f"{_says(items[0])}. " if items[0].prediction is not None else ""
-        return f"{said}{len({e.method for e in items})} methods on {over}."
+        agreed = _agreed(items) if len(labels) == 1 else ""
+        return f"{said}{len({e.method for e in items})} methods explain {over}{agreed}."
     if own:
         return headline(own[0])
     if items[0].prediction is not None:
         return f"{_says(items[0])}. {len(items)} targets are explained, and this prediction is none of them."
     return f"{len(items)} targets of one input are explained."
+
+
+def _agreed(items: Sequence[Explanation]) -> str:
+    """Whether several methods find the same feature the strongest, to be added to a sentence."""
+    if len({e.words for e in items}) > 1 or not items[0].features:
+        return ""
+    strongest = Counter(int(np.nan_to_num(np.abs(e.scores)).argmax()) for e in items)
+    [(i, many)] = strongest.most_common(1)
+    if many == 1:
+        return ", and no two of them find the same one the strongest"
+    who = "both" if many == len(items) == 2 else "all of them" if many == len(items) else f"{many} of them"
+    return f", and {who} find {_named(items[0], [i])} the strongest"
 
 
 def count_headline(groups: Sequence[Sequence[Explanation]]) -> str:

@@ -249,7 +249,11 @@ async def _explain(request: Request, desk: Desk) -> Response:
     def work(held: Any, job: Job) -> Any:
         from . import questions
 
-        return questions.plain(questions.explain(held[0], questions.question(body), job.tick, job.expect))
+        asked = questions.question(body, ("methods",))
+        found = questions.answer(held[0], asked, job.tick, job.expect)
+        for each in found.get("refused", ()):
+            each["message"] = without_paths(each["message"], places(desk.models))
+        return found
 
     return await _done(request, desk, worker, work, urgent=False)
 
@@ -274,7 +278,7 @@ async def _cite(request: Request, desk: Desk) -> Response:
     def work(held: Any, job: Job) -> Any:
         from . import questions
 
-        return questions.cite(held[0], body, job.expect)
+        return questions.cite(held[0], body, job.tick, job.expect)
 
     return await _done(request, desk, worker, work, urgent=False)
 
