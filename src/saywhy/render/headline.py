@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from ..core.explanation import Explanation
 from ..core.types import Floats
 from . import content
+from .page import safe
 
 _NAMED = 3  # features that a sentence names at most
 _MOSTLY, _LITTLE = (
@@ -81,6 +82,26 @@ def several_badges(items: Sequence[Explanation]) -> Badge | None:
     """The badge that all of them have in common; none where they differ."""
     found = {badge(e) for e in items}
     return found.pop() if len(found) == 1 else None
+
+
+def counted_badge(levels: Mapping[str, int]) -> Badge:
+    """The badge over many explanations: in how many of them the scores are well trusted, and in how many hardly."""
+    checked = sum(levels.values())
+    if not checked:
+        return UNCHECKED
+    high, low = levels.get("high", 0) / checked, levels.get("low", 0) / checked
+    kind = "high" if high >= 0.5 else "low" if low >= 0.5 else "medium"
+    return Badge(kind, BADGES[kind].mark, f"trust: high in {high:.0%} of inputs, low in {low:.0%}")
+
+
+def opening(sentence: str, badge: Badge | None) -> str:
+    """The first line of whatever is told as text: the sentence, and the badge beside it."""
+    return sentence if badge is None else f"{sentence}  {badge.text}"
+
+
+def title(sentence: str, badge: Badge | None) -> str:
+    """The same as the heading of a page whose style is `theme.furniture`. The sentence is escaped."""
+    return f"<h1>{safe(spoken(sentence))}{'' if badge is None else f' {badge.html}'}</h1>"
 
 
 def headline(e: Explanation) -> str:
