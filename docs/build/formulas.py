@@ -95,7 +95,7 @@ TOLD = {
         "For comparing with shap's GradientExplainer.",
     ),
     "libra": Told(
-        "φᵢ = Σ (x − x′) · ∇̃v(x)\n∇̃: attention weights and norms' spread held still, f(u) = c u with c still, products in halves",
+        "φᵢ = Σ (x − x′) · ∇̃v(x)\n∇̃: attention weights and the spread of norms detached, f(u) = c u with c detached, products in halves",
         "Words that matter only by steering attention get too small a score, because attention counts as a constant. The scores do not "
         "add up exactly. A single pass sees one place; on MiniLM it falls short of fifty steps of integrated gradients.",
         "Very many texts, one pass each; `integrated_rules` if two are affordable.",
@@ -107,7 +107,7 @@ TOLD = {
         "The best order of the one-pass methods on MiniLM, where the patent is no obstacle.",
     ),
     "detach_attention": Told(
-        "φᵢ = Σ (x − x′) · ∇̃v(x)\n∇̃: attention weights and norms' spread held still, all else ordinary",
+        "φᵢ = Σ (x − x′) · ∇̃v(x)\n∇̃: attention weights and the spread of norms detached, all else ordinary",
         "What decides where the model looks is left out whole, and activations keep their ordinary gradient, which is small where "
         "they saturate. Of the three sets of rules the furthest from adding up.",
         "For comparing with work that used it; else `libra`.",

@@ -131,7 +131,7 @@ def _tips(r: Report) -> str:
     share = f" One word alone carries {told[0]:.0%} of the texts." if told else ""
     note = (
         "How often the predicted label would lose without the word: really, where the method left each word out, and "
-        "otherwise by its score, all else held still." + share
+        "otherwise by its score, with all else unchanged." + share
     )
     return f"<p class=q>{note}</p>" + _table(["class", *_WORD_HEADS, "examples"], rows)
 
