@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.planted import trained
 from playwright.sync_api import sync_playwright
 
+import saywhy
 from saywhy import corpus
 
 HERE = Path(__file__).parent / "images"
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".cache"))
     model, sentences = trained(parser.parse_args().cache)
     with tempfile.TemporaryDirectory() as folder:
-        done = corpus.run(str(model), sentences, Path(folder) / "reviews-why", text="text", method="libra")
+        explainer = saywhy.Explainer(str(model))
+        explainer.model.name = model.name  # the page shall not say where it lies
+        done = corpus.run(explainer, sentences, Path(folder) / "reviews-why", text="text", method="libra")
         found = corpus.report(done, label="label", by_columns=["source"])
         print(found)
         page = found.save(Path(folder) / "report.html")

@@ -40,16 +40,25 @@ def test_loading_ends_the_pause_also_when_it_fails():
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize(("command", "paused"), [("explain", True), ("methods", False), ("train", False)])
+@pytest.mark.parametrize(
+    ("command", "paused"),
+    [
+        ("explain", True),
+        ("--debug explain", True),
+        ("methods", False),
+        ("train table.csv --label explain", False),
+        ("", False),
+    ],
+)
 def test_only_commands_that_load_a_model_pause(command, paused, monkeypatch):
     """And whatever becomes of the command, the process collects again at its end."""
     seen = []
     monkeypatch.setattr(app, "app", lambda **settings: seen.append(gc.isenabled()))
-    monkeypatch.setattr(sys, "argv", ["saywhy", command])
+    monkeypatch.setattr(sys, "argv", ["saywhy", *command.split()])
     app.main()
     assert seen == [not paused]
     assert gc.isenabled()
 
 
 def test_every_command_that_pauses_is_one():
-    assert {function.__name__ for function, *_ in app.COMMANDS} > app.LOADING
+    assert {function.__name__ for function, *_ in app.COMMANDS} > set(app.LOADING)

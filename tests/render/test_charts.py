@@ -59,7 +59,7 @@ def test_a_summary_and_its_charts_begin_with_the_sentence_and_the_badge(rows):
     size = max(float(np.abs(found.values[:, i]).mean()) for i in range(found.values.shape[1]))
     first, second = str(summary).splitlines()[:2]
     assert first.startswith(f"On average 'bad' moves tone most, by {size:.3f} ")
-    assert first.endswith(f"trust: high in {high} of inputs, low in {low}")
+    assert first.endswith(f"trust: high in {high} of checked inputs, low in {low}")
     assert second.startswith("4 inputs, ")
     assert str(rows.summary()).splitlines()[0].endswith("  ? trust: not checked")
     pytest.importorskip("matplotlib")

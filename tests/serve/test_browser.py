@@ -299,6 +299,10 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(browser, address, scheme, widt
         tab.wait_for_selector(".toggle b")
         tab.click("text=Without each feature")
         tab.wait_for_selector("text=the model then says")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        tab.click("text=What these numbers mean")
+        tab.click("button:text-is('Compare methods')")
+        tab.wait_for_selector("h3:has-text('How far they agree')")
         tab.click("text=History since")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         if AXE.is_file():

@@ -79,15 +79,8 @@ COMMANDS = (  # in the order of the help page: what explains, what judges and tr
     (compare.metrics, "The metrics: what is better, what they cannot show.", None),
     (architectures.architectures, "What works for each class of transformers.", None),
 )
-LOADING = {
-    "explain",
-    "prompt",
-    "cite",
-    "image",
-    "serve",
-    "corpus",
-    "compare",
-}  # they resume collecting with the model there
+# those that load a model: they collect no garbage until it is there
+LOADING = ("explain", "prompt", "cite", "image", "serve", "corpus", "compare")
 for _command, _summary, _examples in COMMANDS:
     app.command(short_help=_summary, epilog=_examples)(_command)
 
@@ -100,7 +93,7 @@ def main() -> None:
     from ..core import collector
     from ..core.errors import InputError, MethodError, OptionError, SaywhyError
 
-    if LOADING & set(sys.argv[1:]):
+    if next((word for word in sys.argv[1:] if not word.startswith("-")), None) in LOADING:
         collector.pause()
     try:
         app(standalone_mode=True)

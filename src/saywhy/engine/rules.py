@@ -3,7 +3,7 @@
 A mode of torch sees every operation of a forward, whatever the architecture, and gives some of them another way back. No class
 or model is touched. A rule makes gradient x input of an operation add up to its output where the ordinary gradient does not:
 
-- norms: the spread that a layer divides by is treated as a constant (detached). Taking the mean away is linear and keeps its gradient.
+- norms: the spread that a layer divides by is detached, a constant. Taking the mean away is linear and keeps its gradient.
 - activations: act(x) is read as x times a constant factor. What act(0) is belongs to nothing, as a bias does.
 - products of two activations: each factor gets half. A factor made by tanh, sigmoid or erf is a gate, and constant, so a GELU
   that is written by hand counts as one activation.
@@ -258,7 +258,7 @@ class Factored(torch.autograd.Function):
 
 
 class Levelled(torch.autograd.Function):
-    """A layer norm that is already there, [value], whose gradient is that of (x - mean) / spread x weight, with a constant spread."""
+    """A layer norm that is already there, [value], whose gradient is that of (x - mean) / spread x weight, the spread constant."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, spread: Tensor, weight: Tensor | None, last: int, value: list[Tensor]) -> Tensor:

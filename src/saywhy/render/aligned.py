@@ -76,8 +76,8 @@ class Summary:
         """Which word or column moves the model most: "On average 'love' moves POSITIVE most, by 1.2 logit." """
         if not self.rows or not self.rows[0].size:
             return "No score differs from zero."
-        first, explained = self.rows[0], f"{len(self.targets)} targets, each input's own,"
-        moved = content.label(self.targets[0]) if len(self.targets) == 1 else explained
+        first = self.rows[0]
+        moved = content.label(self.targets[0]) if len(self.targets) == 1 else "each input's own target"
         size = content.amount(first.size, content.spec(first.size))
         return f"On average '{content.label(first.name)}' moves {moved} most, by {size} {content.label(self.unit)}."
 

@@ -91,7 +91,7 @@ def counted_badge(levels: Mapping[str, int]) -> Badge:
         return UNCHECKED
     high, low = levels.get("high", 0) / checked, levels.get("low", 0) / checked
     kind = "high" if high >= 0.5 else "low" if low >= 0.5 else "medium"
-    return Badge(kind, BADGES[kind].mark, f"trust: high in {high:.0%} of inputs, low in {low:.0%}")
+    return Badge(kind, BADGES[kind].mark, f"trust: high in {high:.0%} of checked inputs, low in {low:.0%}")
 
 
 def opening(sentence: str, badge: Badge | None) -> str:
