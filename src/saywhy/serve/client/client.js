@@ -224,7 +224,7 @@ const alike = (x, y) => x.features.length === y.features.length && x.features.ev
 function agreement(explanations) {
   const cells = explanations.map((x) => explanations.map((y) => (alike(x, y) && x.features.length > 2 ? correlation(x.scores, y.scores) : null)));
   const rows = explanations.map((x, i) => [x.method, ...cells[i].map((r) => h("td", { class: "cell number" }, r === null ? "–" : r.toFixed(2).replace("-", "−")))]);
-  return table(["", ...explanations.map((e) => e.method)], rows, "Correlation of the scores of each two methods");
+  return table(["method", ...explanations.map((e) => e.method)], rows, "Correlation of the scores of each two methods");
 }
 
 // ---- one panel: an input, its settings, its explanation ----------------------------------------------------------------
@@ -486,7 +486,7 @@ class Panel {
     const flips = now.prediction !== null && now.prediction !== e.prediction;
     const back = h("button", { type: "button", onclick: () => { this.off.clear(); this.toggled(); } }, "All on");
     return this.moved.replaceChildren(
-      h("p", {}, `${e.target.label} is now `, h("b", {}, `${signed(now.value)} ${unit}`), `, before ${signed(e.value)}: it moved by ${signed(now.value - e.value)}; the scores foretold ${signed(-taken)}.`),
+      h("p", {}, `${e.target.label} is now `, h("b", {}, `${signed(now.value)} ${unit}`), `, before ${signed(e.value)}: it moved by ${signed(now.value - e.value)}; the scores predicted ${signed(-taken)}.`),
       h("p", {}, now.prediction === null ? "" : `The model ${flips ? "now says" : "still says"} ${now.prediction}${now.probability === null ? "" : ` (${percent(now.probability)})`}.`, " ", back));
   }
 
@@ -520,7 +520,7 @@ class Panel {
       const rows = order.map(([fall, now, i]) => [e.features[i].label, signed(-fall), signed(-e.scores[i]),
         now.prediction === null ? "" : now.prediction === e.prediction ? now.prediction : `${now.prediction} (another)`]);
       this.extra.replaceChildren(h("h3", {}, "Without each feature in turn"),
-        table(["without", `${e.target.label} moves by, ${e.target.unit}`, "its score foretold", "the model then says"], rows, "Without each feature in turn"));
+        table(["without", `${e.target.label} moves by, ${e.target.unit}`, "its score predicted", "the model then says"], rows, "Without each feature in turn"));
     } catch (error) {
       this.say(error.message, "error");
     }
