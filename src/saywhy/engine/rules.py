@@ -258,7 +258,7 @@ class Factored(torch.autograd.Function):
 
 
 class Levelled(torch.autograd.Function):
-    """A layer norm that is already there, [value], whose gradient is that of (x - mean) / spread x weight, the spread constant."""
+    """A layer norm that is there already, [value], with the gradient of (x - mean) / spread x weight for a constant spread."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, spread: Tensor, weight: Tensor | None, last: int, value: list[Tensor]) -> Tensor:
