@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 from ...core.checks import real_number, text_or_none, whole_number
 from ...core.errors import InputError, ModelError, OptionError
 from ...core.features import Span
+from ...core.progress import Tick
 from ...core.progress import progress as shown_progress
 from ...core.types import Encoding, Floats, Ints
 from ...engine.engine import Engine
@@ -110,11 +112,47 @@ def cite(
     ModelError
         For a model that is no language model.
     """
+    if announce is not None and not callable(announce):
+        raise OptionError(f"`announce` is a function of a CitationCost, not {announce!r:.60}.")
+
+    @contextmanager
+    def begin(cost: CitationCost) -> Iterator[Tick]:
+        if announce is not None:
+            announce(cost)
+        with shown_progress(cost.most, progress) as tick:
+            yield None if tick is None else lambda _, rows: tick(rows, rows)
+
+    return citations_of(
+        explainer,
+        question,
+        documents,
+        answer,
+        begin,
+        prompt=prompt,
+        splitter=splitter,
+        budget=budget,
+        confidence=confidence,
+        max_new_tokens=max_new_tokens,
+    )
+
+
+def citations_of(
+    explainer: Explainer,
+    question: str | Sequence[Mapping[str, Any]],
+    documents: Sequence[str | Mapping[str, Any] | Document],
+    answer: str | None,
+    begin: Callable[[CitationCost], AbstractContextManager[Tick]],
+    *,
+    prompt: str | None = None,
+    splitter: Splitter | None = None,
+    budget: int | None = None,
+    confidence: float = 0.95,
+    max_new_tokens: int = 128,
+) -> Citations:
+    """What `cite` answers. Within `begin(cost)`, what it gives is told (inputs, forwards) after each batch, and may raise."""
     model = _language_model(explainer)
     max_new_tokens = whole_number("max_new_tokens", max_new_tokens, least=1)
     sure = _quantile(real_number("confidence", confidence, 0.5, 0.9999))
-    if announce is not None and not callable(announce):
-        raise OptionError(f"`announce` is a function of a CitationCost, not {announce!r:.60}.")
     grounding = grounding_of(question, documents_of(documents), splitter, prompt)
     answer = _answer(answer)
     with model.frozen():
@@ -124,10 +162,8 @@ def cite(
             goal = _spaced(model, grounding, answer)
         encoding, text, said = _encoded(model, grounding, goal)
         cost = _cost(model, encoding, said, len(grounding.documents), budget)
-        if announce is not None:
-            announce(cost)
-        with shown_progress(cost.most, progress) as tick:
-            engine = Engine(model, explainer.batch_tokens, None if tick is None else lambda _, rows: tick(rows, rows))
+        with begin(cost) as tick:
+            engine = Engine(model, explainer.batch_tokens, tick)
             search = Search(engine, encoding, said, None if budget is None else cost.most, sure)
             statements, notes = _found(search, grounding)
     known = grounding.documents, statements
