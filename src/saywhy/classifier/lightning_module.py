@@ -185,7 +185,7 @@ def _loader(rows: Rows, training: Training, shuffled: bool) -> DataLoader[Any]:
     return DataLoader(rows, batch_sampler=order, **settings)  # type: ignore[arg-type]
 
 
-def _itself(batch: Any) -> Any:
+def _itself(batch: object) -> Any:
     return batch
 
 

@@ -118,7 +118,7 @@ Labelled = tuple[Any, ...]  # (texts, labels) or (texts, labels, categories)
 def train(
     classifier: TextClassifier,
     texts: Iterable[str],
-    labels: Any,
+    labels: object,
     categories: Mapping[str, Sequence[Any]] | None = None,
     *,
     validation: Labelled | None = None,
@@ -157,7 +157,7 @@ def train(
 
 
 def prepared(
-    classifier: TextClassifier, texts: Iterable[str], labels: Any, categories: Mapping[str, Sequence[Any]] | None = None
+    classifier: TextClassifier, texts: Iterable[str], labels: object, categories: Mapping[str, Sequence[Any]] | None = None
 ) -> Rows:
     """Labelled texts as rows; what does not fit is refused with its row."""
     given = checked_texts(texts)
@@ -225,7 +225,7 @@ def criterion(
     classes = [len(level) for level in classifier.levels]
     parts = [None] * len(classes) if balance is None else torch.split(balance, classes)
 
-    def over_levels(logits: Any, wanted: Tensor) -> Tensor:
+    def over_levels(logits: object, wanted: Tensor) -> Tensor:
         each = zip(torch.split(side_by_side(logits), classes, dim=1), wanted.unbind(1), parts, strict=True)
         losses = [F.cross_entropy(z, t, weight=None if w is None else w.to(z)) for z, t, w in each]
         return torch.stack(losses).mean()

@@ -44,7 +44,7 @@ def compare(
     overlong: str = "refuse",
     scores: Mapping[str, Sequence[Any]] | None = None,
     rationales: Sequence[Sequence[bool]] | None = None,
-    infill: Any = None,
+    infill: object = None,
     seed: int = 0,
     resume: str | Path | None = None,
     announce: Callable[[CostEstimate], object] | None = None,
@@ -112,7 +112,7 @@ def compare(
     return _comparison(plan, found)
 
 
-def _callers(explainer: Any, announce: Any) -> None:
+def _callers(explainer: object, announce: object) -> None:
     """Refuses what is no explainer, and what cannot be called."""
     if announce is not None and not callable(announce):
         raise OptionError(f"`announce` is a function of a CostEstimate, not {announce!r:.60}.")

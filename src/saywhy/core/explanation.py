@@ -60,7 +60,7 @@ class Interactions(NamedTuple):
     stderr: Mapping[str, Floats] | None = None  # None where they are exact
 
 
-def _frozen(array: Any) -> Floats:
+def _frozen(array: object) -> Floats:
     out = np.array(array, dtype=np.float64)
     out.setflags(write=False)
     return out

@@ -87,7 +87,7 @@ def record(e: Explanation) -> dict[str, Any]:
     }
 
 
-def refused(given: Any, reason: str) -> dict[str, Any]:
+def refused(given: object, reason: str) -> dict[str, Any]:
     """A row that could not be explained, with the reason."""
     text = given if isinstance(given, str) else None
     return {"text": text, "error": reason, "rows": 0, "backward_rows": 0}

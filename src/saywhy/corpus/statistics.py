@@ -187,7 +187,7 @@ class Tally:
         ]
         return ["(none)" if n is None else names[int(np.searchsorted(edges, n))] for n in numbers]
 
-    def _truth(self, table: Any) -> Any:
+    def _truth(self, table: object) -> Any:
         """The label of each text as the model names it, None where the column holds nothing."""
         if self.label is None:
             return None
@@ -216,7 +216,7 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     text = "(none)" if value in (None, "") else str(value)
     return text[:7] if re.match(r"\d{4}-\d\d-\d\d", text) else text[:60]
 

@@ -57,7 +57,7 @@ class Seen:
     ends: Any  # [M]
     labels: Sequence[str]
 
-    def of(self, chosen: Any) -> Seen:
+    def of(self, chosen: object) -> Seen:
         """Some of them; bool [M]."""
         arrays = (self.codes, self.scores, self.tips, self.rows, self.starts, self.ends)
         codes, scores, tips, rows, starts, ends = (array[chosen] for array in arrays)

@@ -106,7 +106,7 @@ def _statistic(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
     return out.detach()
 
 
-def _norm(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
+def _norm(watch: _Watching, func: object, args: object, kwargs: object) -> Tensor:
     return norm(func, args, kwargs)
 
 
@@ -114,7 +114,7 @@ def _softmax(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
     return func(*args, **kwargs).detach()  # type: ignore[no-any-return]
 
 
-def _activation(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
+def _activation(watch: _Watching, func: object, args: object, kwargs: object) -> Tensor:
     out = activation(func, args, kwargs)
     if _KINDS[func] == "squash":
         watch.gates[out] = True
@@ -230,11 +230,11 @@ class Answered(torch.autograd.Function):
     """A value that is already there, [value], whose gradient goes to `path`, a tensor of its shape."""
 
     @staticmethod
-    def forward(ctx: Any, path: Tensor, value: list[Tensor]) -> Tensor:
+    def forward(ctx: object, path: Tensor, value: list[Tensor]) -> Tensor:
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    def backward(ctx: object, *gradients: object) -> Any:
         return gradients[0], None
 
 
@@ -361,7 +361,7 @@ def _group(
     return path if weight is None else path * weight.reshape(1, -1, *[1] * (input.dim() - 2))
 
 
-def _unit(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Tensor:
+def _unit(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: object = None) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(input.detach(), p, dim, keepdim=True)
     return input / length.clamp_min(eps)
 

@@ -110,7 +110,7 @@ class CallableModel(Model[str]):
         yield
 
 
-def numbers_of(answer: Any, many: int, labels: Sequence[str], name: str) -> Tensor:
+def numbers_of(answer: object, many: int, labels: Sequence[str], name: str) -> Tensor:
     """float64 [B, K], a copy: a function may hand out one buffer again and again. A frame is read by its column names.
 
     Raises ModelError for what is not `many` rows of one number a label.

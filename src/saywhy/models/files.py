@@ -101,14 +101,14 @@ class OnnxModel:
     def _run(self, given: dict[str, Any]) -> Any:
         return self.session.run([self.output], given)[0]
 
-    def _answer(self, batch: Any) -> Any:
+    def _answer(self, batch: object) -> Any:
         """[B, K], float64."""
         rows = self._run(self._given(batch))
         if isinstance(rows, list):  # zipmap: a mapping a row
             return np.array([[row[name] for name in row] for row in rows], dtype=np.float64)
         return np.asarray(rows, dtype=np.float64)
 
-    def predict(self, batch: Any) -> Any:
+    def predict(self, batch: object) -> Any:
         """What a regression says, [B] or [B, K]."""
         found = self._answer(batch)
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found

@@ -62,7 +62,7 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
     return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
 
 
-def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
+def _by_name(model: str | Path, tokenizer: object, trust_remote_code: bool) -> ModelSource:
     if str(model).startswith(("http://", "https://")):
         return ModelSource(Server(str(model), tokenizer=tokenizer), None, Server.task)
     if str(model).lower().endswith(".gguf"):
@@ -80,7 +80,7 @@ def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> Mode
     return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
 
 
-def _refuse_unexplainable(model: Any) -> None:
+def _refuse_unexplainable(model: object) -> None:
     if hasattr(model, "parameters"):
         return
     if not callable(model) and not is_estimator(model):
@@ -91,7 +91,7 @@ def _refuse_unexplainable(model: Any) -> None:
         )
 
 
-def is_transformers_class(model: Any) -> bool:
+def is_transformers_class(model: object) -> bool:
     """Does the class's name tell for sure what it can do? A class of the caller's own may be called anything."""
     return isinstance(model, str) or type(model).__module__.startswith("transformers.")
 
@@ -117,7 +117,7 @@ def adapt(
     mask_token: str | None = None,
     trust_remote_code: bool = False,
     output: str | None = None,
-    background: Any = None,
+    background: object = None,
 ) -> Model[Any]:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer

@@ -35,7 +35,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _hold_of(thing: Any) -> _Hold:
+def _hold_of(thing: object) -> _Hold:
     """Wrappers of one model, and models that share their embeddings, have one lock: that of their first parameter."""
     key = next(thing.parameters(), thing) if isinstance(thing, nn.Module) else thing
     with _REGISTER:
@@ -46,7 +46,7 @@ def _hold_of(thing: Any) -> _Hold:
 
 
 @contextmanager
-def exclusive(thing: Any) -> Iterator[bool]:
+def exclusive(thing: object) -> Iterator[bool]:
     """While inside, no other thread is inside with the same model or tokenizer; gives whether this is the outermost time."""
     hold = _hold_of(thing)
     with hold.lock:

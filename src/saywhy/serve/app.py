@@ -72,7 +72,7 @@ class Desk:
     limits: Limits
     jobs: dict[str, Job] = field(default_factory=dict)
 
-    def worker(self, name: Any) -> Worker:
+    def worker(self, name: object) -> Worker:
         """The worker of a model by its name, the first by default. Raises OptionError."""
         if name is None:
             return next(iter(self.workers.values()))
@@ -172,7 +172,7 @@ async def _openapi(request: Request) -> Response:
     return JSONResponse(openapi())
 
 
-async def _absent(request: Request, error: Any) -> Response:
+async def _absent(request: Request, error: object) -> Response:
     message = "There is nothing here; /openapi.json describes what there is."
     return JSONResponse({"error": {"kind": "NotFound", "message": message}}, getattr(error, "status_code", 404))
 
@@ -286,7 +286,7 @@ async def _render(request: Request, desk: Desk) -> Response:
     if ending not in MEDIA:
         raise unknown("kind of file", ending, MEDIA)
 
-    def work(held: Any, job: Job) -> bytes:
+    def work(held: object, job: Job) -> bytes:
         from ..storage.explanations import content, parsed
 
         return content(parsed(body, "the body"), f".{ending}")
@@ -392,5 +392,5 @@ async def _events(request: Request, desk: Desk, worker: Worker, job: Job) -> Asy
         yield _event("error", desk.said(error)[1]["error"])
 
 
-def _event(name: str, data: Any) -> str:
+def _event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -46,7 +46,7 @@ class Question:
         return json.dumps([self.given, {k: v for k, v in self.settings.items() if k != "trust"}], sort_keys=True)
 
 
-def question(body: Any, more: Sequence[str] = ()) -> Question:
+def question(body: object, more: Sequence[str] = ()) -> Question:
     """The question in this JSON; `more` are fields beside FIELDS. Raises OptionError, InputError."""
     if not isinstance(body, dict):
         raise OptionError("The body is a JSON object with the fields of /openapi.json.")
@@ -73,7 +73,7 @@ def question(body: Any, more: Sequence[str] = ()) -> Question:
     return Question(body["input"], {**settings, **options}, yes_or_no("each_target", body.get("each_target", False)))
 
 
-def _short_enough(given: Any) -> None:
+def _short_enough(given: object) -> None:
     if isinstance(given, dict) and "image" in given:
         return  # the limit of the body holds
     length = len(given) if isinstance(given, str) else len(json.dumps(given, ensure_ascii=False))
@@ -81,7 +81,7 @@ def _short_enough(given: Any) -> None:
         raise InputError(f"The input has {length:,} characters; a server takes up to {LONGEST:,}.")
 
 
-def input_of(explainer: Explainer, given: Any) -> Any:
+def input_of(explainer: Explainer, given: object) -> Any:
     """The input as the explainer takes it. No text of a question is ever taken for the name of a file."""
     if explainer.task.name == "image-classification":
         if not isinstance(given, dict) or set(given) != {"image"} or not isinstance(given["image"], str):
@@ -265,7 +265,7 @@ def described(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _taken(explainer: Explainer, **settings: Any) -> bool:
+def _taken(explainer: Explainer, **settings: object) -> bool:
     """Does this model take these settings, whatever the input?"""
     try:
         explainer.request((), **settings)

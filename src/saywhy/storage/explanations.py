@@ -82,7 +82,7 @@ def _image_to_dict(image: Picture) -> dict[str, Any]:
     return {"png": png, "size": list(image.size), "seen": seen, "view": list(image.view)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -275,7 +275,7 @@ def load(path: str | Path) -> Explanation | Explanations:
     return parsed(data, str(known))
 
 
-def parsed(data: Any, name: str) -> Explanation | Explanations:
+def parsed(data: object, name: str) -> Explanation | Explanations:
     """The explanations in the data of a JSON file; `name` is for the error."""
     whole = checked(data, name, FORMAT, VERSION, {"explanations": list})
     items = tuple(from_dict(each, name, f"explanations[{i}]") for i, each in enumerate(whole["explanations"]))

@@ -30,7 +30,7 @@ def weights_fingerprint(inner: Any, tokenizer: Any = None) -> str:
     return found.hexdigest()[:16]
 
 
-def fingerprint(thing: Any) -> str:
+def fingerprint(thing: object) -> str:
     """16 letters that tell two contents apart: of texts, numbers, arrays, images, functions, and of what holds such."""
     return hashlib.sha256(_told(thing).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -58,7 +58,7 @@ def _told(thing: Any) -> str:
     return repr(thing)
 
 
-def _numbers(thing: Any) -> str:
+def _numbers(thing: object) -> str:
     """Of an array, a tensor or an image: its kind, its shape, and a digest of its numbers."""
     array = np.asarray(thing.detach().cpu() if hasattr(thing, "detach") else thing)
     return f"{getattr(thing, 'mode', '')} {array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"

@@ -46,7 +46,7 @@ def read_json(path: Path, format: str, version: int, fields: Mapping[str, Kind])
     return checked(data, str(path), format, version, fields)
 
 
-def checked(data: Any, name: str, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
+def checked(data: object, name: str, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
     """The data, if it is of this format, up to this version, and has these fields of these types. Raises FileError."""
     if not isinstance(data, dict) or data.get("format") != format:
         raise FileError(f'{name!r} was not written by saywhy: it lacks "format": "{format}".')

@@ -114,7 +114,7 @@ def columns(path: Path, names: Sequence[str], limit: int | None = None) -> list[
     return read
 
 
-def _number(cell: Any) -> Any:
+def _number(cell: object) -> Any:
     """A cell of a text file as the number that it is written as; numbers as they are; None for anything else."""
     if not isinstance(cell, str):
         return cell if isinstance(cell, int | float) else None
@@ -145,7 +145,7 @@ def _half_character(text: str) -> int | None:
     return None
 
 
-def _replaced(value: Any) -> Any:
+def _replaced(value: object) -> Any:
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 

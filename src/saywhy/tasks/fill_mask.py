@@ -34,7 +34,7 @@ class FillMask(Task):
     head = "blanks"
     position_indexed = True
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         text, tokenizer = checked(given), _tokenizer(model)
         if options.overlong == "window":
             raise OptionError(

@@ -44,7 +44,7 @@ class Grounding:
         text = lead + shown + (after if swapped else middle + self.question + after)
         return text, [len(lead) + start for start in starts]
 
-    def rendered(self, tokenizer: Any) -> Rendered:
+    def rendered(self, tokenizer: object) -> Rendered:
         """The prompt as the model is given it; what it can do without are the sentences, in order."""
         if not getattr(tokenizer, "chat_template", None):
             if self.history:

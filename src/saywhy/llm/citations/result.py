@@ -196,6 +196,6 @@ def _source(data: Any, name: str, at: str) -> Source:
     return Source(**data | {"span": _span(data["span"], name, f"{at}.span")})
 
 
-def _span(data: Any, name: str, at: str) -> tuple[int, int]:
+def _span(data: object, name: str, at: str) -> tuple[int, int]:
     start, end = list_of(data, int, name, at, 2)
     return start, end

@@ -204,7 +204,7 @@ class RemoteModel(Model[Question]):
         fresh = [(name, distinct[digest]) for name, digest in names.items() if digest not in out]
         self._spend(len(fresh))
 
-        def done(i: int, answer: Any) -> None:
+        def done(i: int, answer: object) -> None:
             name, call = fresh[i]
             out[call.digest] = answer
             if self.cache is not None:

@@ -26,7 +26,7 @@ def shown(prompt: Any) -> Any:
     return "\n".join(f"{role}: {content}" for role, content in prompt)
 
 
-def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: Any, chats: bool) -> Encoding:
+def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: object, chats: bool) -> Encoding:
     """The rows of a prompt, a chat or a template as texts (messages, where `chats`), each with every continuation in turn."""
     if options.overlong != "refuse":
         raise OptionError("A prompt is read whole: shorten it; `overlong` is for texts that are classified.")
@@ -56,7 +56,7 @@ def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: Any, chat
     )
 
 
-def _goal(goal: Any) -> str:
+def _goal(goal: object) -> str:
     if goal is None:
         return ""
     if not isinstance(goal, str):

@@ -315,7 +315,7 @@ def _decodes(model: PreTrainedModel) -> bool:
     return whole and bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
 
 
-def padded(rows: Sequence[np.ndarray[Any, Any]], value: Any, left: bool) -> Tensor:
+def padded(rows: Sequence[np.ndarray[Any, Any]], value: object, left: bool) -> Tensor:
     """[B, longest], filled up with `value`."""
     longest = max(len(row) for row in rows)
     out = np.full((len(rows), longest), value, dtype=rows[0].dtype)

@@ -148,7 +148,7 @@ def _layers(told: dict[str, Any]) -> list[int]:
     return kept if len(kept) > 1 else [0, 1]
 
 
-def _size(name: str, value: Any) -> Any:
+def _size(name: str, value: object) -> Any:
     """What a size of this name becomes; None where it stays as it is."""
     if isinstance(value, bool) or value is None:
         return None
