@@ -443,3 +443,22 @@ def test_likely_words_in_the_place_of_absent_ones(explainer):
         compare(explainer, TEXTS, ["occlusion"], infill=headed("roberta", "blanks")[0], progress=False)
     with pytest.raises(OptionError, match="Unknown removal"):
         compare(explainer, TEXTS, ["occlusion"], removals=["infill"], progress=False)
+
+
+def test_pairs_reach_the_metric_that_asks_for_them():
+    def negation(texts):
+        words = [set(text.split()) for text in texts]
+        return [[float("dull" in w) - 2.0 * ("dull" in w and "not" in w)] for w in words]
+
+    found = compare(
+        saywhy.Explainer(negation, labels=["sad"]),
+        ["a not dull film at all", "this is not so dull"],
+        ["shapley_values", "occlusion"],
+        ["held_out_r2", "held_out_r2_with_pairs"],
+        target="sad",
+        progress=False,
+    )
+    removal = found.columns[0].removal
+    np.testing.assert_allclose(found.numbers("shapley_values", "held_out_r2_with_pairs", removal), 1)
+    assert (found.numbers("shapley_values", "held_out_r2", removal) < 0.9).all()
+    assert np.isnan(found.numbers("occlusion", "held_out_r2_with_pairs", removal)).all()

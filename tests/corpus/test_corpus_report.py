@@ -311,3 +311,72 @@ def test_the_words_of_a_report_as_a_frame(phrased):
     row = frame[(frame["word"] == PHRASE) & (frame["class"] == "pos")]
     assert row["suspicion"].tolist() == [found.suspects[0][1].suspicion]
     assert len(frame) > len(PLAIN)
+
+
+# ---- pairs -----------------------------------------------------------------------------------------------------------
+
+
+def negation(texts):
+    """Two words that turn each other round wherever they stand, and one that pushes alone."""
+    words = [set(text.split()) for text in texts]
+    score = [("bad" in w) - 2.0 * ("bad" in w and "not" in w) + 0.5 * ("sad" in w) for w in words]
+    return [[-s / 2, s / 2] for s in score]
+
+
+@pytest.fixture(scope="module")
+def negated(tmp_path_factory):
+    draw = random.Random(3)
+    rows = []
+    for i in range(60):
+        words = [*draw.choices(PLAIN, k=4), "sad", *(["not"] if i % 2 else []), *(["bad"] if i % 3 else [])]
+        draw.shuffle(words)
+        rows.append({"text": " ".join(words)})
+    folder = tmp_path_factory.mktemp("pairs") / "why"
+    explainer = saywhy.Explainer(negation, labels=["calm", "sad"])
+    settings = {"method": "kernel_shap", "target": "sad", "absent": "drop", "shard_rows": 16, "progress": False}
+    return rows, corpus.run(explainer, rows, folder, trust_share=0, **settings)
+
+
+def test_words_that_act_together_are_listed_with_the_mean_of_their_interaction(negated):
+    rows, found = negated
+    both = [{"not", "bad"} <= set(row["text"].split()) for row in rows]
+    [told] = corpus.report(found).classes
+    assert {frozenset(w.label.split(" + ")) for w in told.together} == {frozenset(("not", "bad"))}
+    assert sum(w.count for w in told.together) == sum(both)
+    for pair in told.together:
+        assert pair.mean == pytest.approx(
+            -1, abs=1e-4
+        )  # half of -2: the one interaction of that output, and so its index
+        for example in pair.examples:
+            text = rows[example.row]["text"]
+            first, second = pair.label.split(" + ")
+            assert text[example.start :].startswith(first)
+            assert text[: example.end].endswith(second)
+    page = corpus.report(found).save(found.folder / "report.html").read_text("utf-8")
+    assert "Words that act together" in page
+    assert "together " in str(corpus.report(found))
+
+
+def test_pairs_of_a_shard_are_those_of_the_explanation(negated):
+    rows, found = negated
+    explainer = saywhy.Explainer(negation, labels=["calm", "sad"])
+    for row, record in zip(rows[:6], found.to_arrow().to_pylist(), strict=False):
+        e = explainer(row["text"], method="kernel_shap", target="sad", absent="drop", progress=False)
+        strong = [p for p in e.pairs() if abs(p.score) > 2 * (p.stderr or 0)][:16]
+        assert [(p["first"], p["second"]) for p in record["pairs"]] == [p.indexes for p in strong]
+        assert [p["score"] for p in record["pairs"]] == pytest.approx([p.score for p in strong], abs=1e-5)
+
+
+def test_shards_of_before_there_were_pairs_are_read(negated, tmp_path):
+    import pyarrow.parquet as pq
+
+    from saywhy.corpus.schema import read_shard
+
+    _, found = negated
+    table = read_shard(found.shards[0])
+    assert table.column_names.index("pairs") == table.num_columns - 1
+    older = tmp_path / "shard-000000.parquet"
+    pq.write_table(table.drop_columns(["pairs"]), older)
+    assert read_shard(older).schema.equals(table.schema)
+    assert read_shard(older)["pairs"].null_count == table.num_rows
+    assert read_shard(older, ["row", "pairs"]).column_names == ["row", "pairs"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from saywhy.core.errors import OptionError
 from saywhy.methods import METHODS
 from saywhy.metrics import METRICS, Candidate
-from saywhy.metrics.fidelity import drawn
+from saywhy.metrics.fidelity import HELD_OUT, drawn
 from saywhy.metrics.ranks import average_precision, kendall, places, spearman
 from saywhy.metrics.removal import best_known, chain, levels, searched
 from saywhy.metrics.stability import shaken
@@ -173,6 +174,58 @@ def test_infidelity_is_its_definition(law):
         game, "scaled_infidelity", replace(candidate, scores=7 * candidate.scores), samples=32, law=law, seed=3
     )
     assert again.value == pytest.approx(found)
+
+
+def shapley_and_faithful_pairs(game):
+    """From all coalitions, by their definitions; both are least squares under the Shapley kernel."""
+    n, rest = game.n, list(range(game.n))
+    value = {s: play(game, set(s)) for k in range(n + 1) for s in itertools.combinations(rest, k)}
+    weight = [math.factorial(k) * math.factorial(n - k - 1) / math.factorial(n) for k in range(n)]
+    scores = [
+        sum(
+            weight[len(s)] * (value[tuple(sorted((*s, i)))] - value[s])
+            for k in range(n)
+            for s in itertools.combinations([j for j in rest if j != i], k)
+        )
+        for i in rest
+    ]
+    pairs = list(itertools.combinations(rest, 2))
+    rows, out, weights = [], [], []
+    for s, v in value.items():
+        rows.append([*(float(i in s) for i in rest), *(float(i in s and j in s) for i, j in pairs)])
+        out.append(v - value[()])
+        weights.append(1e9 if len(s) in (0, n) else 1 / (math.comb(n, len(s)) * len(s) * (n - len(s))))
+    root = np.sqrt(weights)
+    fitted = np.linalg.lstsq(np.array(rows) * root[:, None], np.array(out) * root, rcond=None)[0]
+    return torch.tensor([scores], dtype=torch.float64), torch.tensor(fitted[n:]), fitted
+
+
+def test_held_out_r2_is_its_definition_alone_and_with_pairs():
+    game = tangled(6)
+    scores, pairs, fitted = shapley_and_faithful_pairs(game)
+    rows = ~drawn(6, 40, "sizes", HELD_OUT + 3)
+    kept = [{i for i in range(6) if row[i]} for row in rows]
+    truth = np.array([play(game, each) for each in kept])
+    spread = ((truth - truth.mean()) ** 2).sum()
+    first = play(game, set()) + np.array([sum(float(scores[0, i]) for i in each) for each in kept])
+    both = itertools.combinations(range(6), 2)
+    inside = np.array([[*(i in each for i in range(6)), *(0,) * 15] for each in kept], dtype=float)
+    for place, (i, j) in enumerate(both):
+        inside[:, 6 + place] = [i in each and j in each for each in kept]
+    second = play(game, set()) + inside @ fitted
+    candidate = Candidate(scores, pairs=pairs)
+    alone = measured(game, "held_out_r2", candidate, samples=40, seed=3).value
+    joined = measured(game, "held_out_r2_with_pairs", candidate, samples=40, seed=3).value
+    assert alone == pytest.approx(1 - ((truth - first) ** 2).sum() / spread)
+    assert joined == pytest.approx(1 - ((truth - second) ** 2).sum() / spread, abs=1e-6)
+    assert joined > alone
+    assert measured(game, "held_out_r2_with_pairs", Candidate(scores)).value is None
+
+
+def test_held_out_r2_is_one_where_the_model_is_additive():
+    game, weights = additive(5)
+    assert measured(game, "held_out_r2", Candidate(weights)).value == pytest.approx(1)
+    assert measured(game, "held_out_r2", Candidate(0 * weights)).value < 0
 
 
 def test_set_sizes_of_the_law_of_sizes_are_even():

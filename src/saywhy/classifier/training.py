@@ -157,7 +157,10 @@ def train(
 
 
 def prepared(
-    classifier: TextClassifier, texts: Iterable[str], labels: object, categories: Mapping[str, Sequence[Any]] | None = None
+    classifier: TextClassifier,
+    texts: Iterable[str],
+    labels: object,
+    categories: Mapping[str, Sequence[Any]] | None = None,
 ) -> Rows:
     """Labelled texts as rows; what does not fit is refused with its row."""
     given = checked_texts(texts)

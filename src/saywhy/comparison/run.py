@@ -28,6 +28,7 @@ from .resources import Tally, counted, peak_memory
 WINDOW = 16  # texts in flight at once
 NOISY = 4  # noisy explanations that are averaged, and how far they are shaken, for smooth randomisation
 RADIUS = 0.1
+FAITHFUL = "FSII"  # the index of interaction whose sums come nearest to what the model does
 
 
 @dataclass(eq=False)
@@ -104,29 +105,31 @@ class Walk:
         self, bound: Mapping[str, list[BoundProblem]], found: list[Found], start: int
     ) -> list[dict[str, Candidate]]:
         """For each text, what each method claims."""
-        made: list[dict[str, Tensor]] = [{} for _ in found]
+        made: list[dict[str, Scores]] = [{} for _ in found]
         for entry in self.plan.entries:
             here = bound[entry.absent or self.plan.request.encoding.absent]
             for t, scores in enumerate(self._scored(entry, here, found, start)):
                 made[t][entry.label] = scores
         claims: list[dict[str, Candidate]] = []
         for t, scores_by in enumerate(made):
-            found[t].scores = {label: scores[0].tolist() for label, scores in scores_by.items()}
+            found[t].scores = {label: scores.values[0].tolist() for label, scores in scores_by.items()}
             human = None if self.plan.human is None else self.plan.human[start + t]
             mine = {}
             for entry in self.plan.entries:
-                others = [s[0] for label, s in scores_by.items() if label not in (entry.label, RANDOM)]
+                others = [s.values[0] for label, s in scores_by.items() if label not in (entry.label, RANDOM)]
+                told = scores_by[entry.label]
+                pairs = None if told.pairs is None else told.pairs.values[FAITHFUL][0]
                 mine[entry.label] = Candidate(
-                    scores_by[entry.label], self._again(entry, start + t), others, human=human
+                    told.values, self._again(entry, start + t), others, human=human, pairs=pairs
                 )
             claims.append(mine)
         return self._with_random_weights(bound[self.plan.request.encoding.absent], claims, start)
 
-    def _scored(self, entry: Entry, here: list[BoundProblem], found: list[Found], start: int) -> list[Tensor]:
+    def _scored(self, entry: Entry, here: list[BoundProblem], found: list[Found], start: int) -> list[Scores]:
         if entry.method is None:
             for t in range(len(here)):
                 found[t].spent = {**found[t].spent, entry.label: (0, 0, 0.0, None)}
-            return [entry.scores(start + t) for t in range(len(here))]
+            return [Scores(entry.scores(start + t)) for t in range(len(here))]
         tallies = [Tally() for _ in here]
         before = [p.cache.cost for p in here]
         jobs: list[tuple[BoundProblem, MethodGenerator]] = [
@@ -137,7 +140,7 @@ class Walk:
         for t, p in enumerate(here):
             spent = _spent(before[t], p.cache.cost, tallies[t], peak[0])
             found[t].spent = {**found[t].spent, entry.label: spent}
-        return [over_draws(s, p.encoding.drawn).values for s, p in zip(scores, here, strict=True)]
+        return [over_draws(s, p.encoding.drawn) for s, p in zip(scores, here, strict=True)]
 
     def _again(self, entry: Entry, index: int) -> Any:
         if entry.method is None:

@@ -28,6 +28,7 @@ def page(r: Report) -> str:
     parts = {
         "Suspects": _suspects(r),
         "Words by class": "".join(_class(r, c) for c in r.classes),
+        "Words that act together": _together(r),
         "Words that carry a prediction": _tips(r),
         "Errors": _errors(r),
         "Slices": _slices(r),
@@ -129,6 +130,19 @@ def _class(r: Report, c: ClassWords) -> str:
     rows = [[*_word_cells(r, w), _examples(r, w)] for w in (*c.towards, *reversed(c.away))]
     about = f"{c.texts:,} texts, {len(c.words):,} words that occur at least {r.least} times, strongest reliable effect first."
     return f"<h3>{safe(c.label)}</h3><p class=q>{about}</p>" + _table([*_WORD_HEADS, "examples"], rows)
+
+
+def _together(r: Report) -> str:
+    rows = [[_cell(c.label), *_word_cells(r, w)[:4], _examples(r, w)] for c in r.classes for w in c.together]
+    if not rows:
+        return ""
+    note = (
+        "Pairs of words whose Shapley interaction stood out from its standard error: how far both together move the explained "
+        "number beyond what each does alone. Times and mean are over the texts where the pair stood out, not over all that "
+        "hold both words."
+    )
+    heads = ["class", "pair", "times", "mean interaction", "spread", "examples"]
+    return f"<p class=q>{note}</p>" + _table(heads, rows)
 
 
 def _tips(r: Report) -> str:

@@ -58,6 +58,7 @@ class ClassWords:
     towards: tuple[Word, ...]
     away: tuple[Word, ...]
     suspects: tuple[Suspect, ...]
+    together: tuple[Word, ...] = ()  # pairs of words, "not + bad": their interactions, the strongest reliable one first
 
     def tipping(self) -> list[Word]:
         """The words of the class that most often carry a prediction alone, at most 20."""
@@ -99,7 +100,9 @@ class Report:
             lines.append(f"suspect: {word.label} ({label}), {said}")
         for c in self.classes:
             told = {"towards": c.towards[:8], "from": c.away[:8]}
-            words = (f"{way} it {', '.join(f'{w.label} {w.mean:+.2f}' for w in ws)}" for way, ws in told.items() if ws)
+            words = [f"{way} it {', '.join(f'{w.label} {w.mean:+.2f}' for w in ws)}" for way, ws in told.items() if ws]
+            pairs = ", ".join(f"{w.label} {w.mean:+.2f}" for w in c.together[:5])
+            words += [f"together {pairs}"] if pairs else []
             lines.append(f"{c.label} ({c.texts:,} texts): {'; '.join(words) or 'no word stands often enough'}")
         return "\n".join(map(one_line, lines))
 
@@ -188,7 +191,9 @@ def _found(corpus: Corpus, tally: Tally) -> Report:
     }
     odd = {column: _odd(tally, column, least) for column in tally.by_columns}
     shown = [w for c in classes for w in (*c.towards, *c.away)] + [s.word for _, s in named[:SHOWN]]
-    shown += [w for c in classes for w in c.tipping()] + [w for _, words in errors.values() for w in words]
+    shown += [w for c in classes for w in (*c.tipping(), *c.together)] + [
+        w for _, words in errors.values() for w in words
+    ]
     shown += [o.word for each in odd.values() for o in each]
     rows = {example.row for word in shown for example in word.examples}
     return Report(
@@ -217,7 +222,11 @@ def _class(label: str, group: Group, least: int) -> ClassWords:
     standing_out = sorted([*words, *phrases], key=lambda s: (-s.suspicion, s.word.label))
     towards = sorted((w for w in known if w.mean > 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
     away = sorted((w for w in known if w.mean < 0 and w.effect), key=lambda w: (-w.effect, w.label))[:SHOWN]
-    return ClassWords(label, group.sums.n, tuple(known), tuple(towards), tuple(away), tuple(standing_out))
+    pairs = [w for w in group.pairs.words(least) if w.effect]
+    together = sorted(pairs, key=lambda w: (-w.effect, w.label))[:SHOWN]
+    return ClassWords(
+        label, group.sums.n, tuple(known), tuple(towards), tuple(away), tuple(standing_out), tuple(together)
+    )
 
 
 def _driving(words: Words, least: int) -> tuple[Word, ...]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FORMAT = "saywhy.corpus"
 VERSION = 1
+MOST_PAIRS = 16  # of a text, the strongest
+LATER = ("pairs",)  # columns that shards of earlier releases lack
 DIGEST = b"saywhy.input"  # metadata of a shard: which rows of the input it was made from
 
 
@@ -38,12 +40,14 @@ def schema(kept: Mapping[str, Any], about: Mapping[str, str]) -> pyarrow.Schema:
             *(("score", pa.float32()), ("stderr", pa.float32()), ("without", text)),
         ]
     )
+    pair = pa.struct([("first", pa.int32()), ("second", pa.int32()), ("score", pa.float32()), ("stderr", pa.float32())])
     fields = [
         *(("row", whole), ("text", text), ("prediction", text), ("probability", real)),
         *(("target", text), ("unit", text), ("value", real), ("base", real), ("gap", real)),
         ("features", pa.list_(feature)),
         *(("trust", text), ("trust_said", text), ("notes", pa.list_(text)), ("error", text)),
         *(("same_as", whole), ("rows", whole), ("backward_rows", whole)),
+        ("pairs", pa.list_(pair)),
     ]
     if kept:
         fields.append(("given", pa.struct([(name, kind or text) for name, kind in kept.items()])))
@@ -84,7 +88,19 @@ def record(e: Explanation) -> dict[str, Any]:
         "error": None,
         "rows": e.cost.rows,
         "backward_rows": e.cost.backward_rows,
+        "pairs": _pairs(e),
     }
+
+
+def _pairs(e: Explanation) -> list[dict[str, Any]] | None:
+    """The strongest interactions of two features that stand out from their standard errors; None where the method told none."""
+    if e.interactions is None:
+        return None
+    return [
+        {"first": p.indexes[0], "second": p.indexes[1], "score": p.score, "stderr": p.stderr}
+        for p in e.pairs(MOST_PAIRS)
+        if abs(p.score) > 2 * (p.stderr or 0.0)
+    ]
 
 
 def refused(given: object, reason: str) -> dict[str, Any]:
@@ -158,11 +174,17 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Tabl
     if not is_whole(path):
         raise FileError(f"{path} is damaged: it is not as it was written. {again}")
     try:
-        table = pa.parquet.read_table(path, columns=None if columns is None else list(columns))
+        there = pa.parquet.read_schema(path).names
+        wanted = None if columns is None else [name for name in columns if name in there or name not in LATER]
+        table = pa.parquet.read_table(path, columns=wanted)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise FileError(f"{path} is damaged: {error}. {again}") from None
     expected = schema({}, {})
+    for name in LATER:
+        if name not in there and (columns is None or name in columns):
+            at = table.column_names.index("given") if "given" in table.column_names else table.num_columns
+            table = table.add_column(at, expected.field(name), pa.nulls(table.num_rows, expected.field(name).type))
     for name in expected.names if columns is None else columns:
         if name not in table.column_names:
             raise FileError(f"{path} is damaged: it lacks the column {name!r}. {again}")

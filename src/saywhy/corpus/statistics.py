@@ -30,6 +30,7 @@ COLUMNS = (
     "trust",
     "error",
     "same_as",
+    "pairs",
 )
 
 
@@ -65,10 +66,10 @@ class Sums:
 
 
 class Group:
-    """Texts that belong together, and their words."""
+    """Texts that belong together, their words, and the pairs of words whose interaction stood out."""
 
     def __init__(self, most: int):
-        self.sums, self.words, self.phrases = Sums(), Words(most), Phrases(most)
+        self.sums, self.words, self.phrases, self.pairs = Sums(), Words(most), Phrases(most), Words(most)
 
 
 class Tally:
@@ -120,13 +121,15 @@ class Tally:
                 raise OptionError(f"Column {self.label!r} holds too many different values for one of labels.")
         self.whole.add(measures, np.ones(len(target), bool))
         target = self._bounded(target)
-        self._by_class(target, measures, owner, seen)
+        self._by_class(target, measures, owner, seen, *_pairs(table))
         if truth is not None:
             self._mistaken(truth, prediction, measures, owner, seen)
         for column in self.by_columns:
             self._sliced(column, table, target, measures, owner, seen)
 
-    def _by_class(self, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen) -> None:
+    def _by_class(
+        self, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen, of_pair: Any, pairs: Seen
+    ) -> None:
         for name in dict.fromkeys(target):
             chosen = target == name
             group = self.classes.setdefault(name, Group(max(2_000, MOST_WORDS * 4 // max(4, len(self.labels)))))
@@ -135,6 +138,7 @@ class Tally:
             group.words.add(mine)
             if self.phrases:
                 group.phrases.add(mine)
+            group.pairs.add(pairs.of(chosen[of_pair]))
 
     def _bounded(self, target: Any) -> Any:
         """The explained labels, all but the first 100 of them as one."""
@@ -245,6 +249,32 @@ def _measures(table: Any, prediction: Any, target: Any) -> tuple[dict[str, Any],
     seen = Seen(codes.indices.to_numpy(), scores, tips, rows, starts, ends, codes.dictionary.to_pylist())
     tipped = np.bincount(owner, tips, len(features)) > 0
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
+
+
+def _pairs(table: Any) -> tuple[Any, Seen]:
+    """Which text each pair of words is of; and the pairs, as "not + bad", from the begin of the one to the end of the other."""
+    import pyarrow.compute as pc
+
+    features, pairs = table["features"].combine_chunks(), table["pairs"].combine_chunks()
+    sizes, many = (
+        pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False) for lists in (features, pairs)
+    )
+    owner, inside = np.repeat(np.arange(len(pairs)), many), pairs.flatten()
+    first, second = (inside.field(c).to_numpy(zero_copy_only=False).astype(np.int64) for c in ("first", "second"))
+    sound = (first >= 0) & (first < second) & (second < sizes[owner])
+    owner, scores = owner[sound], inside.field("score").to_numpy(zero_copy_only=False).astype(float)[sound]
+    ends = [(np.cumsum(sizes) - sizes)[owner] + each[sound] for each in (first, second)]
+    words = features.flatten()
+    labels = np.array(pc.utf8_lower(words.field("label")).to_pylist(), dtype=object)
+    said = [f"{a} + {b}" for a, b in zip(*(labels[at] for at in ends), strict=True)]
+    names, codes = np.unique(np.array(said, dtype=object), return_inverse=True)
+    begin, last = (
+        pc.fill_null(words.field(c), -1).to_numpy().astype(np.int64)[at]
+        for c, at in (("start", ends[0]), ("end", ends[1]))
+    )
+    begin = np.where(last < 0, -1, begin)
+    tips, rows = np.zeros(len(owner), bool), table["row"].to_numpy()[owner]
+    return owner, Seen(codes, scores, tips, rows, begin, last, names.tolist())
 
 
 def _leads(unit: str, probability: Any, value: Any) -> Any:

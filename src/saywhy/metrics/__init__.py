@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .candidate import Candidate, Judgement, Judging
-from .fidelity import completeness_gap, infidelity, leave_one_out_correlation, scaled_infidelity
+from .fidelity import (
+    completeness_gap,
+    held_out_r2,
+    held_out_r2_with_pairs,
+    infidelity,
+    leave_one_out_correlation,
+    scaled_infidelity,
+)
 from .human import intersection_over_union, precision_at_one, rationale_precision, token_f1
 from .removal import (
     comprehensiveness,
@@ -71,6 +78,8 @@ _ROWS = (
     ),
     Metric(infidelity, "lower", "removal", "with the Shapley kernel as the law, Shapley values win by definition"),
     Metric(scaled_infidelity, "lower", "removal", "forgives a wrong scale"),
+    Metric(held_out_r2, "higher", "removal", f"low where features act together, whatever the method; {_OPERATOR}"),
+    Metric(held_out_r2_with_pairs, "higher", "removal", f"only of methods that tell of pairs; {_OPERATOR}"),
     Metric(completeness_gap, "lower", "scores", "wrong scores can add up too"),
     Metric(max_sensitivity, "lower", "stability", "scores that never change are stable and useless"),
     Metric(seed_spread, "lower", "stability", "a method without chance can be wrong all the same"),

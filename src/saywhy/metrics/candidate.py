@@ -28,6 +28,9 @@ class Candidate:
         None  # [1 + L, n]: the same, the model as it is first, each the mean over noisy embeddings
     )
     human: Bools | None = None  # [n]: the features that a person marked
+    pairs: Tensor | None = (
+        None  # [n (n - 1) / 2]: the FSII of every two features, as in PairScores, where the method told
+    )
 
     @property
     def order(self) -> Tensor:

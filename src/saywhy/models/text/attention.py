@@ -59,7 +59,9 @@ def eager(model: nn.Module) -> Iterator[None]:
                 delattr(module, _HOOKED)
 
 
-def extract_attention(out: object, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str) -> AttentionOutputs:
+def extract_attention(
+    out: object, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str
+) -> AttentionOutputs:
     """What a model's answer says of its attention. MethodError where that is nothing, or not of the input's own positions."""
     weights, states = getattr(out, "attentions", None), getattr(out, "hidden_states", None)
     if not weights or not states or any(w is None for w in weights):
