@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 Bools: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"  # of any kind of number, or of objects
 Box: TypeAlias = "tuple[float, float, float, float]"  # left, top, right, bottom, in pixels
 
 

@@ -109,7 +109,7 @@ def _follows(given: Sequence[object]) -> bool:
 
 def _statistic(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Result:
     out = func(*args, **kwargs)
-    if any(func is each for each in (torch.var_mean, torch.std_mean)):
+    if func in _SEVERAL:
         return out[0].detach(), out[1]
     return out.detach()
 
@@ -213,6 +213,7 @@ _KINDS: Mapping[Any, str] = {
     **_named("sum", "add sub", "add sub to float __add__ __radd__ __sub__ __rsub__"),
     **_named("contraction", "matmul bmm mm einsum baddbmm", "matmul bmm mm baddbmm __matmul__", "linear bilinear"),
 }
+_SEVERAL: tuple[object, ...] = (torch.var_mean, torch.std_mean)
 _IN_PLACE = (Tensor.mul_, Tensor.__imul__)
 _WAYS: Mapping[str, Callable[[_Watching, Operation, Arguments, Keywords], Result]] = {
     "statistic": _statistic,
