@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.errors import ModelError, unknown
+from torch import nn
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -159,7 +160,7 @@ def _model(vocabulary: int) -> Any:
     return BertForSequenceClassification(config)
 
 
-def _trained(model: Any, tokenizer: Any, rule: Rule, draw: random.Random) -> Any:
+def _trained(model: nn.Module, tokenizer: Any, rule: Rule, draw: random.Random) -> Any:
     """The model after it learned the rule; words are masked now and then, and the label is of what is left to see."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)

@@ -16,6 +16,7 @@ from ...core.explanation import Explanation
 from ...explain.explainer import Explainer
 from . import HEADINGS, Registered
 from .build import CONTEXT, TEXT, pixels, tiny, words
+from torch import nn
 
 # one method of each kind, with options that keep it cheap
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -116,17 +117,17 @@ def _given(heading: str) -> tuple[Any, Any]:
 Read = Callable[[Explanation], float]
 
 
-def _labels(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _labels(model: nn.Module, reader: Any) -> tuple[Tensor, Read]:
     logits = model(**reader(TEXT, return_tensors="pt")).logits[0]
     return logits, lambda e: float(logits[e.target.index[0]])
 
 
-def _tokens(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _tokens(model: nn.Module, reader: Any) -> tuple[Tensor, Read]:
     logits = model(**reader(TEXT, return_tensors="pt")).logits[0]
     return logits, lambda e: float(logits[e.target.index[0], e.target.index[1]])
 
 
-def _span(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _span(model: nn.Module, reader: Any) -> tuple[Tensor, Read]:
     given = _given("question answering")[0]
     out = model(**reader(given["question"], given["context"], return_tensors="pt"))
     ends = torch.stack([out.start_logits[0], out.end_logits[0]], -1)
@@ -135,7 +136,7 @@ def _span(model: Any, reader: Any) -> tuple[Tensor, Read]:
     )
 
 
-def _blanks(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _blanks(model: nn.Module, reader: Any) -> tuple[Tensor, Read]:
     row = reader(_given("masked LM")[0], return_tensors="pt")
     at = int((row["input_ids"][0] == reader.mask_token_id).nonzero()[0])
     logits = model(**row).logits[0]
