@@ -152,7 +152,7 @@ def _whole(row: object) -> Row:
     return sound_row({str(name): value for name, value in row.items()})
 
 
-def given_by(row: Row, text: Sequence[str], by_column: bool = False) -> Any:
+def given_by(row: Row, text: Sequence[str], by_column: bool = False) -> object:
     """What the explainer is given of a row: the text, or a mapping of the columns where there are several."""
     return row.get(text[0]) if len(text) == 1 and not by_column else {name: row.get(name) for name in text}
 

@@ -16,6 +16,7 @@ from .labels import label_names, same_order
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
+    import pandas
     from torch import Tensor
 
 
@@ -136,7 +137,7 @@ def numbers_of(answer: object, many: int, labels: Sequence[str], name: str) -> T
     return out
 
 
-def _by_name(frame: Any, labels: Sequence[str], name: str) -> Any:
+def _by_name(frame: pandas.DataFrame, labels: Sequence[str], name: str) -> Any:
     """The columns of a frame in the order of the labels; as they stand, where they are only numbered."""
     columns = [str(plain(each)) for each in frame.columns]
     if columns == [str(i) for i in range(len(columns))]:

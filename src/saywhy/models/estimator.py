@@ -21,6 +21,7 @@ from .labels import label_names, same_order
 from .protocol import Model
 from .spacy_pipeline import is_spacy, spacy_texts
 from .table import TableModel
+from ..core.types import Array
 
 OUTPUTS = ("probability", "decision", "score", "logit")  # what a caller may say that the numbers are
 _KINDS = {"probability": "probability", "decision": "decision", "score": "score", "logit": "softmax"}
@@ -134,7 +135,7 @@ def answers(model: Any, labels: Sequence[str] | None, output: str | None) -> Ans
     return Answers(model.predict, names, "score")
 
 
-def _classes(model: object) -> Any:
+def _classes(model: object) -> object:
     """The names of the classes: an array; a list of arrays for several outputs; None for a regression."""
     classes: Any = getattr(model, "classes_", None)
     if classes is None and hasattr(model, "predict_proba"):
@@ -166,20 +167,20 @@ def _several_outputs(model: Any, wanted: str, classes: list[Any], labels: Sequen
             "independent-probability",
         )
 
-    def chosen(batch: Any) -> Any:
+    def chosen(batch: object) -> Array:
         said = np.asarray(model.predict(batch))
         return np.concatenate([_indicators(said[:, i], label_names(each)) for i, each in enumerate(classes)], axis=1)
 
     return Answers(chosen, names, "score")
 
 
-def _two_sided(decision: object, many: int) -> Any:
+def _two_sided(decision: object, many: int) -> Array:
     """[B, K]: of two classes an estimator tells one number, how far it is for the second."""
     known = np.asarray(decision, dtype=np.float64)
     return np.stack([-known, known], axis=1) if known.ndim == 1 and many == 2 else known
 
 
-def _indicators(said: object, labels: Sequence[str]) -> Any:
+def _indicators(said: object, labels: Sequence[str]) -> Array:
     """[B, K]: 1 for the class that was predicted."""
     named = [str(each) for each in np.asarray(said).tolist()]
     return np.array([[float(name == label) for label in labels] for name in named]).reshape(len(named), len(labels))

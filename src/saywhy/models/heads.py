@@ -139,7 +139,7 @@ def _read(row: Row, device: torch.device) -> Tensor:
     return torch.as_tensor(row.read if row.read is not None else range(len(row.ids)), device=device)
 
 
-def _member(out: object, name: str) -> Any:
+def _member(out: object, name: str) -> Tensor | None:
     return out.get(name) if isinstance(out, Mapping) else getattr(out, name, None)
 
 

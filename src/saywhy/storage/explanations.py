@@ -82,7 +82,7 @@ def _image_to_dict(image: Picture) -> dict[str, Any]:
     return {"png": png, "size": list(image.size), "seen": seen, "view": list(image.view)}
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...core.types import Ints
 from .prompts import Scored
+from torch import nn
 
 if TYPE_CHECKING:
     from .model import LanguageModel
@@ -88,7 +89,7 @@ def _common(a: Ints, b: Ints) -> int:
 FULL = ("full_attention", "attention", "global")  # kinds of layers whose cache can be cut anywhere and repeated
 
 
-def reusable(model: Any, decodes: bool, takes: Any) -> bool:
+def reusable(model: nn.Module, decodes: bool, takes: Any) -> bool:
     """Can this model go on from a cache of keys and values that was computed for the beginnings alone?
 
     No for encoder-decoders, for recurrent or compressed states, and for models that take no cache. What is left is tried

@@ -213,7 +213,7 @@ class Client:
             weakref.finalize(self, _close, _loop(), pool, os.getpid())
         return self._state[1], self._state[2]
 
-    async def _answer(self, pool: object, call: Call, stopped: Sequence[Exception]) -> Any:
+    async def _answer(self, pool: object, call: Call, stopped: Sequence[Exception]) -> object:
         http, tried = http_package(), 0
         while True:
             wait = min(LONGEST_WAIT, self.wait * 2**tried)
@@ -265,7 +265,7 @@ class Client:
                 )
         return bytes(out)
 
-    def _json(self, body: bytes) -> Any:
+    def _json(self, body: bytes) -> object:
         try:
             return json.loads(body)
         except ValueError:

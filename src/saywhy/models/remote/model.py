@@ -80,7 +80,7 @@ class RemoteModel(Model[Question]):
         self.__dict__.update(state, _again=threading.local())
 
     @property
-    def text_tokenizer(self) -> Any:
+    def text_tokenizer(self) -> object:
         return self.tokenizer
 
     def replacement_id(self, absent: str) -> int | None:

@@ -132,7 +132,7 @@ def other_tokens(question: Question, got: object) -> OtherTokens:
 # ---- A: log-probabilities of the prompt's tokens ---------------------------------------------------------------------
 
 
-def _joined(q: Question) -> Any:
+def _joined(q: Question) -> object:
     return [*q.prompt, *q.goal] if isinstance(q.prompt, tuple) else f"{q.prompt}{q.text}"
 
 
@@ -338,7 +338,7 @@ def written(answer: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-def kept_of(answer: object) -> Any:
+def kept_of(answer: object) -> object:
     """Of an answer what the ways read, to be kept on disk."""
     if not isinstance(answer, Mapping):
         return answer

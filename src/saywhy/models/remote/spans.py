@@ -32,7 +32,7 @@ def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: object, c
         raise OptionError("A prompt is read whole: shorten it; `overlong` is for texts that are classified.")
     goals = [_goal(goal) for goal in prompt.goals]
 
-    def rows(texts: Sequence[str]) -> Any:
+    def rows(texts: Sequence[str]) -> object:
         made = tuple(
             Question(
                 (messages_in(text) or text) if chats else text or EMPTY, (), goal, 1, tuple(goals[:c] + goals[c + 1 :])

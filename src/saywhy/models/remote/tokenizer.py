@@ -103,7 +103,7 @@ class ServerTokenizer:
             input_ids=ids, spans=spans, offset_mapping=[s or (0, 0) for s in spans], special_tokens_mask=mask
         )
 
-    def convert_ids_to_tokens(self, ids: Any) -> Any:
+    def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str]:
         """The text of one token, or of each."""
         if isinstance(ids, int):
             return self.decode([ids])
