@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.checks import one_of, several
 from ..core.errors import InputError, OptionError, unknown
-from ..core.types import Ints
+from ..core.types import Array, Ints
 
 PROBLEMS = ("multi-class", "multi-label", "soft")
 
@@ -87,7 +87,7 @@ class Values:
         return tuple(str(value) for value in self.known)
 
 
-def _key(value: object) -> Any:
+def _key(value: object) -> object:
     try:
         hash(value)
     except TypeError:
@@ -180,7 +180,7 @@ def targets(labels: object, problem: str, levels: Sequence[Values], count: int) 
     return Targets(problem, classes, rows)
 
 
-def _soft(labels: object, classes: int) -> Any:
+def _soft(labels: object, classes: int) -> Array:
     rows = np.asarray(labels, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != classes:
         raise InputError(f"Soft labels are an array [texts, {classes}], not one of shape {rows.shape}.")

@@ -100,7 +100,7 @@ class TrainingModule(pl.LightningModule):
         )
 
 
-def _plateau(optimizer: Any) -> Any:
+def _plateau(optimizer: torch.optim.Optimizer) -> object:
     return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
 
 
@@ -185,7 +185,7 @@ def _loader(rows: Rows, training: Training, shuffled: bool) -> DataLoader[Any]:
     return DataLoader(rows, batch_sampler=order, **settings)  # type: ignore[arg-type]
 
 
-def _itself(batch: object) -> Any:
+def _itself(batch: object) -> object:
     return batch
 
 

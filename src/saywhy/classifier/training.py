@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..core.checks import mapping, one_of, real_number, whole_number, yes_or_no
 from ..core.errors import InputError, OptionError, missing
+from ..core.types import Array
 from .batches import Rows
 from .encoders import Targets, coded, targets
 from .network import side_by_side
@@ -180,7 +181,7 @@ def split(rows: Rows, training: Training) -> tuple[Rows, Rows | None]:
     return chosen(rows, order[count:]), chosen(rows, order[:count])
 
 
-def chosen(rows: Rows, which: Any) -> Rows:
+def chosen(rows: Rows, which: Array) -> Rows:
     """Some of the rows."""
     held = rows.targets.rows
     kept = [held[i] for i in which] if isinstance(held, list) else held[which]

@@ -127,7 +127,7 @@ class Encoding:
         return self.at(np.ones((1, len(self.features)), dtype=bool))[0]
 
     @cached_property
-    def nothing(self) -> Any:
+    def nothing(self) -> object:
         """The row with everything absent."""
         return self.at(np.zeros((1, len(self.features)), dtype=bool))[0]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .word_statistics import EXAMPLES, Example, Seen, Suspect, Word, suspects
 from ..core.types import Array
+from .word_statistics import EXAMPLES, Example, Seen, Suspect, Word, suspects
 
 LENGTHS = (2, 3, 4)
 LONGEST = max(LENGTHS)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from ..core.errors import missing
 from .jobs import HandOut, Job, Made, begun, made
 from .plan import CorpusRequest
-from types import ModuleType
 
 
 class Actor:

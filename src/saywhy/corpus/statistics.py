@@ -6,14 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.errors import OptionError, unknown
+from ..core.types import Array
 from .phrases import Phrases
 from .word_statistics import Seen, Words
-from ..core.types import Array
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MOST_WORDS, MOST_SLICE_WORDS, MOST_VALUES, MOST_PAIRS = 50_000, 5_000, 24, 24
 MOST_CLASSES, MOST_LABELS, MOST_REASONS = 100, 2_000, 1_000
@@ -91,7 +94,7 @@ class Tally:
         self.copies = 0
         self.edges: dict[str, Any] = {}  # of numeric columns: the quartiles of the first shard
 
-    def add(self, table: Any) -> None:
+    def add(self, table: pyarrow.Table) -> None:
         """One more shard."""
         import pyarrow.compute as pc
 
@@ -149,7 +152,9 @@ class Tally:
             return target
         return np.array([name if name in allowed else OTHER_LABELS for name in target], dtype=object)
 
-    def _mistaken(self, truth: Sequence[str | None], prediction: Array, measures: Mapping[str, Any], owner: Array, seen: Seen) -> None:
+    def _mistaken(
+        self, truth: Sequence[str | None], prediction: Array, measures: Mapping[str, Any], owner: Array, seen: Seen
+    ) -> None:
         for pair in {(t, p) for t, p in zip(truth, prediction, strict=True) if t is not None and t != p}:
             if pair not in self.errors and len(self.errors) == MOST_PAIRS:
                 continue
@@ -159,7 +164,7 @@ class Tally:
             group.words.add(seen.of(chosen[owner]))
 
     def _sliced(
-        self, column: str, table: Any, target: Array, measures: Mapping[str, Any], owner: Array, seen: Seen
+        self, column: str, table: pyarrow.Table, target: Array, measures: Mapping[str, Any], owner: Array, seen: Seen
     ) -> None:
         known = self.slices[column]
         names = []
@@ -205,7 +210,7 @@ class Tally:
         return self.labels[int(value)] if value.isdecimal() and int(value) < len(self.labels) else value
 
 
-def _given(table: Any, column: str) -> list[Any]:
+def _given(table: pyarrow.Table, column: str) -> list[Any]:
     names = [field.name for field in table.schema.field("given").type] if "given" in table.column_names else []
     if column not in names:
         raise unknown("column kept in the corpus", column, names)
@@ -226,7 +231,7 @@ def _said(value: object) -> str:
     return text[:7] if re.match(r"\d{4}-\d\d-\d\d", text) else text[:60]
 
 
-def _measures(table: Any, prediction: Array, target: Array) -> tuple[dict[str, Any], Any, Seen]:
+def _measures(table: pyarrow.Table, prediction: Array, target: Array) -> tuple[dict[str, Any], Any, Seen]:
     """Measures of each text; which text each word is of; and the words."""
     import pyarrow.compute as pc
 
@@ -252,7 +257,7 @@ def _measures(table: Any, prediction: Array, target: Array) -> tuple[dict[str, A
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
 
 
-def _pairs(table: Any) -> tuple[Any, Seen]:
+def _pairs(table: pyarrow.Table) -> tuple[Any, Seen]:
     """Which text each pair of words is of; and the pairs, as "not + bad", from the begin of the one to the end of the other."""
     import pyarrow.compute as pc
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from ..core.types import Array
 
 EXAMPLES = 4  # of each word

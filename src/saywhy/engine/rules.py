@@ -31,7 +31,9 @@ from ..core.errors import unknown
 if TYPE_CHECKING:
     from torch.autograd.function import FunctionCtx
 
-Operation: TypeAlias = "Callable[..., Tensor]"  # a function of torch, as a mode of torch is given it; a few give several
+Operation: TypeAlias = (
+    "Callable[..., Tensor]"  # a function of torch, as a mode of torch is given it; a few give several
+)
 Arguments: TypeAlias = "tuple[Any, ...]"
 Keywords: TypeAlias = "dict[str, Any]"
 Result: TypeAlias = "Tensor | tuple[Tensor, ...]"

@@ -262,7 +262,7 @@ def _spans(text: str, marked: str, named: Mapping[str, str]) -> dict[str, list[S
     return found if at == len(text) else {}
 
 
-def _parsed(text: Any, named: Mapping[str, str]) -> list[Pieces]:
+def _parsed(text: str, named: Mapping[str, str]) -> list[Pieces]:
     """The pieces of a text, or of each message; refuses a slot that none of them has."""
     if not isinstance(text, str):
         checked_messages(text)

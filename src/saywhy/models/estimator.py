@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.checks import one_of
 from ..core.errors import OptionError
-from ..core.types import Feature, Target
+from ..core.types import Array, Feature, Target
 from .additive import VECTORIZERS, AdditiveSteps, additive_steps, steps_of, words_stand_alone
 from .background import Background, background_of
 from .callable import Additive, CallableModel
@@ -21,7 +21,6 @@ from .labels import label_names, same_order
 from .protocol import Model
 from .spacy_pipeline import is_spacy, spacy_texts
 from .table import TableModel
-from ..core.types import Array
 
 OUTPUTS = ("probability", "decision", "score", "logit")  # what a caller may say that the numbers are
 _KINDS = {"probability": "probability", "decision": "decision", "score": "score", "logit": "softmax"}
@@ -50,7 +49,7 @@ def black_box(
     labels: Sequence[str] | None = None,
     mask_token: str | None = None,
     output: str | None = None,
-    background: Any = None,
+    background: object = None,
 ) -> Model[Any]:
     """The adapter of an estimator or a function: of texts, or of rows where it was fitted on columns or has a background.
 

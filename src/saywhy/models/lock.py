@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import Any
 
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from ..core.errors import ModelError, unknown
-from torch import nn
 
 if TYPE_CHECKING:
     from ..comparison import Comparison

@@ -140,7 +140,7 @@ def application(
 
 
 def _subject(model: Served) -> Callable[[], Any]:
-    def prepare() -> Any:
+    def prepare() -> object:
         with LOADING:
             from .questions import Subject, described
 
@@ -246,7 +246,7 @@ async def _explain(request: Request, desk: Desk) -> Response:
     body = await _body(request, desk.limits.body)
     worker = desk.worker(body.get("model"))
 
-    def work(held: Any, job: Job) -> Any:
+    def work(held: Any, job: Job) -> object:
         from . import questions
 
         return questions.plain(questions.explain(held[0], questions.question(body), job.tick, job.expect))
@@ -258,7 +258,7 @@ async def _predict(request: Request, desk: Desk) -> Response:
     body = await _body(request, desk.limits.body)
     worker = desk.worker(body.get("model"))
 
-    def work(held: Any, job: Job) -> Any:
+    def work(held: Any, job: Job) -> object:
         from . import questions
 
         asked, absent = questions.question(body, ("absent_features",)), questions.absent_sets(body)
@@ -271,7 +271,7 @@ async def _cite(request: Request, desk: Desk) -> Response:
     body = await _body(request, desk.limits.body)
     worker = desk.worker(body.get("model"))
 
-    def work(held: Any, job: Job) -> Any:
+    def work(held: Any, job: Job) -> object:
         from . import questions
 
         return questions.cite(held[0], body, job.expect)
@@ -345,7 +345,7 @@ async def _steps(request: Request, desk: Desk, job: Job) -> AsyncIterator[Job]:
         desk.jobs.pop(job.id, None)
 
 
-def _result(job: Job) -> Any:
+def _result(job: Job) -> object:
     """What came out. Raises what went wrong."""
     if job.state == "done":
         return job.result

@@ -81,7 +81,7 @@ def _short_enough(given: object) -> None:
         raise InputError(f"The input has {length:,} characters; a server takes up to {LONGEST:,}.")
 
 
-def input_of(explainer: Explainer, given: object) -> Any:
+def input_of(explainer: Explainer, given: object) -> object:
     """The input as the explainer takes it. No text of a question is ever taken for the name of a file."""
     if explainer.task.name == "image-classification":
         if not isinstance(given, dict) or set(given) != {"image"} or not isinstance(given["image"], str):
@@ -101,7 +101,7 @@ def input_of(explainer: Explainer, given: object) -> Any:
     raise InputError(f"An input is a text, two texts or an object, not {given!r:.60}.")
 
 
-def _prompt(given: Mapping[str, Any]) -> Any:
+def _prompt(given: Mapping[str, Any]) -> object:
     """A template with slots, or a conversation."""
     from ..llm import Chat, Template
 

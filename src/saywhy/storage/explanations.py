@@ -144,7 +144,7 @@ def _target(data: Mapping[str, Any], name: str, at: str) -> Target:
     return Target(data["label"], index, data["unit"], against)
 
 
-def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature:
+def _feature(data: Mapping[str, Any], texts: Mapping[str, str], name: str, at: str) -> Feature:
     object_of(data, {"label": str, "span": (list, _NONE), "part": str}, name, at, others=("box", "spans", "column"))
     spans = list_of(data.get("spans", [] if data["span"] is None else [data["span"]]), list, name, f"{at}.spans")
     part = data["part"] if data["part"] in texts else next(iter(texts), "")  # a slot stands in the prompt
@@ -166,7 +166,7 @@ def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature
     )
 
 
-def _trust(data: Any, name: str, at: str) -> Trust:
+def _trust(data: Mapping[str, Any], name: str, at: str) -> Trust:
     object_of(data, {"level": str, "said": str, "figures": dict}, name, at, others=())
     for figure, value in data["figures"].items():
         of_type(value, float, name, f"{at}.figures[{figure!r}]")
@@ -177,7 +177,7 @@ def _trust(data: Any, name: str, at: str) -> Trust:
     return Trust(**data)
 
 
-def _pairs(data: Any, n: int, name: str, at: str) -> Interactions:
+def _pairs(data: Mapping[str, Any], n: int, name: str, at: str) -> Interactions:
     object_of(data, {"scores": dict, "stderr": (dict, _NONE)}, name, at, others=())
     kinds = {"scores": data["scores"], **({} if data["stderr"] is None else {"stderr": data["stderr"]})}
     arrays = {
@@ -192,7 +192,7 @@ def _pairs(data: Any, n: int, name: str, at: str) -> Interactions:
     return Interactions(arrays["scores"], arrays.get("stderr"))
 
 
-def _image(data: Any, name: str, at: str) -> Picture:
+def _image(data: Mapping[str, Any], name: str, at: str) -> Picture:
     of_type(data, dict, name, at)
     files = []
     for field in ("png", "seen"):

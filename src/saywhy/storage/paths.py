@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import FileError, OptionError
 

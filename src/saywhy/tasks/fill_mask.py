@@ -16,6 +16,7 @@ from .protocol import Case, Task, checked_unit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
     from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 

@@ -55,7 +55,7 @@ class TextGeneration(Task):
                 goals.append(goal)
         return Prompt(given, tuple(goals))
 
-    def complete_input(self, model: Model[Any], given: object) -> Any:
+    def complete_input(self, model: Model[Any], given: object) -> object:
         given = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         if None not in given.goals:
             return given

@@ -205,7 +205,7 @@ def _spaced(model: Model[Any], grounding: Grounding, answer: str) -> str:
     return answer if before.isspace() or before in (">", "]", "") or answer[:1].isspace() else f" {answer}"
 
 
-def _encoded(model: Model[Any], grounding: Grounding, goal: Any) -> tuple[Encoding, str, list[Spoken]]:
+def _encoded(model: Model[Any], grounding: Grounding, goal: str) -> tuple[Encoding, str, list[Spoken]]:
     """The prompt with its sentences as features; the answer's text and its sentences."""
     within = grounding.rendered(model.text_tokenizer).within
     options = EncodingOptions(by={"prompt": list(within or ())}, absent="drop")

@@ -77,7 +77,9 @@ def _parts(template: str) -> tuple[str, str, str, bool]:
     return before, middle, after, swapped
 
 
-def grounding_of(question: Any, documents: tuple[Document, ...], splitter: Splitter | None, prompt: Any) -> Grounding:
+def grounding_of(
+    question: Any, documents: tuple[Document, ...], splitter: Splitter | None, prompt: str | None
+) -> Grounding:
     """The prompt of a question, or of a conversation that ends in one. Raises InputError and OptionError."""
     if prompt is not None and (not isinstance(prompt, str) or any(prompt.count(slot) != 1 for slot in _SLOTS)):
         raise OptionError(f"`prompt` is a text that holds {' and '.join(_SLOTS)} once each, not {prompt!r:.80}.")

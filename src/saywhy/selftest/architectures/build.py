@@ -6,9 +6,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from .sizes import OWN, PARTS, SIZES, STAGES
-from torch import nn
 
 TEXT = "the film was not good at all"
 CONTEXT = "Ada wrote the letter in Oslo"
@@ -42,7 +42,7 @@ def words(heading: str) -> Any:
     return wrapped(tokenizer_object=made, model_max_length=48, model_input_names=inputs, eos_token="[SEP]", **names)
 
 
-def pixels(model: nn.Module) -> Any:
+def pixels(model: nn.Module) -> object:
     """An image processor for images of the size that the model reads."""
     from transformers import ViTImageProcessor
 

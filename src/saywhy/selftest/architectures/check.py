@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.errors import SaywhyError
 from ...core.explanation import Explanation
 from ...explain.explainer import Explainer
 from . import HEADINGS, Registered
 from .build import CONTEXT, TEXT, pixels, tiny, words
-from torch import nn
 
 # one method of each kind, with options that keep it cheap
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
