@@ -145,7 +145,7 @@ def named_levels_of(level: str, labels: Iterable[Any], names: object) -> Values:
     return Values.of(level, (_single(label, row) for row, label in enumerate(column)))
 
 
-def _single(label: object, row: int) -> Any:
+def _single(label: object, row: int) -> object:
     if isinstance(label, list | tuple | set | Mapping) or (isinstance(label, np.ndarray | Tensor) and label.ndim):
         raise InputError(
             f"Row {row} has several labels: {label!r:.60}. Say problem='multi-label' (any number of labels a text, given as "

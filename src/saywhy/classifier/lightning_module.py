@@ -104,7 +104,7 @@ def _plateau(optimizer: torch.optim.Optimizer) -> object:
     return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
 
 
-def answered(network: nn.Module, batch: Batch) -> Any:
+def answered(network: nn.Module, batch: Batch) -> object:
     """The network's logits: [B, C], or a caller's own list of them."""
     return network(batch["ids"], batch["mask"], batch.get("codes"))
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.errors import OptionError
 from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
+from ..core.types import Array
 from ..storage.paths import as_path
 from ..tasks.protocol import WantedTarget
 from .cost_estimate import CostEstimate, estimate_cost
@@ -165,7 +166,7 @@ def _comparison(plan: Plan, found: Sequence[Found]) -> Comparison:
     )
 
 
-def _likeness(found: Found, labels: Sequence[str]) -> Any:
+def _likeness(found: Found, labels: Sequence[str]) -> Array:
     import torch
 
     from ..metrics.ranks import spearman

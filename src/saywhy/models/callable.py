@@ -137,7 +137,7 @@ def numbers_of(answer: object, many: int, labels: Sequence[str], name: str) -> T
     return out
 
 
-def _by_name(frame: pandas.DataFrame, labels: Sequence[str], name: str) -> Any:
+def _by_name(frame: pandas.DataFrame, labels: Sequence[str], name: str) -> object:
     """The columns of a frame in the order of the labels; as they stand, where they are only numbered."""
     columns = [str(plain(each)) for each in frame.columns]
     if columns == [str(i) for i in range(len(columns))]:

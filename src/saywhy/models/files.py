@@ -130,7 +130,7 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _typed(rows: Array, wanted: Any) -> Any:
+def _typed(rows: Array, wanted: Any) -> object:
     """The rows in the type that an input of the file has."""
     if wanted.type not in _TYPES:
         raise ModelError(f"The ONNX input {wanted.name!r} is of the type {wanted.type}; known are {', '.join(_TYPES)}.")

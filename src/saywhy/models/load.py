@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..core.errors import ModelError, OptionError, SaywhyError
 from .estimator import black_box, is_estimator
 from .files import estimator_file, read_estimator
@@ -158,7 +160,7 @@ def _own_adapter(model: Any, head: str, plain: bool) -> Model[Any]:
     return made
 
 
-def _loaded(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+def _loaded(model: nn.Module, reader: object, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
     """The adapter of what was loaded by name, where nothing says that its files fit each other."""
     try:
         return _wrapped(model, reader, labels, head, pooling)
@@ -221,7 +223,7 @@ def _pooling(name: str) -> str | None:
     return pooling_of(json.loads(Path(path).read_text(encoding="utf-8")), str(path))
 
 
-def _sentence_transformer(model: Any, tokenizer: Any) -> ModelSource:
+def _sentence_transformer(model: Any, tokenizer: object) -> ModelSource:
     """The transformer within a SentenceTransformer, and how it pools."""
     kinds = [type(module).__name__ for module in model]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:

@@ -113,7 +113,7 @@ class TableModel(Model[Row]):
                 )
         return [plain(row[name]) for name in self.row_columns]
 
-    def _granularity(self, name: str, value: Any, by: Granularity) -> Granularity:
+    def _granularity(self, name: str, value: str, by: Granularity) -> Granularity:
         """How a column is cut: "column" for whole, or what a text opens into."""
         if isinstance(by, Mapping):
             for column in by:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -142,7 +141,7 @@ def _color(score: float, strength: float, palette: Palette) -> str:
     return blend(palette.line, palette.strong_up if score > 0 else palette.strong_down, 0.25 + 0.75 * strength)
 
 
-def _strength(data: Array) -> Any:
+def _strength(data: Array) -> Array | None:
     """[M], 0 to 1: the rank of each value of a column of numbers; None for words and other values."""
     if not all(isinstance(value, float) for value in data.tolist()):
         return None

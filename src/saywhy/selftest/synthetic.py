@@ -17,6 +17,8 @@ from torch import nn
 from ..core.errors import ModelError, unknown
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from ..comparison import Comparison
 
 PLAIN = tuple(
@@ -148,7 +150,7 @@ def _tokenizer(rule: Rule) -> Any:
     )
 
 
-def _model(vocabulary: int) -> Any:
+def _model(vocabulary: int) -> nn.Module:
     from transformers import BertConfig, BertForSequenceClassification
 
     names = {0: "no", 1: "yes"}
@@ -160,7 +162,7 @@ def _model(vocabulary: int) -> Any:
     return BertForSequenceClassification(config)
 
 
-def _trained(model: nn.Module, tokenizer: Any, rule: Rule, draw: random.Random) -> Any:
+def _trained(model: nn.Module, tokenizer: PreTrainedTokenizerBase, rule: Rule, draw: random.Random) -> nn.Module:
     """The model after it learned the rule; words are masked now and then, and the label is of what is left to see."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)

@@ -74,7 +74,7 @@ class Citations(Sequence[Statement]):
     def __len__(self) -> int:
         return len(self.statements)
 
-    def __getitem__(self, place: Any) -> Any:
+    def __getitem__(self, place: int | slice) -> Any:
         return self.statements[place]
 
     def __iter__(self) -> Iterator[Statement]:

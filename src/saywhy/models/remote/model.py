@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -143,7 +143,7 @@ class RemoteModel(Model[Question]):
         """Does this token end inside a character?"""
         return "\ufffd" in str(self.tokenizer.decode([token]))
 
-    def _asked(self, made: Encoding, prompt: Prompt) -> Any:
+    def _asked(self, made: Encoding, prompt: Prompt) -> Callable[..., Any]:
         """Rows of ids as questions; the fillings of a template are tokenised together rather than one after the other."""
         rivals = made.labels if len(prompt.goals) > 1 else ()
         texts: dict[tuple[int, ...], str] = {}

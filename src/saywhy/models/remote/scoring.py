@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -271,7 +271,7 @@ def _top_calls(q: Question, s: Settings) -> list[Call]:
     return [Call("completions", body)]
 
 
-def messages_of(prompt: Any) -> list[dict[str, str]]:
+def messages_of(prompt: Iterable[Any]) -> list[dict[str, str]]:
     """A prompt as messages: a text is one of the user's."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]

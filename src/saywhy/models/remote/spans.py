@@ -19,7 +19,7 @@ from .tokenizer import messages_in
 EMPTY = " "  # servers refuse a prompt without any text
 
 
-def shown(prompt: Sequence[Any]) -> Any:
+def shown(prompt: Sequence[Any]) -> str | Sequence[Any]:
     """A prompt as something that has an order and a length: ids or a text."""
     if isinstance(prompt, str) or not prompt or isinstance(prompt[0], int):
         return prompt

@@ -99,7 +99,9 @@ def embedded(embedding: str, tables: Sequence[nn.Module], ids: Tensor, vectors: 
     owners = distinct(tables)
     starts = dict(zip(map(id, owners), np.cumsum([0, *map(_width, owners)]).tolist(), strict=False))
 
-    def swap(table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> Any:
+    def swap(
+        table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object
+    ) -> tuple[Any, ...] | Tensor | None:
         given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
         way = _way(given, ids) if embedding == "word" else "rows"
         if way is None or (way, id(table)) in used:

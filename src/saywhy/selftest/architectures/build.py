@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from .sizes import OWN, PARTS, SIZES, STAGES
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 TEXT = "the film was not good at all"
 CONTEXT = "Ada wrote the letter in Oslo"
@@ -75,7 +78,7 @@ def tiny(kind: str, name: str, heading: str) -> Any:
     return model
 
 
-def _part(config: Any, made: Any) -> Any:
+def _part(config: PretrainedConfig, made: Any) -> Any:
     """The configuration itself, or that within it which this class is made from, as transformers' own loaders take it."""
     from transformers import PretrainedConfig
 
@@ -86,7 +89,7 @@ def _part(config: Any, made: Any) -> Any:
     return next((part for part in parts if isinstance(part, wanted)), config)
 
 
-def small(kind: str, heading: str) -> Any:
+def small(kind: str, heading: str) -> PretrainedConfig:
     """The configuration of this kind of model, made small."""
     import transformers
 
