@@ -69,7 +69,7 @@ class ClassifierModel(Model[Row]):
 
     # ---- the input -------------------------------------------------------------------------------------------------
 
-    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Any = None) -> Encoding:
+    def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: object = None) -> Encoding:
         """The text and its categorical values as rows and features; a value is a feature whose part is its column."""
         if held is not None or options.overlong == "window":
             raise OptionError("A text classifier reads a text whole: it has no windows, and no parts that always stay.")
@@ -158,7 +158,7 @@ class ClassifierModel(Model[Row]):
         cut = [point[: len(row.ids), :width] for row, point in zip(rows, points, strict=True)]
         vectors = together(cut)
 
-        def swap(_: Any, args: Any, output: Tensor) -> Tensor | None:
+        def swap(_: object, args: Any, output: Tensor) -> Tensor | None:
             return vectors.to(output.dtype) if _same(args[0], ids) else None
 
         with ExitStack() as hooks:
@@ -176,7 +176,7 @@ class ClassifierModel(Model[Row]):
         found: list[nn.Embedding] = []
         ids, mask, codes = self._collated([row])
 
-        def watch(module: nn.Module, args: Any, _: Any) -> None:
+        def watch(module: nn.Module, args: Any, _: object) -> None:
             if isinstance(module, nn.Embedding) and module not in found and _same(args[0], ids):
                 found.append(module)
 
@@ -190,7 +190,7 @@ class ClassifierModel(Model[Row]):
         return found[0], parts[0] if parts else None
 
 
-def spans(tokens: Tokens, tokenizer: Any, options: EncodingOptions) -> list[Span | None]:
+def spans(tokens: Tokens, tokenizer: object, options: EncodingOptions) -> list[Span | None]:
     """Each token's span for telling whose it is; an n-gram that crosses words counts to the word it begins with."""
     if not isinstance(tokenizer, NGrams) or options.by == "token":
         return [None if word is None else span for span, word in zip(tokens.spans, tokens.words, strict=True)]
@@ -200,14 +200,14 @@ def spans(tokens: Tokens, tokenizer: Any, options: EncodingOptions) -> list[Span
     return [None if word is None else whole[word] for word in tokens.words]
 
 
-def _code(variable: Values, value: Any) -> int:
+def _code(variable: Values, value: object) -> int:
     """A value's code; a number or bool may be given as it is written."""
     if value not in variable.known and value in variable.names:
         return variable.names.index(value)
     return variable.code(value)
 
 
-def _same(given: Any, ids: Tensor) -> bool:
+def _same(given: object, ids: Tensor) -> bool:
     return isinstance(given, Tensor) and given.shape == ids.shape and bool((given == ids).all())
 
 

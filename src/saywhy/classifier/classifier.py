@@ -75,11 +75,11 @@ class TextClassifier:
     def fit(
         cls,
         texts: Iterable[str],
-        labels: Any,
+        labels: object,
         categories: Mapping[str, Sequence[Any]] | None = None,
         *,
         problem: str = "multi-class",
-        names: Any = None,
+        names: object = None,
         tokenizer: Tokenizer | None = None,
         architecture: Architecture | None = None,
         training: Training | None = None,
@@ -136,7 +136,7 @@ class TextClassifier:
     def train(
         self,
         texts: Iterable[str],
-        labels: Any,
+        labels: object,
         categories: Mapping[str, Sequence[Any]] | None = None,
         *,
         validation: Labelled | None = None,

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..core.checks import one_of, several
 from ..core.errors import InputError, OptionError, unknown
-from ..core.types import Ints
+from ..core.types import Array, Ints
 
 PROBLEMS = ("multi-class", "multi-label", "soft")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """The value as a Python string, number or bool, whatever array it came from."""
     return value.item() if isinstance(value, np.generic | Tensor) else value
 
@@ -64,18 +64,18 @@ class Values:
             out.append(code)
         return np.array(out, dtype=np.int64)
 
-    def code(self, value: Any) -> int:
+    def code(self, value: object) -> int:
         """The code of one value; an unknown one is an InputError."""
         return int(self.encode([value])[0])
 
-    def _unknown(self, value: Any, row: int) -> str:
+    def _unknown(self, value: object, row: int) -> str:
         names = {str(known).lower(): known for known in self.known}
         near = difflib.get_close_matches(str(value).lower(), names, n=1, cutoff=0.5)
         hint = f" Did you mean {names[near[0]]!r}?" if near else ""
         shown = ", ".join(repr(known) for known in self.known[:8]) + (", …" if len(self.known) > 8 else "")
         return f"Column {self.column!r}, row {row}: unknown value {value!r:.80}.{hint} Known: {shown}."
 
-    def decode(self, codes: Any) -> np.ndarray[Any, Any]:
+    def decode(self, codes: object) -> np.ndarray[Any, Any]:
         """The values of codes of any shape, as an array of strings or of whole numbers."""
         same = {type(value) for value in self.known}
         table = np.array(self.known, dtype=None if len(same) == 1 else object)
@@ -87,7 +87,7 @@ class Values:
         return tuple(str(value) for value in self.known)
 
 
-def _key(value: Any) -> Any:
+def _key(value: object) -> object:
     try:
         hash(value)
     except TypeError:
@@ -116,7 +116,7 @@ class Targets:
         return out
 
 
-def named_levels(labels: Any, problem: str, names: Any) -> tuple[Values, ...]:
+def named_levels(labels: object, problem: str, names: object) -> tuple[Values, ...]:
     """The levels that these labels have, with the labels' names: `names` where given, else the distinct ones, sorted."""
     one_of("`problem`", problem, PROBLEMS)
     if not isinstance(labels, Mapping) and (not isinstance(labels, Iterable) or isinstance(labels, str | bytes)):
@@ -137,7 +137,7 @@ def named_levels(labels: Any, problem: str, names: Any) -> tuple[Values, ...]:
     return (Values.of("label", (one for row in labels for one in _many(row, 0))),)
 
 
-def named_levels_of(level: str, labels: Iterable[Any], names: Any) -> Values:
+def named_levels_of(level: str, labels: Iterable[Any], names: object) -> Values:
     """One level's labels."""
     if names is not None:
         return Values(level, tuple(plain(name) for name in several("names", names, "labels")))
@@ -145,7 +145,7 @@ def named_levels_of(level: str, labels: Iterable[Any], names: Any) -> Values:
     return Values.of(level, (_single(label, row) for row, label in enumerate(column)))
 
 
-def _single(label: Any, row: int) -> Any:
+def _single(label: object, row: int) -> object:
     if isinstance(label, list | tuple | set | Mapping) or (isinstance(label, np.ndarray | Tensor) and label.ndim):
         raise InputError(
             f"Row {row} has several labels: {label!r:.60}. Say problem='multi-label' (any number of labels a text, given as "
@@ -154,13 +154,13 @@ def _single(label: Any, row: int) -> Any:
     return label
 
 
-def _many(labels: Any, row: int) -> list[Any]:
+def _many(labels: object, row: int) -> list[Any]:
     if isinstance(labels, str) or not isinstance(labels, Iterable):
         raise InputError(f"Row {row}: a multi-label row is a list of labels, not {labels!r:.60}.")
     return list(labels)
 
 
-def targets(labels: Any, problem: str, levels: Sequence[Values], count: int) -> Targets:
+def targets(labels: object, problem: str, levels: Sequence[Values], count: int) -> Targets:
     """The labels of `count` texts as targets. What does not fit is an InputError that names the row."""
     classes = tuple(len(level) for level in levels)
     if isinstance(labels, Mapping):
@@ -180,7 +180,7 @@ def targets(labels: Any, problem: str, levels: Sequence[Values], count: int) -> 
     return Targets(problem, classes, rows)
 
 
-def _soft(labels: Any, classes: int) -> Any:
+def _soft(labels: object, classes: int) -> Array:
     rows = np.asarray(labels, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != classes:
         raise InputError(f"Soft labels are an array [texts, {classes}], not one of shape {rows.shape}.")

@@ -119,7 +119,7 @@ def read(
     }
 
 
-def _tokenizer(described: Any, name: str) -> Tokenizer:
+def _tokenizer(described: Mapping[str, Any], name: str) -> Tokenizer:
     """The tokenizer of a card, tried on a text: the tokenizers package finds some damage only when it is used, and panics."""
     try:
         made = restored(described)

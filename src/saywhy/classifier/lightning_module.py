@@ -100,11 +100,11 @@ class TrainingModule(pl.LightningModule):
         )
 
 
-def _plateau(optimizer: Any) -> Any:
+def _plateau(optimizer: torch.optim.Optimizer) -> object:
     return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
 
 
-def answered(network: nn.Module, batch: Batch) -> Any:
+def answered(network: nn.Module, batch: Batch) -> object:
     """The network's logits: [B, C], or a caller's own list of them."""
     return network(batch["ids"], batch["mask"], batch.get("codes"))
 
@@ -185,7 +185,7 @@ def _loader(rows: Rows, training: Training, shuffled: bool) -> DataLoader[Any]:
     return DataLoader(rows, batch_sampler=order, **settings)  # type: ignore[arg-type]
 
 
-def _itself(batch: Any) -> Any:
+def _itself(batch: object) -> object:
     return batch
 
 

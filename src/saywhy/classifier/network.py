@@ -303,7 +303,7 @@ class Part(nn.Module):
         return logits[:, self.start : self.stop], attention[:, :, self.start : self.stop]
 
 
-def side_by_side(logits: Any) -> Tensor:
+def side_by_side(logits: object) -> Tensor:
     """[B, C]: what a network answered, its levels side by side."""
     if isinstance(logits, Tensor):
         return logits

@@ -140,7 +140,7 @@ def word_piece(
     return Subwords(inner, *(inner.token_to_id(name) for name in (PAD, UNKNOWN, MASK)))
 
 
-def hugging_face(source: Any, *, longest: int | None = None) -> Subwords:
+def hugging_face(source: object, *, longest: int | None = None) -> Subwords:
     """Any Hugging Face tokenizer: a hub id or folder, a transformers fast tokenizer, or one of the `tokenizers` library.
 
     It is copied, so the caller's own stays as it was. `longest` cuts texts; None keeps them whole. Raises ModelError for a slow

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..core.checks import mapping, one_of, real_number, whole_number, yes_or_no
 from ..core.errors import InputError, OptionError, missing
+from ..core.types import Array
 from .batches import Rows
 from .encoders import Targets, coded, targets
 from .network import side_by_side
@@ -118,7 +119,7 @@ Labelled = tuple[Any, ...]  # (texts, labels) or (texts, labels, categories)
 def train(
     classifier: TextClassifier,
     texts: Iterable[str],
-    labels: Any,
+    labels: object,
     categories: Mapping[str, Sequence[Any]] | None = None,
     *,
     validation: Labelled | None = None,
@@ -157,7 +158,10 @@ def train(
 
 
 def prepared(
-    classifier: TextClassifier, texts: Iterable[str], labels: Any, categories: Mapping[str, Sequence[Any]] | None = None
+    classifier: TextClassifier,
+    texts: Iterable[str],
+    labels: object,
+    categories: Mapping[str, Sequence[Any]] | None = None,
 ) -> Rows:
     """Labelled texts as rows; what does not fit is refused with its row."""
     given = checked_texts(texts)
@@ -177,7 +181,7 @@ def split(rows: Rows, training: Training) -> tuple[Rows, Rows | None]:
     return chosen(rows, order[count:]), chosen(rows, order[:count])
 
 
-def chosen(rows: Rows, which: Any) -> Rows:
+def chosen(rows: Rows, which: Array) -> Rows:
     """Some of the rows."""
     held = rows.targets.rows
     kept = [held[i] for i in which] if isinstance(held, list) else held[which]
@@ -225,7 +229,7 @@ def criterion(
     classes = [len(level) for level in classifier.levels]
     parts = [None] * len(classes) if balance is None else torch.split(balance, classes)
 
-    def over_levels(logits: Any, wanted: Tensor) -> Tensor:
+    def over_levels(logits: object, wanted: Tensor) -> Tensor:
         each = zip(torch.split(side_by_side(logits), classes, dim=1), wanted.unbind(1), parts, strict=True)
         losses = [F.cross_entropy(z, t, weight=None if w is None else w.to(z)) for z, t, w in each]
         return torch.stack(losses).mean()

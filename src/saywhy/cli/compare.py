@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -49,7 +49,7 @@ def compare(
     resume: Resume = None,
     output: Output = None,
     trust_remote_code: TrustRemoteCode = False,
-    **settings: Any,
+    **settings: object,
 ) -> None:
     """Compare methods on texts of yours: which is most faithful, how surely, and at what cost."""
     from .. import comparison

@@ -169,7 +169,7 @@ def _rows(
     return read_columns(table, names, limit), by if text is None else {text: by}
 
 
-def _explainer(model: Any, task: str | None, question: str | None, labels: str | None, trust: bool) -> Explainer:
+def _explainer(model: object, task: str | None, question: str | None, labels: str | None, trust: bool) -> Explainer:
     from ..explain.explainer import Explainer
 
     task = task or ("question-answering" if question else "zero-shot-classification" if labels else None)

@@ -129,7 +129,7 @@ def options_of(pairs: Sequence[str] | None, flags: Iterable[str] = (), passed: I
 
 def served(
     model: str | None, key_file: Path | None = None, cache: Path | None = None, budget: int | None = None
-) -> Any:
+) -> object:
     """The model as an Explainer takes it: a server's address with its settings. Raises BadParameter for these beside another."""
     if model is None or not model.startswith(("http://", "https://")):
         for name, value in (("--key-file", key_file), ("--cache", cache), ("--budget", budget)):

@@ -75,7 +75,9 @@ def _announced(what: str) -> Iterator[None]:
             stream.flush()
 
 
-def given_by(text: str | None, pair: str | None, question: str | None, context: str | None, values: list[str]) -> Any:
+def given_by(
+    text: str | None, pair: str | None, question: str | None, context: str | None, values: list[str]
+) -> object:
     """The input: a text, a pair, a text with values beside it, or a question with its context."""
     if question is None and context is None and values:
         if pair is not None or not all("=" in value for value in values):

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.errors import OptionError
 from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
+from ..core.types import Array
 from ..storage.paths import as_path
 from ..tasks.protocol import WantedTarget
 from .cost_estimate import CostEstimate, estimate_cost
@@ -44,7 +45,7 @@ def compare(
     overlong: str = "refuse",
     scores: Mapping[str, Sequence[Any]] | None = None,
     rationales: Sequence[Sequence[bool]] | None = None,
-    infill: Any = None,
+    infill: object = None,
     seed: int = 0,
     resume: str | Path | None = None,
     announce: Callable[[CostEstimate], object] | None = None,
@@ -112,7 +113,7 @@ def compare(
     return _comparison(plan, found)
 
 
-def _callers(explainer: Any, announce: Any) -> None:
+def _callers(explainer: object, announce: object) -> None:
     """Refuses what is no explainer, and what cannot be called."""
     if announce is not None and not callable(announce):
         raise OptionError(f"`announce` is a function of a CostEstimate, not {announce!r:.60}.")
@@ -165,7 +166,7 @@ def _comparison(plan: Plan, found: Sequence[Found]) -> Comparison:
     )
 
 
-def _likeness(found: Found, labels: Sequence[str]) -> Any:
+def _likeness(found: Found, labels: Sequence[str]) -> Array:
     import torch
 
     from ..metrics.ranks import spearman

@@ -25,7 +25,7 @@ class Infill:
     seed that is the row's own: the same row is filled in alike, alone or among others. One evaluation of that model a row.
     """
 
-    def __init__(self, masked: Any, model: Model[Any]):
+    def __init__(self, masked: object, model: Model[Any]):
         tokenizer: Any = model.text_tokenizer
         explained: Any = model.module
         if tokenizer is None or tokenizer.mask_token_id is None or "mask" not in model.absences:
@@ -68,7 +68,7 @@ class Infill:
         return out
 
 
-def _loaded(masked: Any) -> Any:
+def _loaded(masked: object) -> Any:
     if isinstance(masked, str):
         from transformers import AutoModelForMaskedLM
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,7 +46,14 @@ class Found:
 class Walk:
     """A model and a task at one comparison's work."""
 
-    def __init__(self, model: Model[Any], task: Task, plan: Plan, batch_tokens: int | None, tick: Any):
+    def __init__(
+        self,
+        model: Model[Any],
+        task: Task,
+        plan: Plan,
+        batch_tokens: int | None,
+        tick: Callable[[int, int], None] | None,
+    ):
         self.model, self.task, self.plan = model, task, plan
         self.engine = Engine(model, batch_tokens, tick)
         self.pipeline = Pipeline(model, task, plan.request, self.engine)
@@ -142,7 +149,7 @@ class Walk:
             found[t].spent = {**found[t].spent, entry.label: spent}
         return [over_draws(s, p.encoding.drawn) for s, p in zip(scores, here, strict=True)]
 
-    def _again(self, entry: Entry, index: int) -> Any:
+    def _again(self, entry: Entry, index: int) -> Callable[[Problem, int], MethodGenerator] | None:
         if entry.method is None:
             return None
         return lambda problem, seed: entry.asking(problem, index, seed)

@@ -12,7 +12,7 @@ from .errors import OptionError, unknown
 T = TypeVar("T")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """The value as Python's own: scalars of numpy and torch as numbers, arrays as lists; all else as it is."""
     if type(value).__module__.split(".")[0] not in ("numpy", "torch", "jax", "tensorflow", "pandas"):
         return value
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
 MOST = 2**63 - 1  # of a whole number: what the random generators and the tables can hold
 
 
-def whole_number(name: str, value: Any, least: int | None = None, most: int = MOST) -> int:
+def whole_number(name: str, value: object, least: int | None = None, most: int = MOST) -> int:
     """An int, of any integral type. Raises OptionError for another type, bool included, and outside of [least, most]."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, Integral):
@@ -37,7 +37,7 @@ def whole_number(name: str, value: Any, least: int | None = None, most: int = MO
     return known
 
 
-def real_number(name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
+def real_number(name: str, value: object, least: float | None = None, most: float | None = None) -> float:
     """A float, of any real type. Raises OptionError for another type, bool included, and outside of [least, most]."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, Real):
@@ -54,7 +54,7 @@ def real_number(name: str, value: Any, least: float | None = None, most: float |
     return known
 
 
-def one_of(what: str, value: Any, allowed: Iterable[str]) -> str:
+def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
     """One of these words. Raises OptionError with the nearest of them."""
     names = tuple(allowed)
     if not isinstance(value, str) or value not in names:
@@ -62,14 +62,14 @@ def one_of(what: str, value: Any, allowed: Iterable[str]) -> str:
     return value
 
 
-def text_or_none(name: str, value: Any, example: str) -> str | None:
+def text_or_none(name: str, value: object, example: str) -> str | None:
     """A string, or None. Raises OptionError."""
     if value is not None and not isinstance(value, str):
         raise OptionError(f"`{name}` is a word, for example {example!r}, not {value!r:.60}.")
     return None if value is None else str(value)
 
 
-def yes_or_no(name: str, value: Any) -> bool:
+def yes_or_no(name: str, value: object) -> bool:
     """True or False, of any kind of bool. Raises OptionError."""
     known = plain(value)
     if not isinstance(known, bool):
@@ -77,7 +77,7 @@ def yes_or_no(name: str, value: Any) -> bool:
     return known
 
 
-def several(name: str, value: Any, of: str) -> list[Any]:
+def several(name: str, value: object, of: str) -> list[Any]:
     """The items of any iterable but a text and a mapping. `of` says what the items are. Raises OptionError."""
     known = plain(value)
     if isinstance(known, str | bytes | Mapping) or not isinstance(known, Iterable):
@@ -85,14 +85,14 @@ def several(name: str, value: Any, of: str) -> list[Any]:
     return list(known)
 
 
-def mapping(name: str, value: Any, of: str) -> Mapping[Any, Any]:
+def mapping(name: str, value: object, of: str) -> Mapping[Any, Any]:
     """A mapping. `of` says from what to what. Raises OptionError."""
     if not isinstance(value, Mapping):
         raise OptionError(f"`{name}` is a mapping of {of}, not {value!r:.60}.")
     return value
 
 
-def instance(name: str, value: Any, kind: type[T]) -> T:
+def instance(name: str, value: object, kind: type[T]) -> T:
     """An object of this class. Raises OptionError."""
     if not isinstance(value, kind):
         raise OptionError(f"`{name}` is a {kind.__name__}, not {value!r:.60}.")

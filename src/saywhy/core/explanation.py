@@ -60,7 +60,7 @@ class Interactions(NamedTuple):
     stderr: Mapping[str, Floats] | None = None  # None where they are exact
 
 
-def _frozen(array: Any) -> Floats:
+def _frozen(array: object) -> Floats:
     out = np.array(array, dtype=np.float64)
     out.setflags(write=False)
     return out
@@ -221,7 +221,7 @@ class Explanation:
         """What each score is of, by the name that shap has for it: the features' labels."""
         return self.words
 
-    def to_shap(self) -> Any:
+    def to_shap(self) -> object:
         """A `shap.Explanation` of these scores [n], for shap's own plots. Raises MissingError without shap."""
         from ..render.aligned import to_shap
 
@@ -319,7 +319,7 @@ class Explanations(Sequence[Explanation]):
         return _frozen([e.base for e in self.items])
 
     @property
-    def data(self) -> Any:
+    def data(self) -> object:
         """object [B, F]: the values of columns, and how often each word stands in each input."""
         return _aligned(self.items).data
 
@@ -381,7 +381,7 @@ class Explanations(Sequence[Explanation]):
 
         return chart(self.items, kind, top, by, dark)
 
-    def to_shap(self, *, by: str = "feature") -> Any:
+    def to_shap(self, *, by: str = "feature") -> object:
         """A `shap.Explanation` [B, F], for shap's own plots; `by` and errors as in `summary`, MissingError without shap."""
         from ..render.aligned import to_shap
 

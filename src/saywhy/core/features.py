@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress, pairwise
 from operator import index
 from typing import Any, TypeAlias
@@ -115,7 +115,7 @@ def feature_spans(text: str, by: Granularity, part: str) -> list[tuple[Span, ...
     return groups
 
 
-def _grouped(by: Any) -> list[tuple[Span, ...]]:
+def _grouped(by: Iterable[Any]) -> list[tuple[Span, ...]]:
     """The caller's own spans, one tuple for each feature, in the order of the features' first spans."""
     groups = []
     try:

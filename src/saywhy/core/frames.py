@@ -9,7 +9,7 @@ from .checks import plain
 from .errors import InputError
 
 
-def several_inputs(given: Any, columns: Sequence[str] = ()) -> list[Any] | None:
+def several_inputs(given: object, columns: Sequence[str] = ()) -> list[Any] | None:
     """The inputs that a caller gave together: a list, a column, the rows of a frame; None where it is one input.
 
     Parameters
@@ -77,7 +77,7 @@ def column_values(column: Any) -> list[Any] | None:
     return None
 
 
-def missing_value(value: Any) -> bool:
+def missing_value(value: object) -> bool:
     """Is it None, NaN, or what pandas has for a missing value?"""
     if value is None:
         return True
@@ -86,7 +86,7 @@ def missing_value(value: Any) -> bool:
     return type(value).__name__ in ("NAType", "NaTType") or (hasattr(value, "dtype") and bool(value != value))
 
 
-def _is_row(given: Any, columns: Sequence[str]) -> bool:
+def _is_row(given: object, columns: Sequence[str]) -> bool:
     """Is it one row of a frame, labelled by its columns?"""
     return (
         bool(columns)

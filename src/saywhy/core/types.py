@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 Bools: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"  # of any kind of number, or of objects
 Box: TypeAlias = "tuple[float, float, float, float]"  # left, top, right, bottom, in pixels
 
 
@@ -126,7 +127,7 @@ class Encoding:
         return self.at(np.ones((1, len(self.features)), dtype=bool))[0]
 
     @cached_property
-    def nothing(self) -> Any:
+    def nothing(self) -> object:
         """The row with everything absent."""
         return self.at(np.zeros((1, len(self.features)), dtype=bool))[0]
 

@@ -25,8 +25,8 @@ ENGINES = ("local", "ray")
 
 
 def run(
-    model: Any,
-    source: Any,
+    model: object,
+    source: object,
     output: str | Path,
     *,
     text: str | Sequence[str] = "text",
@@ -41,7 +41,7 @@ def run(
     gpus: float = 0,
     actors: Mapping[str, Any] | None = None,
     progress: bool | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Corpus:
     """Every row of the source explained, as Parquet shards in the folder `output`; started again it goes on where it was.
 
@@ -122,7 +122,7 @@ def _hand_out(engine: str, spec: Mapping[str, Any], wanted: CorpusRequest, worke
     return ready(spec, wanted, workers, gpus)
 
 
-def _explainer(model: Any, spec: Mapping[str, Any]) -> Explainer:
+def _explainer(model: object, spec: Mapping[str, Any]) -> Explainer:
     from ..explain.explainer import Explainer
 
     return model if isinstance(model, Explainer) else Explainer(**spec)

@@ -31,7 +31,7 @@ class Input:
     stamp: Callable[[], object] = lambda: None  # differs once the source has been changed
 
 
-def opened(given: Any, text: Sequence[str], limit: int | None, known: Mapping[str, Any] | None = None) -> Input:
+def opened(given: object, text: Sequence[str], limit: int | None, known: Mapping[str, Any] | None = None) -> Input:
     """The input, looked through before any model call. A file is read once from end to end, for its rows are to be counted.
 
     `known` is what an earlier run over the same input found ("identity", "columns", "total"): then that pass is not made again.
@@ -127,7 +127,7 @@ def _dataset(given: Any) -> Input:
     )
 
 
-def _in_memory(given: Any) -> list[Any] | None:
+def _in_memory(given: object) -> list[Any] | None:
     """The rows of a frame or a table, or the values of a column; None for anything else."""
     if isinstance(given, list):
         return None
@@ -145,14 +145,14 @@ def _iterable(given: Iterable[Any]) -> Input:
     return Input("the corpus", chain(first, read), tuple(map(str, first[0])), source_fingerprint, {}, total)
 
 
-def _whole(row: Any) -> Row:
+def _whole(row: object) -> Row:
     """A row of the caller's own as a mapping; one that cannot be written in UTF-8 is damaged, as in a file."""
     if not isinstance(row, Mapping):
         return sound_row({"text": row})
     return sound_row({str(name): value for name, value in row.items()})
 
 
-def given_by(row: Row, text: Sequence[str], by_column: bool = False) -> Any:
+def given_by(row: Row, text: Sequence[str], by_column: bool = False) -> object:
     """What the explainer is given of a row: the text, or a mapping of the columns where there are several."""
     return row.get(text[0]) if len(text) == 1 and not by_column else {name: row.get(name) for name in text}
 
@@ -177,7 +177,7 @@ def refusal(row: Row, text: Sequence[str], by_column: bool = False) -> str | Non
     return None
 
 
-def written(value: Any) -> str | None:
+def written(value: object) -> str | None:
     """A kept value as text, where its column has no type of its own."""
     if value is None or isinstance(value, str):
         return value

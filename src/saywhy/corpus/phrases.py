@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import Array
 from .word_statistics import EXAMPLES, Example, Seen, Suspect, Word, suspects
 
 LENGTHS = (2, 3, 4)
@@ -50,7 +51,7 @@ class Phrases:
         codes = seen.codes[places]
         self._merge(_mixed(np.where(there, digests[codes], 0)), np.where(there, numbers[codes], -1), scores, examples)
 
-    def _merge(self, keys: Any, ids: Any, scores: Any, examples: Any) -> None:
+    def _merge(self, keys: Array, ids: Array, scores: Array, examples: Array) -> None:
         fresh, first, own = np.unique(keys, return_index=True, return_inverse=True)
         total = scores.sum(1)
         weights = (np.ones(len(own)), total, total**2, *scores.T)
@@ -151,7 +152,7 @@ def _hidden_by(phrase: Word, other: Word) -> bool:
     return False
 
 
-def _runs(seen: Seen, length: int, letters: Any) -> tuple[Any, Any, Any]:
+def _runs(seen: Seen, length: int, letters: Array) -> tuple[Any, Any, Any]:
     """Every run of so many words of one text, signs not among them.
 
     The places of its words [R, 4], -1 where it is shorter; their scores [R, 4]; and (row, start, end, score) [R, 4].
@@ -171,7 +172,7 @@ def _digest(label: str) -> int:
     return int.from_bytes(hashlib.blake2b(label.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def _mixed(digests: Any) -> Any:
+def _mixed(digests: Array) -> Array:
     """uint64 [R]: one number of the digests [R, 4] of the words of each run, in their order."""
     out = np.zeros(len(digests), np.uint64)
     with np.errstate(over="ignore"):

@@ -67,7 +67,7 @@ class Plan:
     manifest: dict[str, Any]
 
 
-def planned(explainer: Explainer, source: Any, folder: Path, wanted: CorpusRequest) -> Plan:
+def planned(explainer: Explainer, source: object, folder: Path, wanted: CorpusRequest) -> Plan:
     """The plan, and the folder with its manifest. Refuses what cannot be explained, and a folder of another run."""
     arrow()
     _sound(wanted)
@@ -165,7 +165,7 @@ def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) 
     }
 
 
-def _background(model: Any) -> dict[str, Any]:
+def _background(model: object) -> dict[str, Any]:
     """What stands in for absent columns, as far as a model reads rows."""
     known = model.background if isinstance(model, TableModel) else None
     return {} if known is None else {"background": fingerprint([dict(row) for row in known.rows])}

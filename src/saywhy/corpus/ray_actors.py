@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from ..core.errors import missing
@@ -28,7 +29,7 @@ def ready(spec: Mapping[str, Any], wanted: CorpusRequest, workers: int, gpus: fl
     return partial(_handed_out, ray=_ray(), workers=workers, gpus=gpus)
 
 
-def _handed_out(job: Job, waiting: Sequence[int], ray: Any, workers: int, gpus: float) -> Iterator[Made]:
+def _handed_out(job: Job, waiting: Sequence[int], ray: ModuleType, workers: int, gpus: float) -> Iterator[Made]:
     own = not ray.is_initialized()
     settings = ray.data.DataContext.get_current()
     shown = settings.enable_progress_bars

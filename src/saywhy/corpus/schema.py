@@ -103,7 +103,7 @@ def _pairs(e: Explanation) -> list[dict[str, Any]] | None:
     ]
 
 
-def refused(given: Any, reason: str) -> dict[str, Any]:
+def refused(given: object, reason: str) -> dict[str, Any]:
     """A row that could not be explained, with the reason."""
     text = given if isinstance(given, str) else None
     return {"text": text, "error": reason, "rows": 0, "backward_rows": 0}

@@ -129,7 +129,7 @@ def _explained(work: Work, todo: Mapping[bytes, Any], tick: Tick) -> list[tuple[
     return out
 
 
-def _length(given: Any) -> int:
+def _length(given: str | Mapping[str, object]) -> int:
     return len(given) if isinstance(given, str) else sum(len(str(value)) for value in given.values())
 
 

@@ -6,13 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.errors import OptionError, unknown
+from ..core.types import Array
 from .phrases import Phrases
 from .word_statistics import Seen, Words
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MOST_WORDS, MOST_SLICE_WORDS, MOST_VALUES, MOST_PAIRS = 50_000, 5_000, 24, 24
 MOST_CLASSES, MOST_LABELS, MOST_REASONS = 100, 2_000, 1_000
@@ -41,7 +45,7 @@ class Sums:
         self.n = 0
         self.of: dict[str, np.ndarray[Any, Any]] = {}  # count, sum, sum of squares
 
-    def add(self, measures: Mapping[str, Any], chosen: Any) -> None:
+    def add(self, measures: Mapping[str, Any], chosen: Array) -> None:
         self.n += int(chosen.sum())
         for name, values in measures.items():
             known = values[chosen]
@@ -90,7 +94,7 @@ class Tally:
         self.copies = 0
         self.edges: dict[str, Any] = {}  # of numeric columns: the quartiles of the first shard
 
-    def add(self, table: Any) -> None:
+    def add(self, table: pyarrow.Table) -> None:
         """One more shard."""
         import pyarrow.compute as pc
 
@@ -128,7 +132,7 @@ class Tally:
             self._sliced(column, table, target, measures, owner, seen)
 
     def _by_class(
-        self, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen, of_pair: Any, pairs: Seen
+        self, target: Array, measures: Mapping[str, Any], owner: Array, seen: Seen, of_pair: Array, pairs: Seen
     ) -> None:
         for name in dict.fromkeys(target):
             chosen = target == name
@@ -140,7 +144,7 @@ class Tally:
                 group.phrases.add(mine)
             group.pairs.add(pairs.of(chosen[of_pair]))
 
-    def _bounded(self, target: Any) -> Any:
+    def _bounded(self, target: Array) -> Array:
         """The explained labels, all but the first 100 of them as one."""
         known = dict.fromkeys([*self.classes, *target])
         allowed = set(list(known)[:MOST_CLASSES])
@@ -148,7 +152,9 @@ class Tally:
             return target
         return np.array([name if name in allowed else OTHER_LABELS for name in target], dtype=object)
 
-    def _mistaken(self, truth: Any, prediction: Any, measures: Mapping[str, Any], owner: Any, seen: Seen) -> None:
+    def _mistaken(
+        self, truth: Sequence[str | None], prediction: Array, measures: Mapping[str, Any], owner: Array, seen: Seen
+    ) -> None:
         for pair in {(t, p) for t, p in zip(truth, prediction, strict=True) if t is not None and t != p}:
             if pair not in self.errors and len(self.errors) == MOST_PAIRS:
                 continue
@@ -158,7 +164,7 @@ class Tally:
             group.words.add(seen.of(chosen[owner]))
 
     def _sliced(
-        self, column: str, table: Any, target: Any, measures: Mapping[str, Any], owner: Any, seen: Seen
+        self, column: str, table: pyarrow.Table, target: Array, measures: Mapping[str, Any], owner: Array, seen: Seen
     ) -> None:
         known = self.slices[column]
         names = []
@@ -191,7 +197,7 @@ class Tally:
         ]
         return ["(none)" if n is None else names[int(np.searchsorted(edges, n))] for n in numbers]
 
-    def _truth(self, table: Any) -> Any:
+    def _truth(self, table: object) -> list[str | None] | None:
         """The label of each text as the model names it, None where the column holds nothing."""
         if self.label is None:
             return None
@@ -204,7 +210,7 @@ class Tally:
         return self.labels[int(value)] if value.isdecimal() and int(value) < len(self.labels) else value
 
 
-def _given(table: Any, column: str) -> list[Any]:
+def _given(table: pyarrow.Table, column: str) -> list[Any]:
     names = [field.name for field in table.schema.field("given").type] if "given" in table.column_names else []
     if column not in names:
         raise unknown("column kept in the corpus", column, names)
@@ -220,12 +226,12 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     text = "(none)" if value in (None, "") else str(value)
     return text[:7] if re.match(r"\d{4}-\d\d-\d\d", text) else text[:60]
 
 
-def _measures(table: Any, prediction: Any, target: Any) -> tuple[dict[str, Any], Any, Seen]:
+def _measures(table: pyarrow.Table, prediction: Array, target: Array) -> tuple[dict[str, Any], Any, Seen]:
     """Measures of each text; which text each word is of; and the words."""
     import pyarrow.compute as pc
 
@@ -251,7 +257,7 @@ def _measures(table: Any, prediction: Any, target: Any) -> tuple[dict[str, Any],
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
 
 
-def _pairs(table: Any) -> tuple[Any, Seen]:
+def _pairs(table: pyarrow.Table) -> tuple[Any, Seen]:
     """Which text each pair of words is of; and the pairs, as "not + bad", from the begin of the one to the end of the other."""
     import pyarrow.compute as pc
 
@@ -277,7 +283,7 @@ def _pairs(table: Any) -> tuple[Any, Seen]:
     return owner, Seen(codes, scores, tips, rows, begin, last, names.tolist())
 
 
-def _leads(unit: str, probability: Any, value: Any) -> Any:
+def _leads(unit: str, probability: Array, value: Array) -> Array:
     """[texts] How much the explained number may fall before its label's probability is below one half, all else unchanged."""
     safe = np.clip(np.nan_to_num(probability, nan=0.0), 1e-12, 1 - 1e-12)
     if unit in ("logit", "log-odds"):

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.types import Array
+
 EXAMPLES = 4  # of each word
 _LAST = np.iinfo(np.uint64).max
 
@@ -57,7 +59,7 @@ class Seen:
     ends: Any  # [M]
     labels: Sequence[str]
 
-    def of(self, chosen: Any) -> Seen:
+    def of(self, chosen: Array) -> Seen:
         """Some of them; bool [M]."""
         arrays = (self.codes, self.scores, self.tips, self.rows, self.starts, self.ends)
         codes, scores, tips, rows, starts, ends = (array[chosen] for array in arrays)
@@ -100,7 +102,7 @@ class Words:
         if len(self.index) > 2 * self.most:
             self._forget()
 
-    def _places(self, labels: Sequence[str]) -> Any:
+    def _places(self, labels: Sequence[str]) -> Array:
         at = np.array([self.index.setdefault(label, len(self.index)) for label in labels])
         short = len(self.index) - len(self.sums)
         if short > 0:
@@ -132,7 +134,7 @@ class Words:
         return sorted(out, key=lambda w: (-w.count, w.label))
 
 
-def _hashed(rows: Any, starts: Any) -> Any:
+def _hashed(rows: Array, starts: Array) -> Any:
     """uint64 [M]: the same for the same place of the same row, and otherwise as if at random (splitmix64)."""
     with np.errstate(over="ignore"):
         z = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + starts.astype(np.uint64) * np.uint64(
@@ -174,5 +176,5 @@ def suspects(words: Sequence[Word], among: Sequence[Word] | None = None) -> list
     return sorted((s for s in found if s.suspicion > 10), key=lambda s: (-s.suspicion, s.word.label))
 
 
-def _spread(values: Any) -> float:
+def _spread(values: Array) -> float:
     return float(1.4826 * np.median(np.abs(values - np.median(values))))

@@ -138,7 +138,7 @@ def _out_of_memory(error: BaseException) -> bool:
     return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
-def parts(row: Any) -> tuple[Any, ...]:
+def parts(row: object) -> tuple[Any, ...]:
     """What of a row the model answers one by one: the rows of a tuple, or the row itself."""
     return row if isinstance(row, tuple) else (row,)
 

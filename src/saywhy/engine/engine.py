@@ -58,7 +58,7 @@ class Engine:
         returned: list[Any] = [None] * len(jobs)
         asked: dict[int, Question] = {}
 
-        def advance(i: int, answer: Any) -> None:
+        def advance(i: int, answer: object) -> None:
             try:
                 asked[i] = jobs[i][1].send(answer)
             except StopIteration as end:

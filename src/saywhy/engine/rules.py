@@ -15,10 +15,10 @@ What is not seen stays as it was: kernels that are not called through torch (fla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -27,6 +27,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..core.errors import unknown
+
+if TYPE_CHECKING:
+    from torch.autograd.function import FunctionCtx
+
+Operation: TypeAlias = (
+    "Callable[..., Tensor]"  # a function of torch, as a mode of torch is given it; a few give several
+)
+Arguments: TypeAlias = "tuple[Any, ...]"
+Keywords: TypeAlias = "dict[str, Any]"
+Result: TypeAlias = "Tensor | tuple[Tensor, ...]"
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class _Watching(TorchFunctionMode):
         self.kinds = {kind for kind, on in kinds.items() if on}
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Operation, types: object, args: Arguments = (), kwargs: Keywords | None = None
     ) -> Any:
         kwargs = kwargs or {}
         kind = _KINDS.get(func)
@@ -91,7 +101,7 @@ class _Watching(TorchFunctionMode):
         return _WAYS[str(kind)](self, func, args, kwargs)
 
 
-def _follows(given: Any) -> bool:
+def _follows(given: Sequence[object]) -> bool:
     """Does any of these tensors, also those in a list, ask for a gradient?"""
     return any(
         each.requires_grad if isinstance(each, Tensor) else isinstance(each, list | tuple) and _follows(each)
@@ -99,29 +109,29 @@ def _follows(given: Any) -> bool:
     )
 
 
-def _statistic(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
+def _statistic(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Result:
     out = func(*args, **kwargs)
-    if func in (torch.var_mean, torch.std_mean):
+    if func in _SEVERAL:
         return out[0].detach(), out[1]
     return out.detach()
 
 
-def _norm(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
+def _norm(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     return norm(func, args, kwargs)
 
 
-def _softmax(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
-    return func(*args, **kwargs).detach()  # type: ignore[no-any-return]
+def _softmax(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
+    return func(*args, **kwargs).detach()
 
 
-def _activation(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
+def _activation(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     out = activation(func, args, kwargs)
     if _KINDS[func] == "squash":
         watch.gates[out] = True
     return out
 
 
-def _sum(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
+def _sum(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Result:
     """A gate plus a number is a gate."""
     gated = any(isinstance(a, Tensor) and a in watch.gates for a in args)
     out = func(*args, **kwargs)
@@ -130,7 +140,7 @@ def _sum(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
     return out
 
 
-def _product(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
+def _product(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Result:
     if sum(_follows([a]) for a in args[:2]) < 2:
         return _sum(watch, func, args, kwargs)
     gates = [i for i, a in enumerate(args[:2]) if a in watch.gates]
@@ -140,20 +150,20 @@ def _product(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
     return shared(func(*args, **kwargs), 1 / 2)
 
 
-def _quotient(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
+def _quotient(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Result:
     """What is divided by is detached."""
     if len(args) > 1 and _follows(args[:1]) and _follows(args[1:2]):
         args = (args[0], args[1].detach(), *args[2:])
     return func(*args, **kwargs)
 
 
-def _contraction(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
+def _contraction(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     given = [*args, *kwargs.values()]
     flat = [a for each in given for a in (each if isinstance(each, list | tuple) else [each])]
     return shared(func(*args, **kwargs), 1 / max(1, sum(_follows([a]) for a in flat)))
 
 
-def _power(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
+def _power(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     """x^p is read as x times a constant factor; a negative power is a statistic that something is divided by."""
     exponent = 2 if func in (torch.square, Tensor.square) else args[1] if len(args) > 1 else kwargs.get("exponent")
     out: Tensor = func(*args, **kwargs)
@@ -164,7 +174,7 @@ def _power(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
     return shared(out, 1 / exponent)
 
 
-def _attention(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
+def _attention(watch: _Watching, func: Operation, args: Arguments, kwargs: Keywords) -> Result:
     names = ("query", "key", "value")
     given = [*args[:3], *(kwargs[name] for name in names[len(args) :])]
     rest = {name: value for name, value in kwargs.items() if name not in names}
@@ -205,8 +215,9 @@ _KINDS: Mapping[Any, str] = {
     **_named("sum", "add sub", "add sub to float __add__ __radd__ __sub__ __rsub__"),
     **_named("contraction", "matmul bmm mm einsum baddbmm", "matmul bmm mm baddbmm __matmul__", "linear bilinear"),
 }
+_SEVERAL: tuple[object, ...] = (torch.var_mean, torch.std_mean)
 _IN_PLACE = (Tensor.mul_, Tensor.__imul__)
-_WAYS: Mapping[str, Callable[[_Watching, Any, Any, Any], Any]] = {
+_WAYS: Mapping[str, Callable[[_Watching, Operation, Arguments, Keywords], Result]] = {
     "statistic": _statistic,
     "norm": _norm,
     "softmax": _softmax,
@@ -230,11 +241,11 @@ class Answered(torch.autograd.Function):
     """A value that is already there, [value], whose gradient goes to `path`, a tensor of its shape."""
 
     @staticmethod
-    def forward(ctx: Any, path: Tensor, value: list[Tensor]) -> Tensor:
+    def forward(ctx: FunctionCtx, path: Tensor, value: list[Tensor]) -> Tensor:
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return gradients[0], None
 
 
@@ -253,7 +264,7 @@ class Factored(torch.autograd.Function):
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return gradients[0] * ctx.saved_tensors[0], None, None
 
 
@@ -267,7 +278,7 @@ class Levelled(torch.autograd.Function):
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         spread, weight = ctx.saved_tensors
         gradient = gradients[0] if weight is None else gradients[0] * weight
         return (gradient - gradient.mean(ctx.dims, keepdim=True)) * spread, None, None, None, None
@@ -285,10 +296,10 @@ def scaled(x: Tensor, share: float) -> Tensor:
     return shared(x.view_as(x), share)
 
 
-def activation(func: Any, args: Any, kwargs: Any) -> Tensor:
+def activation(func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     """func(x), with the gradient of x times (func(x) - func(0)) / x as a constant. An operation in place keeps its own."""
     if kwargs.get("inplace") or not isinstance(args[0] if args else None, Tensor):
-        return func(*args, **kwargs)  # type: ignore[no-any-return]
+        return func(*args, **kwargs)
     x: Tensor = args[0]
     with torch.no_grad():
         value = func(*args, **kwargs)
@@ -303,7 +314,7 @@ def activation(func: Any, args: Any, kwargs: Any) -> Tensor:
     return out
 
 
-def norm(func: Any, args: Any, kwargs: Any) -> Tensor:
+def norm(func: Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     """func(x, …), with a gradient that is linear in x: the spread is detached."""
     if func is functional.layer_norm and (out := _levelled(*args, **kwargs)) is not None:
         return out
@@ -313,7 +324,11 @@ def norm(func: Any, args: Any, kwargs: Any) -> Tensor:
 
 
 def _levelled(
-    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor | None:
     """The layer norm with the spread that torch itself has found; None in half precision, and where its weights follow."""
     if input.dtype not in (torch.float32, torch.float64) or any(
@@ -328,7 +343,7 @@ def _levelled(
 
 def _layer(
     input: Tensor,
-    normalized_shape: Any,
+    normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
@@ -340,7 +355,9 @@ def _layer(
     return path if weight is None else path * weight
 
 
-def _rms(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def _rms(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
     x = _wide(input)
     dims = tuple(range(-len(normalized_shape), 0))
     eps = torch.finfo(input.dtype).eps if eps is None else eps
@@ -361,7 +378,7 @@ def _group(
     return path if weight is None else path * weight.reshape(1, -1, *[1] * (input.dim() - 2))
 
 
-def _unit(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Tensor:
+def _unit(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: object = None) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(input.detach(), p, dim, keepdim=True)
     return input / length.clamp_min(eps)
 

@@ -81,15 +81,15 @@ class Explainer:
 
     def __init__(
         self,
-        model: Any = None,
-        tokenizer: Any = None,
+        model: object = None,
+        tokenizer: object = None,
         *,
         task: str | Task | None = None,
         labels: Sequence[str] | None = None,
         device: str | None = None,
         mask_token: str | None = None,
         output: str | None = None,
-        background: Any = None,
+        background: object = None,
         batch_tokens: int | None = None,
         trust_remote_code: bool = False,
     ):
@@ -243,7 +243,7 @@ class Explainer:
         return found if many else found[0]
 
     @takes_settings
-    def stream(self, inputs: Iterable[Any], *, trust: str = "none", **settings: Any) -> Iterator[Explanation]:
+    def stream(self, inputs: Iterable[Any], *, trust: str = "none", **settings: object) -> Iterator[Explanation]:
         """Explanations of any number of inputs, one after the other, in constant memory; stop whenever you like.
 
         Parameters
@@ -327,11 +327,11 @@ class Explainer:
 
     # ---- what the applications build on ------------------------------------------------------------------------------
 
-    def inputs_of(self, given: Any) -> list[Any] | None:
+    def inputs_of(self, given: object) -> list[Any] | None:
         """The inputs that were given together; None where it is one input."""
         return several_inputs(given, self.model.row_columns)
 
-    def for_rows(self, inputs: Sequence[Any] | None, given: Any) -> Explainer:
+    def for_rows(self, inputs: Sequence[Any] | None, given: object) -> Explainer:
         """This explainer; of rows without a background, one whose background is the mean of these.
 
         Raises OptionError where that is one row only. `given` is what the caller gave, whose column types are kept.
@@ -384,7 +384,7 @@ class Explainer:
                 size = min(2 * size, pipeline.window)
 
 
-def _several(name: str, inputs: Any) -> None:
+def _several(name: str, inputs: object) -> None:
     """Refuses one text, or one mapping, where several inputs are taken."""
     if isinstance(inputs, str):
         raise InputError(f"`{name}` takes a list of inputs; for one text write {name}([{inputs[:40]!r}]).")

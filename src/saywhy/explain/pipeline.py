@@ -81,7 +81,7 @@ class Pipeline:
             ]
             return self._explain(whole, wanted)
 
-    def _encode(self, given: Any, encoding_options: EncodingOptions) -> Encoding:
+    def _encode(self, given: object, encoding_options: EncodingOptions) -> Encoding:
         return self.task.encode(self.model, given, encoding_options)
 
     def _focus(self, inputs: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:

@@ -54,7 +54,7 @@ def request_for(
     overlong: str | None = None,
     embedding: str = "word",
     trust: str = "quick",
-    **options: Any,
+    **options: object,
 ) -> Request:
     """The request that these settings make of a model and a task; `Explainer` describes each setting.
 
@@ -110,7 +110,7 @@ def takes_settings(function: F) -> F:
     return function
 
 
-def wanted(name: str, target: Any) -> WantedTarget:
+def wanted(name: str, target: object) -> WantedTarget:
     """A target as it may be asked for: a name, an index, a tuple of those, or None. Raises OptionError for another type."""
     known = plain(target)
     if isinstance(known, tuple | list):
@@ -122,7 +122,7 @@ def wanted(name: str, target: Any) -> WantedTarget:
     return known
 
 
-def granularity(by: Any) -> Granularity:
+def granularity(by: object) -> Granularity:
     """What the features shall be, if it is of a type that can say so. Raises OptionError."""
     known: Any = plain(by)
     if isinstance(known, str | Mapping) or (isinstance(known, Sequence) and not isinstance(known, bytes)):

@@ -19,7 +19,7 @@ class Draws(NamedTuple):
     random: bool = False  # are there others, that were not drawn?
 
 
-def draws(given: Any, slots: Sequence[str], most: int, samples: int, seed: int) -> Draws:
+def draws(given: object, slots: Sequence[str], most: int, samples: int, seed: int) -> Draws:
     """All combinations of the baselines where there are at most `most`, else `samples` of them.
 
     Those drawn hold every baseline of a slot as often as any other. A function that gives a baseline for every slot is
@@ -40,7 +40,7 @@ def draws(given: Any, slots: Sequence[str], most: int, samples: int, seed: int) 
     return Draws([_joined(columns, row) for row in chosen], note, count > most)
 
 
-def options(given: Any, slots: Sequence[str]) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
+def options(given: object, slots: Sequence[str]) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
     """(slots that move together) -> their baselines, one text for each of the slots."""
     given = getattr(given, "options", given)
     if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
@@ -69,7 +69,7 @@ def options(given: Any, slots: Sequence[str]) -> dict[tuple[str, ...], list[tupl
     return out
 
 
-def _option(key: Any, together: tuple[str, ...], one: Any, given: Mapping[Any, Any]) -> tuple[str, ...]:
+def _option(key: object, together: tuple[str, ...], one: object, given: Mapping[Any, Any]) -> tuple[str, ...]:
     """One baseline of a key: a text, or for several slots together a tuple of as many."""
     parts = tuple(one) if isinstance(key, tuple) and isinstance(one, tuple | list) else (one,)
     nested = [part for part in parts if isinstance(part, list | tuple | Mapping | set) or part is None]

@@ -44,13 +44,13 @@ class Chat:
             several("tools", self.tools, "tools")
         yes_or_no("reply", self.reply)
 
-    def rendered(self, tokenizer: Any) -> Rendered:
+    def rendered(self, tokenizer: object) -> Rendered:
         """The whole prompt, and where each message stands in it."""
         text, places = self._placed(tokenizer)
         wanted = {i for i, m in enumerate(self.messages) if not self.roles or m["role"] in self.roles}
         return Rendered(text, tuple(span for i, span in places.items() if i in wanted), bare=True)
 
-    def _placed(self, tokenizer: Any) -> tuple[str, dict[int, Span]]:
+    def _placed(self, tokenizer: object) -> tuple[str, dict[int, Span]]:
         """The prompt, and where each message stands in it: where marks stand that the template is given in their places."""
         text = in_template(self.messages, tokenizer, tools=self.tools, reply=self.reply)
         contents = [message["content"].strip() for message in self.messages]
@@ -80,7 +80,7 @@ class Chat:
         return text, places
 
 
-def checked_messages(messages: Any) -> None:
+def checked_messages(messages: object) -> None:
     """Refuses what is no list of messages with a role and a text."""
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence) or not messages:
         raise InputError(f'A chat is a list of {{"role": …, "content": …}} messages, not {messages!r:.80}')

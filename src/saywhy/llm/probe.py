@@ -117,7 +117,7 @@ class Probe:
 
 def probe(
     explainer: Explainer,
-    text: Any,
+    text: object,
     slots: Mapping[str, Sequence[str]],
     target: Goal = None,
     *,
@@ -187,7 +187,7 @@ def probe(
     return Probe(shown, levels, np.array(numbers).reshape(shape), label, unit, explainer.model.name)
 
 
-def _goal(name: str, given: Any) -> Goal:
+def _goal(name: str, given: object) -> Goal:
     known = wanted(name, given)
     if (
         known is not None

@@ -91,7 +91,7 @@ class _Around:
     prompt: Any
     text: str
 
-    def rendered(self, tokenizer: Any) -> Rendered:
+    def rendered(self, tokenizer: object) -> Rendered:
         if isinstance(self.prompt, str):
             start = self.prompt.index(SLOT)
             whole = self.prompt[:start] + self.text + self.prompt[start + len(SLOT) :]

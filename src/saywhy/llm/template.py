@@ -175,7 +175,7 @@ class Template:
             for name in dict.fromkeys(owner[slot] for slot in named)
         )
 
-    def placed(self, text: str, tokenizer: Any) -> tuple[Feature, ...]:
+    def placed(self, text: str, tokenizer: object) -> tuple[Feature, ...]:
         """The features with every place in `text`, the prompt with all of them, at which their values stand.
 
         Where a function makes the prompt, or the chat template changes a value, the places are not known and none is given.
@@ -187,7 +187,7 @@ class Template:
             out.append(replace(feature, span=mine[0], more_spans=tuple(mine[1:])) if mine else feature)
         return tuple(out)
 
-    def _marked(self, tokenizer: Any) -> str:
+    def _marked(self, tokenizer: object) -> str:
         """The prompt with a mark of its own in the place of each slot's value."""
         made = self._made({slot: f"{_MARK}{k}E" for k, slot in enumerate(self.named)})
         return made if isinstance(made, str) else in_template(made, tokenizer)
@@ -205,7 +205,7 @@ class Template:
         """How many combinations of baselines were drawn at random; 0 where they are all there, or one alone."""
         return len(self.draws.rows) if self.draws.random and len(self.draws.rows) > 1 else 0
 
-    def filled(self, tokenizer: Any, present: Bools) -> list[Rendered]:
+    def filled(self, tokenizer: object, present: Bools) -> list[Rendered]:
         """The prompts with these features present, one for each combination of baselines."""
         owner, named = self._owner, self.named
         kept = dict(zip(dict.fromkeys(owner[slot] for slot in named), present, strict=True))
@@ -262,7 +262,7 @@ def _spans(text: str, marked: str, named: Mapping[str, str]) -> dict[str, list[S
     return found if at == len(text) else {}
 
 
-def _parsed(text: Any, named: Mapping[str, str]) -> list[Pieces]:
+def _parsed(text: str, named: Mapping[str, str]) -> list[Pieces]:
     """The pieces of a text, or of each message; refuses a slot that none of them has."""
     if not isinstance(text, str):
         checked_messages(text)

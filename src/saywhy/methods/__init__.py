@@ -131,7 +131,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
 }
 
 
-def _checked_value(method: Method, name: str, value: Any) -> Any:
+def _checked_value(method: Method, name: str, value: object) -> object:
     """The value; refuses one of another kind than the option is annotated with; where that is another kind, any is taken."""
     hint = inspect.signature(method.function).parameters[name].annotation
     kinds = [kind.strip() for kind in (hint if isinstance(hint, str) else getattr(hint, "__name__", "")).split("|")]

@@ -57,14 +57,14 @@ class AdditiveSteps:
     )  # text column (None: the input is the text) -> its own
 
 
-def steps_of(estimator: Any) -> list[Any]:
+def steps_of(estimator: object) -> list[Any]:
     """The steps of a pipeline, those that do nothing left out; an estimator alone is one step."""
     named = getattr(estimator, "steps", None)
     steps = [step for _, step in named] if isinstance(named, list) else [estimator]
     return [step for step in steps if step is not None and not (isinstance(step, str) and step == "passthrough")]
 
 
-def additive_steps(estimator: Any) -> AdditiveSteps | None:
+def additive_steps(estimator: object) -> AdditiveSteps | None:
     """What is known of a fitted estimator of scikit-learn; None where it is not known to be additive."""
     *before, last = steps_of(estimator)
     name, classes = _name(last), getattr(last, "classes_", None)
@@ -81,7 +81,7 @@ def additive_steps(estimator: Any) -> AdditiveSteps | None:
     return AdditiveSteps(name in _LINEAR, odds, softmax, vectorizers)
 
 
-def _name(step: Any) -> str:
+def _name(step: object) -> str:
     """The class of a step, if it is scikit-learn's own: a subclass may do anything."""
     return type(step).__name__ if type(step).__module__.split(".")[0] == "sklearn" else ""
 

@@ -28,7 +28,7 @@ class Background:
         return tuple(self.rows[0])
 
 
-def background_of(given: Any, columns: Sequence[str] = (), texts: Sequence[str] = ()) -> Background:
+def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[str] = ()) -> Background:
     """The background that a caller gave.
 
     Parameters
@@ -90,7 +90,7 @@ def typical(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Backgr
     return Background((row,), said)
 
 
-def replace_dtypes(background: Background, frame: Any) -> Background:
+def replace_dtypes(background: Background, frame: object) -> Background:
     """The background with the types of a pandas frame that values alone do not tell: categories, and texts with missing ones.
 
     An estimator may have been fitted on them. Types of numbers are not kept: the mean of whole numbers is none.
@@ -102,7 +102,7 @@ def replace_dtypes(background: Background, frame: Any) -> Background:
     return Background(background.rows, background.said, told)
 
 
-def _rows(given: Any, columns: Sequence[str]) -> list[Mapping[str, Any]]:
+def _rows(given: object, columns: Sequence[str]) -> list[Mapping[str, Any]]:
     rows = several_inputs(given, columns)
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise OptionError(

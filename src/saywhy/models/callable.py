@@ -16,6 +16,7 @@ from .labels import label_names, same_order
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
+    import pandas
     from torch import Tensor
 
 
@@ -110,7 +111,7 @@ class CallableModel(Model[str]):
         yield
 
 
-def numbers_of(answer: Any, many: int, labels: Sequence[str], name: str) -> Tensor:
+def numbers_of(answer: object, many: int, labels: Sequence[str], name: str) -> Tensor:
     """float64 [B, K], a copy: a function may hand out one buffer again and again. A frame is read by its column names.
 
     Raises ModelError for what is not `many` rows of one number a label.
@@ -136,7 +137,7 @@ def numbers_of(answer: Any, many: int, labels: Sequence[str], name: str) -> Tens
     return out
 
 
-def _by_name(frame: Any, labels: Sequence[str], name: str) -> Any:
+def _by_name(frame: pandas.DataFrame, labels: Sequence[str], name: str) -> object:
     """The columns of a frame in the order of the labels; as they stand, where they are only numbered."""
     columns = [str(plain(each)) for each in frame.columns]
     if columns == [str(i) for i in range(len(columns))]:

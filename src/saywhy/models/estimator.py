@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.checks import one_of
 from ..core.errors import OptionError
-from ..core.types import Feature, Target
+from ..core.types import Array, Feature, Target
 from .additive import VECTORIZERS, AdditiveSteps, additive_steps, steps_of, words_stand_alone
 from .background import Background, background_of
 from .callable import Additive, CallableModel
@@ -35,7 +35,7 @@ class Answers:
     kind: str
 
 
-def is_estimator(model: Any) -> bool:
+def is_estimator(model: object) -> bool:
     """Has it the methods of an estimator? A function that happens to have `predict` is asked as a function."""
     if isinstance(model, type):
         return False
@@ -49,7 +49,7 @@ def black_box(
     labels: Sequence[str] | None = None,
     mask_token: str | None = None,
     output: str | None = None,
-    background: Any = None,
+    background: object = None,
 ) -> Model[Any]:
     """The adapter of an estimator or a function: of texts, or of rows where it was fitted on columns or has a background.
 
@@ -81,11 +81,11 @@ def black_box(
 
 
 def _of_rows(
-    model: Any,
+    model: object,
     asked: Answers,
     name: str,
     columns: Sequence[str],
-    background: Any,
+    background: object,
     steps: AdditiveSteps | None,
     mask_token: str | None,
 ) -> TableModel:
@@ -134,7 +134,7 @@ def answers(model: Any, labels: Sequence[str] | None, output: str | None) -> Ans
     return Answers(model.predict, names, "score")
 
 
-def _classes(model: Any) -> Any:
+def _classes(model: object) -> object:
     """The names of the classes: an array; a list of arrays for several outputs; None for a regression."""
     classes: Any = getattr(model, "classes_", None)
     if classes is None and hasattr(model, "predict_proba"):
@@ -144,7 +144,7 @@ def _classes(model: Any) -> Any:
 
 
 def _named(
-    model: Any, labels: Sequence[str] | None, own: tuple[str, ...] | None, usual: tuple[str, ...] | None
+    model: object, labels: Sequence[str] | None, own: tuple[str, ...] | None, usual: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     if labels is not None:
         known = label_names(labels)
@@ -166,26 +166,26 @@ def _several_outputs(model: Any, wanted: str, classes: list[Any], labels: Sequen
             "independent-probability",
         )
 
-    def chosen(batch: Any) -> Any:
+    def chosen(batch: object) -> Array:
         said = np.asarray(model.predict(batch))
         return np.concatenate([_indicators(said[:, i], label_names(each)) for i, each in enumerate(classes)], axis=1)
 
     return Answers(chosen, names, "score")
 
 
-def _two_sided(decision: Any, many: int) -> Any:
+def _two_sided(decision: object, many: int) -> Array:
     """[B, K]: of two classes an estimator tells one number, how far it is for the second."""
     known = np.asarray(decision, dtype=np.float64)
     return np.stack([-known, known], axis=1) if known.ndim == 1 and many == 2 else known
 
 
-def _indicators(said: Any, labels: Sequence[str]) -> Any:
+def _indicators(said: object, labels: Sequence[str]) -> Array:
     """[B, K]: 1 for the class that was predicted."""
     named = [str(each) for each in np.asarray(said).tolist()]
     return np.array([[float(name == label) for label in labels] for name in named]).reshape(len(named), len(labels))
 
 
-def _regression_labels(model: Any) -> tuple[str, ...]:
+def _regression_labels(model: object) -> tuple[str, ...]:
     last = steps_of(model)[-1]
     weights: Any = getattr(last, "coef_", None)
     many = getattr(last, "n_outputs_", None) or (weights.shape[0] if getattr(weights, "ndim", 1) == 2 else 1)
@@ -195,20 +195,20 @@ def _regression_labels(model: Any) -> tuple[str, ...]:
 # ---- what it reads ---------------------------------------------------------------------------------------------------
 
 
-def estimator_name(model: Any) -> str:
+def estimator_name(model: object) -> str:
     """The classes of its steps; of a file its own name."""
     if isinstance(name := getattr(model, "__name__", None), str):
         return name
     return " + ".join(type(step).__name__ for step in steps_of(model))
 
 
-def named_columns(model: Any) -> tuple[str, ...] | None:
+def named_columns(model: object) -> tuple[str, ...] | None:
     """The names of the columns that it was fitted on, if it was fitted on names."""
     names = getattr(model, "feature_names_in_", None)
     return None if names is None else tuple(map(str, names))
 
 
-def columns_of(model: Any) -> tuple[str, ...]:
+def columns_of(model: object) -> tuple[str, ...]:
     """The columns that it reads, by name or as x0, x1, …; none where it reads texts."""
     if type(steps_of(model)[0]).__name__ in VECTORIZERS:
         return ()
@@ -220,7 +220,7 @@ def columns_of(model: Any) -> tuple[str, ...]:
     return () if many is None else tuple(f"x{i}" for i in range(int(many)))
 
 
-def _dropped_columns(first: Any, named: Sequence[str]) -> set[str]:
+def _dropped_columns(first: object, named: Sequence[str]) -> set[str]:
     """The columns that a ColumnTransformer throws away, and that it need not be given."""
     kept: set[str] = set()
     gone: set[str] = set()
@@ -233,7 +233,7 @@ def _dropped_columns(first: Any, named: Sequence[str]) -> set[str]:
     return gone - kept
 
 
-def text_columns(model: Any) -> tuple[str, ...]:
+def text_columns(model: object) -> tuple[str, ...]:
     """The columns that a ColumnTransformer hands to a reader of texts."""
     first = steps_of(model)[0]
     return tuple(
@@ -243,7 +243,7 @@ def text_columns(model: Any) -> tuple[str, ...]:
     )
 
 
-def _refuse_unfitted(model: Any) -> None:
+def _refuse_unfitted(model: object) -> None:
     last = steps_of(model)[-1]
     if type(last).__module__.split(".")[0] != "sklearn" or hasattr(last, "__sklearn_is_fitted__"):
         return

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import FileError, ModelError, missing
+from ..core.types import Array
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill")
 ENDINGS = (".skops", ".onnx")
@@ -19,7 +20,7 @@ def estimator_file(path: Path) -> bool:
     return path.suffix.lower() in (*ENDINGS, *PICKLES) and not path.is_dir()
 
 
-def read_estimator(path: Path) -> Any:
+def read_estimator(path: Path) -> object:
     """The estimator in a .skops or .onnx file. Raises FileError, ModelError for pickles and unknown types, MissingError."""
     ending = path.suffix.lower()
     if ending in PICKLES:
@@ -98,17 +99,17 @@ class OnnxModel:
             return np.array([str(name) for name in rows[0]]), False
         return np.arange(np.asarray(rows).shape[-1]), False
 
-    def _run(self, given: dict[str, Any]) -> Any:
+    def _run(self, given: dict[str, Any]) -> object:
         return self.session.run([self.output], given)[0]
 
-    def _answer(self, batch: Any) -> Any:
+    def _answer(self, batch: object) -> Array:
         """[B, K], float64."""
         rows = self._run(self._given(batch))
         if isinstance(rows, list):  # zipmap: a mapping a row
             return np.array([[row[name] for name in row] for row in rows], dtype=np.float64)
         return np.asarray(rows, dtype=np.float64)
 
-    def predict(self, batch: Any) -> Any:
+    def predict(self, batch: object) -> Array:
         """What a regression says, [B] or [B, K]."""
         found = self._answer(batch)
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
@@ -129,14 +130,14 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _typed(rows: Any, wanted: Any) -> Any:
+def _typed(rows: Array, wanted: Any) -> object:
     """The rows in the type that an input of the file has."""
     if wanted.type not in _TYPES:
         raise ModelError(f"The ONNX input {wanted.name!r} is of the type {wanted.type}; known are {', '.join(_TYPES)}.")
     return _TYPES[wanted.type](rows)
 
 
-def _blank(wanted: Any) -> Any:
+def _blank(wanted: Any) -> object:
     """One row that says nothing, to see what comes out."""
     shape = [size if isinstance(size, int) and k else 1 for k, size in enumerate(wanted.shape)]
     return _typed(np.full(shape, "a" if "string" in wanted.type else 0), wanted)

@@ -52,7 +52,7 @@ class Head:
     trained: bool = True  # does the head have weights of its own, which must come with the model?
 
 
-def _labels(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
+def _labels(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, labels]"""
     logits = _member(out, "logits")
     if logits is None:
@@ -60,12 +60,12 @@ def _labels(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) 
     return _shaped(logits, (len(rows), wanted.labels), "AutoModelForSequenceClassification").float()
 
 
-def _image(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> Tensor:
+def _image(out: object, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, labels]"""
     return _shaped(_member(out, "logits"), (len(rows), wanted.labels), "AutoModelForImageClassification").float()
 
 
-def _tokens(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
+def _tokens(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[S, labels] each"""
     logits = _shaped(
         _member(out, "logits"), (len(rows), None, wanted.labels), "AutoModelForTokenClassification"
@@ -73,26 +73,26 @@ def _tokens(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) 
     return [_placed(logits[b, at[b]], row) for b, row in enumerate(rows)]
 
 
-def _span(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
+def _span(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[S, 2] each: start and end logits"""
     ends = [_member(out, f"{end}_logits") for end in ("start", "end")]
     logits = torch.stack([_shaped(e, (len(rows), None), "AutoModelForQuestionAnswering") for e in ends], -1).float()
     return [_placed(logits[b, at[b]], row) for b, row in enumerate(rows)]
 
 
-def _blanks(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
+def _blanks(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[blanks, vocabulary] each"""
     logits = _shaped(_member(out, "logits"), (len(rows), None, None), "AutoModelForMaskedLM")
     return [logits[b, at[b]][_read(row, logits.device)].float() for b, row in enumerate(rows)]
 
 
-def _vector(out: Any, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
+def _vector(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, D]: the last hidden states pooled over each row's own positions"""
     states = _shaped(_member(out, "last_hidden_state"), (len(rows), None, None), "AutoModel").float()
     return torch.stack([POOLINGS[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
 
 
-def _next(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
+def _next(out: object, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[T] each: the log-probability of every token of the row's continuation, then zeros up to the row's width"""
     logits = _shaped(_member(out, "logits"), (len(rows), None, None), "AutoModelForCausalLM")
     found = []
@@ -104,7 +104,7 @@ def _next(out: Any, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) ->
 
 
 @contextmanager
-def vocabulary_at(model: Any, places: Tensor) -> Iterator[list[bool]]:
+def vocabulary_at(model: object, places: Tensor) -> Iterator[list[bool]]:
     """While inside, only the hidden states at `places` [B, T] go through the vocabulary; says whether they did.
 
     The logits are then [B, T, V], and [B, S, V] never exists. The hook is always removed.
@@ -112,7 +112,7 @@ def vocabulary_at(model: Any, places: Tensor) -> Iterator[list[bool]]:
     done: list[bool] = []
     last = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
 
-    def cut(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def cut(_: object, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if done or not args or not isinstance(args[0], Tensor) or args[0].dim() != 3 or len(args[0]) != len(places):
             return None
         done.append(True)
@@ -139,11 +139,11 @@ def _read(row: Row, device: torch.device) -> Tensor:
     return torch.as_tensor(row.read if row.read is not None else range(len(row.ids)), device=device)
 
 
-def _member(out: Any, name: str) -> Any:
+def _member(out: object, name: str) -> Tensor | None:
     return out.get(name) if isinstance(out, Mapping) else getattr(out, name, None)
 
 
-def _shaped(output: Any, shape: tuple[int | None, ...], loader: str) -> Tensor:
+def _shaped(output: object, shape: tuple[int | None, ...], loader: str) -> Tensor:
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if (
         not isinstance(output, Tensor)

@@ -9,7 +9,7 @@ from ..core.checks import plain, several
 from ..core.errors import OptionError
 
 
-def label_names(labels: Any) -> tuple[str, ...]:
+def label_names(labels: object) -> tuple[str, ...]:
     """One name an output: of a list, a tuple, an array, a pandas Index or Series, or a mapping of index to name or back.
 
     Raises OptionError for another type, no names, two alike, and a mapping that does not number the outputs from 0.

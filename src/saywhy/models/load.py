@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..core.errors import ModelError, OptionError, SaywhyError
 from .estimator import black_box, is_estimator
 from .files import estimator_file, read_estimator
@@ -64,7 +66,7 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
     return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
 
 
-def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> ModelSource:
+def _by_name(model: str | Path, tokenizer: object, trust_remote_code: bool) -> ModelSource:
     if str(model).startswith(("http://", "https://")):
         return ModelSource(Server(str(model), tokenizer=tokenizer), None, Server.task)
     if str(model).lower().endswith(".gguf"):
@@ -82,7 +84,7 @@ def _by_name(model: str | Path, tokenizer: Any, trust_remote_code: bool) -> Mode
     return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
 
 
-def _refuse_unexplainable(model: Any) -> None:
+def _refuse_unexplainable(model: object) -> None:
     if hasattr(model, "parameters"):
         return
     if not callable(model) and not is_estimator(model):
@@ -93,7 +95,7 @@ def _refuse_unexplainable(model: Any) -> None:
         )
 
 
-def is_transformers_class(model: Any) -> bool:
+def is_transformers_class(model: object) -> bool:
     """Does the class's name tell for sure what it can do? A class of the caller's own may be called anything."""
     return isinstance(model, str) or type(model).__module__.startswith("transformers.")
 
@@ -119,7 +121,7 @@ def adapt(
     mask_token: str | None = None,
     trust_remote_code: bool = False,
     output: str | None = None,
-    background: Any = None,
+    background: object = None,
 ) -> Model[Any]:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
@@ -162,7 +164,7 @@ def _own_adapter(model: Any, head: str, plain: bool) -> Model[Any]:
     return made
 
 
-def _loaded(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+def _loaded(model: nn.Module, reader: object, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
     """The adapter of what was loaded by name, where nothing says that its files fit each other."""
     try:
         return _wrapped(model, reader, labels, head, pooling)
@@ -225,7 +227,7 @@ def _pooling(name: str) -> str | None:
     return pooling_of(json.loads(Path(path).read_text(encoding="utf-8")), str(path))
 
 
-def _sentence_transformer(model: Any, tokenizer: Any) -> ModelSource:
+def _sentence_transformer(model: Any, tokenizer: object) -> ModelSource:
     """The transformer within a SentenceTransformer, and how it pools."""
     kinds = [type(module).__name__ for module in model]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:

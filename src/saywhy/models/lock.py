@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import Any
 
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
@@ -47,7 +46,7 @@ def loading() -> Iterator[None]:
         yield
 
 
-def _hold_of(thing: Any) -> _Hold:
+def _hold_of(thing: object) -> _Hold:
     """Wrappers of one model, and models that share their embeddings, have one lock: that of their first parameter."""
     key = next(thing.parameters(), thing) if isinstance(thing, nn.Module) else thing
     with _REGISTER:
@@ -58,7 +57,7 @@ def _hold_of(thing: Any) -> _Hold:
 
 
 @contextmanager
-def exclusive(thing: Any) -> Iterator[bool]:
+def exclusive(thing: object) -> Iterator[bool]:
     """While inside, no other thread is inside with the same model or tokenizer; gives whether this is the outermost time."""
     hold = _hold_of(thing)
     with hold.lock:

@@ -119,7 +119,7 @@ def _truncation(pipe: Any, left: dict[str, Any]) -> tuple[int | None, str | None
     return length, "truncate"
 
 
-def _kind(function: Any) -> str | None:
+def _kind(function: object) -> str | None:
     """What is read off the logits: the kind of outputs whose probability is that function of them."""
     if function is None:
         return None

@@ -15,7 +15,7 @@ _KINDS = {
 }  # a factory -> what its numbers are
 
 
-def is_spacy(model: Any) -> bool:
+def is_spacy(model: object) -> bool:
     """Is it a `Language` of spaCy?"""
     return all(hasattr(model, name) for name in ("pipe", "pipe_names", "get_pipe", "get_pipe_meta"))
 

@@ -51,7 +51,7 @@ class TableModel(Model[Row]):
     def __post_init__(self) -> None:
         self.row_parts = 1 if self.background is None else len(self.background.rows)
 
-    def with_typical(self, rows: Sequence[Any], frame: Any) -> TableModel:
+    def with_typical(self, rows: Sequence[Any], frame: object) -> TableModel:
         """This model with the mean of these rows as its background. Raises OptionError where there are too few of them."""
         known = [self._row(row) for row in rows]
         if len(known) < 2:
@@ -66,7 +66,7 @@ class TableModel(Model[Row]):
         said = f"{found.said} of this call; give `background` to fix them"
         return replace(self, background=replace_dtypes(Background((row,), said), frame))
 
-    def encode(self, parts: Any, options: EncodingOptions, held: Held | None = None) -> Encoding:
+    def encode(self, parts: object, options: EncodingOptions, held: Held | None = None) -> Encoding:
         values, background = self._row(parts), self._background()
         opened: dict[str, str] = {}
         features: list[Feature] = []
@@ -93,7 +93,7 @@ class TableModel(Model[Row]):
             return Background((dict.fromkeys(self.row_columns),), "absent columns are missing")
         return self.background
 
-    def _row(self, given: Any) -> Row:
+    def _row(self, given: object) -> Row:
         """The values of a row in the order of the columns. Raises InputError for another type, and for a column that lacks."""
         if hasattr(given, "to_dict") and hasattr(given, "index"):  # a row of a pandas frame
             given = given.to_dict()
@@ -113,7 +113,7 @@ class TableModel(Model[Row]):
                 )
         return [plain(row[name]) for name in self.row_columns]
 
-    def _granularity(self, name: str, value: Any, by: Granularity) -> Granularity:
+    def _granularity(self, name: str, value: str, by: Granularity) -> Granularity:
         """How a column is cut: "column" for whole, or what a text opens into."""
         if isinstance(by, Mapping):
             for column in by:
@@ -198,7 +198,7 @@ class _Rows:
         return sorted((span, i) for i, f in enumerate(self.features) if f.part == name for span in f.spans)
 
 
-def _column(name: str, value: Any, text: bool) -> Feature:
+def _column(name: str, value: object, text: bool) -> Feature:
     """A whole column as a feature, "age = 42"."""
     if missing_value(value):
         return Feature(f"{name} = missing", None, name, column=True)

@@ -64,7 +64,7 @@ def adapter_base(folder: Path) -> str | None:
     return base
 
 
-def pooling_of(found: Any, where: str) -> str:
+def pooling_of(found: object, where: str) -> str:
     """How a sentence-transformer pools, from its name or from its flags. Raises ModelError for a way not known here."""
     if isinstance(found, Mapping):
         named = [key.removeprefix("pooling_mode_") for key, on in found.items() if on is True]
@@ -78,7 +78,7 @@ def pooling_of(found: Any, where: str) -> str:
     return ours
 
 
-def cross_encoder_settings(model: Any) -> PipelineSettings:
+def cross_encoder_settings(model: object) -> PipelineSettings:
     """What a CrossEncoder does with texts and outputs: its own activation, and its own longest input, which it cuts to."""
     activation = type(getattr(model, "activation_fn", None)).__name__
     kinds = {"Sigmoid": "sigmoid", "Identity": "regression", "Softmax": "softmax"}

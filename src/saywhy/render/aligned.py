@@ -12,7 +12,7 @@ import numpy as np
 from ..core.checks import one_of, whole_number
 from ..core.errors import InputError, missing
 from ..core.explanation import Explanation
-from ..core.types import Feature, Floats
+from ..core.types import Array, Feature, Floats
 from . import content, headline
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _name(feature: Feature, several: bool) -> str:
     return f"{feature.part}: {word}" if several else word
 
 
-def _value(feature: Feature, e: Explanation) -> Any:
+def _value(feature: Feature, e: Explanation) -> object:
     """The value of a column as it was given, a number as a number; None for a word."""
     if not feature.column:
         return None
@@ -201,7 +201,7 @@ def summarised(items: Sequence[Explanation], by: str = "feature") -> Summary:
     return Summary(tuple(rows), len(items), tuple(dict.fromkeys(found.targets)), found.unit, trust)
 
 
-def to_shap(items: Sequence[Explanation], by: str = "feature", single: bool = False) -> Any:
+def to_shap(items: Sequence[Explanation], by: str = "feature", single: bool = False) -> object:
     """A `shap.Explanation` of these explanations, [B, F]; of a single one [n], its features in their own order."""
     try:
         import shap
@@ -218,7 +218,7 @@ def to_shap(items: Sequence[Explanation], by: str = "feature", single: bool = Fa
     )
 
 
-def _numeric(data: Any) -> Any:
+def _numeric(data: Array) -> Array:
     """As numbers where all are, which shap draws colours by."""
     try:
         return data.astype(float)

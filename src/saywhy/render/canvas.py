@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from ..core.types import Array
 from .content import Piece
 from .theme import LIGHT
 
@@ -95,7 +96,7 @@ class Sheet:
 
         self.marks.append(mark)
 
-    def image(self, corner: Point, size: Point, pixels: Any) -> None:
+    def image(self, corner: Point, size: Point, pixels: Array) -> None:
         """Draws pixels [H, W, 3 or 4] into a rectangle of this width and height below and to the right of its corner."""
         from matplotlib.image import BboxImage
         from matplotlib.transforms import Bbox

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from ..core.checks import one_of, whole_number, yes_or_no
 from ..core.errors import InputError, missing
 from ..core.explanation import Explanation
+from ..core.types import Array
 from . import content, headline
 from .aligned import Aligned, aligned, summarised
 from .theme import DARK, LIGHT, Palette, blend
@@ -109,7 +110,7 @@ def _what(found: Aligned) -> str:
     return content.label(targets[0]) if len(targets) == 1 else "each input's own prediction"
 
 
-def _bars(axes: Axes, found: Aligned, sizes: Any, order: Sequence[int], palette: Palette) -> None:
+def _bars(axes: Axes, found: Aligned, sizes: Array, order: Sequence[int], palette: Palette) -> None:
     """Mean |score|; in the colour of the sign that the mean has where the feature stands, and marked by it."""
     form = content.spec(float(sizes.max(initial=0.0)))
     rest = float(sizes.sum() - sizes[order].sum())
@@ -152,7 +153,7 @@ def _color(score: float, strength: float, palette: Palette) -> str:
     return blend(palette.line, palette.strong_up if score > 0 else palette.strong_down, 0.25 + 0.75 * strength)
 
 
-def _strength(data: Any) -> Any:
+def _strength(data: Array) -> Array | None:
     """[M], 0 to 1: the rank of each value of a column of numbers; None for words and other values."""
     if not all(isinstance(value, float) for value in data.tolist()):
         return None
@@ -161,7 +162,7 @@ def _strength(data: Any) -> Any:
     return (values - low) / (high - low) if high > low else np.ones(len(values))
 
 
-def _heights(scores: Any) -> Any:
+def _heights(scores: Array) -> Array:
     """[M]: how far each point lies off its line, so that points of like score stand beside each other, as bees do."""
     if len(scores) < 2 or float(np.ptp(scores)) == 0:
         step = min(0.06, 0.7 / max(1, len(scores)))

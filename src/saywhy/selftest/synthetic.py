@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from ..core.errors import ModelError, unknown
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from ..comparison import Comparison
 
 PLAIN = tuple(
@@ -147,7 +150,7 @@ def _tokenizer(rule: Rule) -> Any:
     )
 
 
-def _model(vocabulary: int) -> Any:
+def _model(vocabulary: int) -> nn.Module:
     from transformers import BertConfig, BertForSequenceClassification
 
     names = {0: "no", 1: "yes"}
@@ -159,7 +162,7 @@ def _model(vocabulary: int) -> Any:
     return BertForSequenceClassification(config)
 
 
-def _trained(model: Any, tokenizer: Any, rule: Rule, draw: random.Random) -> Any:
+def _trained(model: nn.Module, tokenizer: PreTrainedTokenizerBase, rule: Rule, draw: random.Random) -> nn.Module:
     """The model after it learned the rule; words are masked now and then, and the label is of what is left to see."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)

@@ -70,7 +70,7 @@ class Desk:
     limits: Limits
     jobs: dict[str, Job] = field(default_factory=dict)
 
-    def worker(self, name: Any) -> Worker:
+    def worker(self, name: object) -> Worker:
         """The worker of a model by its name, the first by default. Raises OptionError."""
         if name is None:
             return next(iter(self.workers.values()))
@@ -138,7 +138,7 @@ def application(
 
 
 def _subject(model: Served) -> Callable[[], Any]:
-    def prepare() -> Any:
+    def prepare() -> object:
         from .questions import Subject, described
 
         subject = Subject(model.make(), model.name)
@@ -169,7 +169,7 @@ async def _openapi(request: Request) -> Response:
     return JSONResponse(openapi())
 
 
-async def _absent(request: Request, error: Any) -> Response:
+async def _absent(request: Request, error: object) -> Response:
     message = "There is nothing here; /openapi.json describes what there is."
     return JSONResponse({"error": {"kind": "NotFound", "message": message}}, getattr(error, "status_code", 404))
 
@@ -243,7 +243,7 @@ async def _explain(request: Request, desk: Desk) -> Response:
     body = await _body(request, desk.limits.body)
     worker = desk.worker(body.get("model"))
 
-    def work(held: Any, job: Job) -> Any:
+    def work(held: Any, job: Job) -> object:
         from . import questions
 
         asked = questions.question(body, ("methods",))
@@ -259,7 +259,7 @@ async def _predict(request: Request, desk: Desk) -> Response:
     body = await _body(request, desk.limits.body)
     worker = desk.worker(body.get("model"))
 
-    def work(held: Any, job: Job) -> Any:
+    def work(held: Any, job: Job) -> object:
         from . import questions
 
         asked, absent = questions.question(body, ("absent_features",)), questions.absent_sets(body)
@@ -272,7 +272,7 @@ async def _cite(request: Request, desk: Desk) -> Response:
     body = await _body(request, desk.limits.body)
     worker = desk.worker(body.get("model"))
 
-    def work(held: Any, job: Job) -> Any:
+    def work(held: Any, job: Job) -> object:
         from . import questions
 
         return questions.cite(held[0], body, job.tick, job.expect)
@@ -287,7 +287,7 @@ async def _render(request: Request, desk: Desk) -> Response:
     if ending not in MEDIA:
         raise unknown("kind of file", ending, MEDIA)
 
-    def work(held: Any, job: Job) -> bytes:
+    def work(held: object, job: Job) -> bytes:
         from ..storage.explanations import content, parsed
 
         return content(parsed(body, "the body"), f".{ending}")
@@ -346,7 +346,7 @@ async def _steps(request: Request, desk: Desk, job: Job) -> AsyncIterator[Job]:
         desk.jobs.pop(job.id, None)
 
 
-def _result(job: Job) -> Any:
+def _result(job: Job) -> object:
     """What came out. Raises what went wrong."""
     if job.state == "done":
         return job.result
@@ -393,5 +393,5 @@ async def _events(request: Request, desk: Desk, worker: Worker, job: Job) -> Asy
         yield _event("error", desk.said(error)[1]["error"])
 
 
-def _event(name: str, data: Any) -> str:
+def _event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

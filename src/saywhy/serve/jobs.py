@@ -80,7 +80,7 @@ class Job:
         self.expected = rows
         self.tick(0, 0)
 
-    def run(self, held: Any) -> None:
+    def run(self, held: object) -> None:
         """Do it. Whatever goes wrong is kept as the error."""
         if self.stop.is_set():
             self.state = "cancelled"

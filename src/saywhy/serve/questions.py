@@ -49,7 +49,7 @@ class Question:
         return json.dumps([self.given, {k: v for k, v in self.settings.items() if k != "trust"}], sort_keys=True)
 
 
-def question(body: Any, more: Sequence[str] = ()) -> Question:
+def question(body: object, more: Sequence[str] = ()) -> Question:
     """The question in this JSON; `more` are fields beside FIELDS. Raises OptionError, InputError."""
     if not isinstance(body, dict):
         raise OptionError("The body is a JSON object with the fields of /openapi.json.")
@@ -93,7 +93,7 @@ def _methods(body: Mapping[str, Any]) -> tuple[str, ...]:
     return names
 
 
-def _short_enough(given: Any) -> None:
+def _short_enough(given: object) -> None:
     if isinstance(given, dict) and "image" in given:
         return  # the limit of the body holds
     length = len(given) if isinstance(given, str) else len(json.dumps(given, ensure_ascii=False))
@@ -101,7 +101,7 @@ def _short_enough(given: Any) -> None:
         raise InputError(f"The input has {length:,} characters; a server takes up to {LONGEST:,}.")
 
 
-def input_of(explainer: Explainer, given: Any) -> Any:
+def input_of(explainer: Explainer, given: object) -> object:
     """The input as the explainer takes it. No text of a question is ever taken for the name of a file."""
     if explainer.task.name == "image-classification":
         if not isinstance(given, dict) or set(given) != {"image"} or not isinstance(given["image"], str):
@@ -121,7 +121,7 @@ def input_of(explainer: Explainer, given: Any) -> Any:
     raise InputError(f"An input is a text, two texts or an object, not {given!r:.60}.")
 
 
-def _prompt(given: Mapping[str, Any]) -> Any:
+def _prompt(given: Mapping[str, Any]) -> object:
     """A template with slots, or a conversation."""
     from ..llm import Chat, Template
 
@@ -343,7 +343,7 @@ def described(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _taken(explainer: Explainer, **settings: Any) -> bool:
+def _taken(explainer: Explainer, **settings: object) -> bool:
     """Does this model take these settings, whatever the input?"""
     try:
         explainer.request((), **settings)

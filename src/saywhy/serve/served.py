@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.errors import OptionError
 
@@ -71,7 +71,7 @@ def _one(source: str | None, task: str | None, name: str, trust_remote_code: boo
     return Served(name, source, task, make)
 
 
-def of_explainer(explainer: Any, name: str = "explainer") -> Served:
+def of_explainer(explainer: Explainer, name: str = "explainer") -> Served:
     """An explainer that is there already, by this name."""
     return Served(name, None, None, lambda: explainer)
 

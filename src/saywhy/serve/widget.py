@@ -55,7 +55,7 @@ def answered(subject: Subject, message: Mapping[str, Any]) -> dict[str, Any]:
         return {"id": message.get("id"), "error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
 
 
-def _result(subject: Subject, kind: Any, body: dict[str, Any]) -> Any:
+def _result(subject: Subject, kind: object, body: dict[str, Any]) -> object:
     match kind:
         case "models":
             code = "# explainer is the one that this widget was made of"

@@ -82,7 +82,7 @@ def _image_to_dict(image: Picture) -> dict[str, Any]:
     return {"png": png, "size": list(image.size), "seen": seen, "view": list(image.view)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -144,7 +144,7 @@ def _target(data: Mapping[str, Any], name: str, at: str) -> Target:
     return Target(data["label"], index, data["unit"], against)
 
 
-def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature:
+def _feature(data: Mapping[str, Any], texts: Mapping[str, str], name: str, at: str) -> Feature:
     object_of(data, {"label": str, "span": (list, _NONE), "part": str}, name, at, others=("box", "spans", "column"))
     spans = list_of(data.get("spans", [] if data["span"] is None else [data["span"]]), list, name, f"{at}.spans")
     part = data["part"] if data["part"] in texts else next(iter(texts), "")  # a slot stands in the prompt
@@ -166,7 +166,7 @@ def _feature(data: Any, texts: Mapping[str, str], name: str, at: str) -> Feature
     )
 
 
-def _trust(data: Any, name: str, at: str) -> Trust:
+def _trust(data: Mapping[str, Any], name: str, at: str) -> Trust:
     object_of(data, {"level": str, "said": str, "figures": dict}, name, at, others=())
     for figure, value in data["figures"].items():
         of_type(value, float, name, f"{at}.figures[{figure!r}]")
@@ -177,7 +177,7 @@ def _trust(data: Any, name: str, at: str) -> Trust:
     return Trust(**data)
 
 
-def _pairs(data: Any, n: int, name: str, at: str) -> Interactions:
+def _pairs(data: Mapping[str, Any], n: int, name: str, at: str) -> Interactions:
     object_of(data, {"scores": dict, "stderr": (dict, _NONE)}, name, at, others=())
     kinds = {"scores": data["scores"], **({} if data["stderr"] is None else {"stderr": data["stderr"]})}
     arrays = {
@@ -192,7 +192,7 @@ def _pairs(data: Any, n: int, name: str, at: str) -> Interactions:
     return Interactions(arrays["scores"], arrays.get("stderr"))
 
 
-def _image(data: Any, name: str, at: str) -> Picture:
+def _image(data: Mapping[str, Any], name: str, at: str) -> Picture:
     of_type(data, dict, name, at)
     files = []
     for field in ("png", "seen"):
@@ -275,7 +275,7 @@ def load(path: str | Path) -> Explanation | Explanations:
     return parsed(data, str(known))
 
 
-def parsed(data: Any, name: str) -> Explanation | Explanations:
+def parsed(data: object, name: str) -> Explanation | Explanations:
     """The explanations in the data of a JSON file; `name` is for the error."""
     whole = checked(data, name, FORMAT, VERSION, {"explanations": list})
     items = tuple(from_dict(each, name, f"explanations[{i}]") for i, each in enumerate(whole["explanations"]))

@@ -9,6 +9,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import nn
 
 if TYPE_CHECKING:
     from ..models.protocol import Model
@@ -19,7 +20,7 @@ def model_fingerprint(model: Model[Any]) -> str | None:
     return None if model.module is None else weights_fingerprint(model.module, model.text_tokenizer)
 
 
-def weights_fingerprint(inner: Any, tokenizer: Any = None) -> str:
+def weights_fingerprint(inner: nn.Module, tokenizer: Any = None) -> str:
     """Of the vocabulary, and of every weight's name, shape and first and last 64 numbers."""
     known = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
     found = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass"))
@@ -30,7 +31,7 @@ def weights_fingerprint(inner: Any, tokenizer: Any = None) -> str:
     return found.hexdigest()[:16]
 
 
-def fingerprint(thing: Any) -> str:
+def fingerprint(thing: object) -> str:
     """16 letters that tell two contents apart: of texts, numbers, arrays, images, functions, and of what holds such."""
     return hashlib.sha256(_told(thing).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -58,7 +59,7 @@ def _told(thing: Any) -> str:
     return repr(thing)
 
 
-def _numbers(thing: Any) -> str:
+def _numbers(thing: object) -> str:
     """Of an array, a tensor or an image: its kind, its shape, and a digest of its numbers."""
     array = np.asarray(thing.detach().cpu() if hasattr(thing, "detach") else thing)
     return f"{getattr(thing, 'mode', '')} {array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"

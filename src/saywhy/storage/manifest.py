@@ -54,12 +54,12 @@ _READERS = {
 }
 
 
-def checked(data: Any, name: str, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
+def checked(data: object, name: str, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
     """The data, if it is of this format, up to this version, and has these fields of these types. Raises FileError."""
     if not isinstance(data, dict) or data.get("format") != format:
-        reader = _READERS.get(str(data.get("format"))) if isinstance(data, dict) else None
-        if reader is not None:
-            raise FileError(f"{name!r} is a file of {data['format']}, and {format} is wanted here. {reader} reads it.")
+        theirs = str(data.get("format")) if isinstance(data, dict) else ""
+        if theirs in _READERS:
+            raise FileError(f"{name!r} is a file of {theirs}, and {format} is wanted here. {_READERS[theirs]} reads it.")
         raise FileError(f'{name!r} was not written by saywhy: it lacks "format": "{format}".')
     found = data.get("version")
     if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= version:

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import FileError, OptionError
 
 _LONGEST = 255  # bytes of one name, on the file systems in use
 
 
-def as_path(path: Any, name: str = "path") -> Path:
+def as_path(path: object, name: str = "path") -> Path:
     """A path, of a string or of anything that is one. Raises OptionError for another type."""
     if not isinstance(path, str | PathLike) or isinstance(fspath(path), bytes):
         raise OptionError(f"`{name}` is the path of a file, as a string or a Path, not {path!r:.60}.")
@@ -29,7 +28,7 @@ def as_path(path: Any, name: str = "path") -> Path:
     return Path(path)
 
 
-def output_file(path: Any, endings: Iterable[str]) -> Path:
+def output_file(path: object, endings: Iterable[str]) -> Path:
     """The path of a file that can be written, with one of these endings (".html", ".csv", …).
 
     Raises FileError for another ending, a folder that does not exist, and a path that is a folder.

@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import FileError, InputError, missing, unknown
 from .manifest import parsed
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class DamagedRow(dict[str, Any]):
@@ -114,7 +117,7 @@ def columns(path: Path, names: Sequence[str], limit: int | None = None) -> list[
     return read
 
 
-def _number(cell: Any) -> Any:
+def _number(cell: object) -> object:
     """A cell of a text file as the number that it is written as; numbers as they are; None for anything else."""
     if not isinstance(cell, str):
         return cell if isinstance(cell, int | float) else None
@@ -145,7 +148,7 @@ def _half_character(text: str) -> int | None:
     return None
 
 
-def _replaced(value: Any) -> Any:
+def _replaced(value: object) -> Any:
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
@@ -248,7 +251,7 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         yield DamagedRow(f"the file {path.name} is no sound Parquet file, and what of it is left was not read: {error}")
 
 
-def _plain_rows(batch: Any) -> Iterator[dict[str, Any]]:
+def _plain_rows(batch: pyarrow.RecordBatch) -> Iterator[dict[str, Any]]:
     """The rows of a batch as mappings; one that holds what Python has no value for (a year beyond 9999) is damaged alone."""
     try:
         yield from batch.to_pylist()

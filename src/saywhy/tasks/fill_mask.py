@@ -15,6 +15,8 @@ from ..core.types import Encoding, Held, Target
 from .protocol import Case, Task, checked_unit
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
@@ -34,7 +36,7 @@ class FillMask(Task):
     head = "blanks"
     position_indexed = True
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         text, tokenizer = checked(given), _tokenizer(model)
         if options.overlong == "window":
             raise OptionError(
@@ -120,7 +122,7 @@ def _tokenizer(model: Model[Any]) -> Any:
     return tokenizer
 
 
-def _token(tokenizer: Any, word: str) -> int:
+def _token(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
     """The one token of a word, as it is written inside a sentence or at its start."""
     for written in (f" {word.strip()}", word):
         ids = tokenizer(written, add_special_tokens=False)["input_ids"]

@@ -33,7 +33,7 @@ class ImageClassification(Task):
     head = "image"
     default_granularity = "patch"
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple | dict):
             raise InputError(f"One image at a time, or a list of them; not {type(given).__name__}.")
         return model.encode({"image": given}, options)

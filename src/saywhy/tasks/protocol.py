@@ -53,15 +53,15 @@ class Task(Protocol):
         False  # are whole outputs so small that a method's rows may be asked for before its targets are known?
     )
 
-    def with_targets(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
+    def with_targets(self, given: object, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> object:
         """What was given, with what of the question is part of the input. Before any input is read."""
         return given
 
-    def complete_input(self, model: Model[Any], given: Any) -> Any:
+    def complete_input(self, model: Model[Any], given: object) -> object:
         """The input with what the model itself adds to it first. After all inputs were checked, before the first forward."""
         return given
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         """What was given, as rows and features. Raises InputError before any forward."""
 
     def targets(

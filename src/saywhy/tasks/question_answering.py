@@ -42,7 +42,7 @@ class QuestionAnswering(Task):
     head = "span"
     position_indexed = True
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         if isinstance(given, tuple) and len(given) == 2:
             given = {"question": given[0], "context": given[1]}
         if not isinstance(given, Mapping) or set(given) != {"question", "context"}:

@@ -35,7 +35,7 @@ class SentenceSimilarity(Task):
     name = "sentence-similarity"
     head = "vector"
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         texts = parts(given) if isinstance(given, tuple | Mapping) else {}
         if len(texts) != 2:
             raise InputError(f"Similarity needs two texts, as a tuple or a mapping of two parts; not {given!r:.80}")

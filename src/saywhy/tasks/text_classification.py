@@ -74,7 +74,7 @@ def _whole(output: Tensor) -> Tensor:
     return output if output.dim() == 1 else output.mean(0)
 
 
-def parts(given: Any, columns: Sequence[str] = ()) -> Mapping[str, str]:
+def parts(given: object, columns: Sequence[str] = ()) -> Mapping[str, str]:
     """part -> text: of a text, of a pair, or of a mapping that names its one or two parts.
 
     `columns` are parts that hold a value in place of a text.

@@ -55,14 +55,14 @@ class TextGeneration(Task):
                 goals.append(goal)
         return Prompt(given, tuple(goals))
 
-    def complete_input(self, model: Model[Any], given: Any) -> Any:
+    def complete_input(self, model: Model[Any], given: object) -> object:
         given = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         if None not in given.goals:
             return given
         ids = model.generate(given, self.max_new_tokens)
         return replace(given, goals=tuple(ids if goal is None else goal for goal in given.goals), written=True)
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         prompt = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         encoding: Encoding = model.encode_prompt(prompt, options)
         return encoding
@@ -149,7 +149,7 @@ class TextGeneration(Task):
         return (math.exp(told / count), vocabulary, False) if count and vocabulary else None
 
 
-def _goal(want: Any) -> Goal | int:
+def _goal(want: object) -> Goal | int:
     """A continuation as text or ids, one token of it by its place, or None; refuses anything else."""
     if want is None or isinstance(want, str) or (isinstance(want, int) and not isinstance(want, bool)):
         return want

@@ -47,7 +47,7 @@ class TokenClassification(Task):
         if self.group not in GROUPS:
             raise unknown("value of `group`", self.group, GROUPS)
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         if set(model.labels) <= set(self.ignored_labels):
             raise OptionError(
                 f"Every label of the model is ignored ({list(model.labels)!r}): nothing is left to explain."
@@ -94,7 +94,7 @@ class TokenClassification(Task):
             return Entity("", 0, 0, 0.0, ())
         return self._likeliest(case) if want is None else self._named(case, want)
 
-    def _at(self, case: Case, position: Any, label: int) -> Entity:
+    def _at(self, case: Case, position: object, label: int) -> Entity:
         if not isinstance(position, int) or isinstance(position, bool):
             raise OptionError(f"A token's position is a whole number, not {position!r}.")
         tokens = case.encoding.tokens

@@ -49,7 +49,7 @@ class ZeroShotClassification(Task):
                 f"The hypothesis template needs one {{}} where the label goes, and no other field: {self.template!r}"
             )
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         entailment(model.labels)
         text, labels = self._taken(given)
         held = Held() if self.include_hypothesis else Held(parts=("hypothesis",))

@@ -75,7 +75,7 @@ class TextTemplateInput:
         self,
         template: str | Callable[..., str],
         values: Sequence[str] | Mapping[str, str],
-        baselines: Any = None,
+        baselines: object = None,
         mask: Sequence[int] | Mapping[str, int] | None = None,
     ):
         named = isinstance(values, Mapping)

@@ -26,11 +26,11 @@ from ...models.protocol import EncodingOptions, Model
 class TokenizerLike(Protocol):
     """What Captum asks of a tokenizer. One that splits texts otherwise than by these three cannot be told apart from them."""
 
-    def encode(self, text: str, add_special_tokens: bool = ..., return_tensors: Any = ...) -> Any: ...
+    def encode(self, text: str, add_special_tokens: bool = ..., return_tensors: object = ...) -> Any: ...
 
-    def decode(self, token_ids: Any) -> str: ...
+    def decode(self, token_ids: object) -> str: ...
 
-    def convert_ids_to_tokens(self, token_ids: Any) -> Any: ...
+    def convert_ids_to_tokens(self, token_ids: object) -> list[str]: ...
 
 
 def encoded(tokenizer: TokenizerLike, text: str, special: bool = True) -> list[int]:
@@ -226,7 +226,7 @@ class LogitsModel(Model[PromptRow]):
         assert self.layer is not None
         count = vectors.shape[1]
 
-        def put(module: nn.Module, args: Any, output: Tensor) -> Tensor:
+        def put(module: nn.Module, args: object, output: Tensor) -> Tensor:
             return torch.cat([vectors.to(output.dtype), output[:, count:]], 1)
 
         handle = self.layer.register_forward_hook(put)

@@ -29,7 +29,7 @@ class RemoteLLMProvider(ABC):
     api_url: str
 
     @abstractmethod
-    def generate(self, prompt: str, **gen_args: Any) -> str:
+    def generate(self, prompt: str, **gen_args: object) -> str:
         """The text that the model writes after the prompt."""
 
     @abstractmethod

@@ -39,7 +39,7 @@ class VLLMProvider(RemoteLLMProvider):
             raise ValueError(f"No models available at {self.api_url}: name one as model_name=….")
         return str(models[0].id)
 
-    def generate(self, prompt: str, **gen_args: Any) -> str:
+    def generate(self, prompt: str, **gen_args: object) -> str:
         """What the server writes after the prompt, up to `max_tokens` or `max_new_tokens`, 25 by default.
 
         do_sample=False is temperature 0; without it the server's own settings hold. Other arguments are sent as they are.
@@ -79,7 +79,7 @@ class VLLMProvider(RemoteLLMProvider):
         return {"model": self.model_name, "prompt": text, **settings}
 
 
-def _logprobs(answer: Any, ids: Sequence[int], target: str) -> list[float]:
+def _logprobs(answer: object, ids: Sequence[int], target: str) -> list[float]:
     """The log-probabilities of the last tokens of a prompt, checked to be these."""
     entries = getattr(_choice(answer), "prompt_logprobs", None)
     if not entries:
@@ -133,7 +133,7 @@ class Client:
         """What the server answers, its fields as members; log-probabilities stay mappings, whose keys are tokens."""
         found: dict[int, SimpleNamespace] = {}
 
-        def done(i: int, fields: Any) -> None:
+        def done(i: int, fields: object) -> None:
             told = fields if isinstance(fields, Mapping) else {}
             found[i] = SimpleNamespace(
                 data=[SimpleNamespace(**each) for each in told.get("data") or ()],
@@ -147,7 +147,7 @@ class Client:
         return [found[i] for i in range(len(bodies))]
 
 
-def _choice(answer: Any) -> Any:
+def _choice(answer: object) -> Any:
     choices = getattr(answer, "choices", None)
     if not choices:
         raise KeyError("API response missing expected 'choices' data: the server sent no completion.")

@@ -37,7 +37,7 @@ class TextDomainMapper(DomainMapper):
     def __init__(self, indexed_string: Indexed):
         self.indexed_string = indexed_string
 
-    def map_exp_ids(self, exp: Weights, positions: bool = False, **kwargs: Any) -> list[tuple[str, float]]:
+    def map_exp_ids(self, exp: Weights, positions: bool = False, **kwargs: object) -> list[tuple[str, float]]:
         """[(word, weight), …]; with `positions` "word_3-17", where in the text it begins."""
         text = self.indexed_string
         if not positions:
@@ -91,7 +91,7 @@ class Explanation:
         """{label: [(index, weight), …]}, the heaviest first."""
         return self.local_exp
 
-    def as_list(self, label: int = 1, **kwargs: Any) -> list[tuple[Any, float]]:
+    def as_list(self, label: int = 1, **kwargs: object) -> list[tuple[Any, float]]:
         """[(word, weight), …] of a label, the heaviest first; `positions=True` adds where the words begin."""
         named = self.domain_mapper.map_exp_ids(self._weights(label), **kwargs)
         return [(name, float(weight)) for name, weight in named]
@@ -126,7 +126,7 @@ class Explanation:
 
     # ---- drawn -----------------------------------------------------------------------------------------------------
 
-    def as_pyplot_figure(self, label: int = 1, figsize: tuple[float, float] = (4, 4), **kwargs: Any) -> Figure:
+    def as_pyplot_figure(self, label: int = 1, figsize: tuple[float, float] = (4, 4), **kwargs: object) -> Figure:
         """Bars, one a word, the heaviest on top: blue speaks for the label, orange against it."""
         try:
             import matplotlib.pyplot as plt
@@ -151,7 +151,7 @@ class Explanation:
         show_predicted_value: bool = True,
         text: bool = True,
         opacity: bool = True,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> str:
         """A page of its own: probabilities, the words of each label, and the text with its words marked.
 
@@ -166,7 +166,7 @@ class Explanation:
         predicted_value: bool = True,
         text: bool = True,
         opacity: bool = True,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Shown:
         """What the page shows."""
         classes = self.mode == "classification"

@@ -192,7 +192,7 @@ class TextExplainer(BaseExplainer):
         internal_batch_size: int | None = None,
         targets: Sequence[WantedTarget] | None = None,
         each_target: bool = False,
-        **settings: Any,
+        **settings: object,
     ) -> list[Explanations]:
         """The explanations of each input, through saywhy, with transformers-interpret's baseline and its options.
 

@@ -218,7 +218,7 @@ def _statement(
     return Statement(said.text, said.span, check.verdict, tuple(sources), *values, check.raised, check.tokens, settled)
 
 
-def _language_model(explainer: Any) -> Model[Any]:
+def _language_model(explainer: object) -> Model[Any]:
     if not hasattr(explainer, "pipeline") or not hasattr(explainer, "model"):
         raise OptionError(
             f"`explainer` is an Explainer of a language model, for example Explainer(model, tokenizer), not {explainer!r:.60}."
@@ -229,7 +229,7 @@ def _language_model(explainer: Any) -> Model[Any]:
     return model
 
 
-def _answer(answer: Any) -> str | None:
+def _answer(answer: object) -> str | None:
     known = text_or_none("answer", answer, "Ada wrote it.")
     if known is not None and not known.strip():
         raise InputError("The answer is blank: give a text, or leave it out to let the model write it.")
@@ -242,7 +242,7 @@ def _spaced(model: Model[Any], grounding: Grounding, answer: str) -> str:
     return answer if before.isspace() or before in (">", "]", "") or answer[:1].isspace() else f" {answer}"
 
 
-def _encoded(model: Model[Any], grounding: Grounding, goal: Any) -> tuple[Encoding, str, list[Spoken]]:
+def _encoded(model: Model[Any], grounding: Grounding, goal: str) -> tuple[Encoding, str, list[Spoken]]:
     """The prompt with its sentences as features; the answer's text and its sentences."""
     within = grounding.rendered(model.text_tokenizer).within
     options = EncodingOptions(by={"prompt": list(within or ())}, absent="drop")
@@ -259,7 +259,9 @@ def _encoded(model: Model[Any], grounding: Grounding, goal: Any) -> tuple[Encodi
     return encoding, text.strip(), said
 
 
-def _cost(model: Model[Any], encoding: Encoding, said: Sequence[Spoken], documents: int, budget: Any) -> CitationCost:
+def _cost(
+    model: Model[Any], encoding: Encoding, said: Sequence[Spoken], documents: int, budget: object
+) -> CitationCost:
     """What it may take. Raises OptionError for a budget that is no number, or too small for one round."""
     n, k = len(encoding.features), len(said)
     looked, rounds = min(n, CANDIDATES), 0

@@ -28,7 +28,7 @@ class Document:
     title: str = ""
 
 
-def documents_of(given: Any) -> tuple[Document, ...]:
+def documents_of(given: object) -> tuple[Document, ...]:
     """The documents of a list of texts or of mappings with "id", "title" and "text". Raises InputError, which names the place."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise InputError(
@@ -43,7 +43,7 @@ def documents_of(given: Any) -> tuple[Document, ...]:
     return found
 
 
-def _document(given: Any, place: int) -> Document:
+def _document(given: object, place: int) -> Document:
     if isinstance(given, Document):
         return given
     if isinstance(given, str):

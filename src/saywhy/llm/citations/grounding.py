@@ -44,7 +44,7 @@ class Grounding:
         text = lead + shown + (after if swapped else middle + self.question + after)
         return text, [len(lead) + start for start in starts]
 
-    def rendered(self, tokenizer: Any) -> Rendered:
+    def rendered(self, tokenizer: object) -> Rendered:
         """The prompt as the model is given it; what it can do without are the sentences, in order."""
         if not getattr(tokenizer, "chat_template", None):
             if self.history:
@@ -77,7 +77,9 @@ def _parts(template: str) -> tuple[str, str, str, bool]:
     return before, middle, after, swapped
 
 
-def grounding_of(question: Any, documents: tuple[Document, ...], splitter: Splitter | None, prompt: Any) -> Grounding:
+def grounding_of(
+    question: Any, documents: tuple[Document, ...], splitter: Splitter | None, prompt: str | None
+) -> Grounding:
     """The prompt of a question, or of a conversation that ends in one. Raises InputError and OptionError."""
     if prompt is not None and (not isinstance(prompt, str) or any(prompt.count(slot) != 1 for slot in _SLOTS)):
         raise OptionError(f"`prompt` is a text that holds {' and '.join(_SLOTS)} once each, not {prompt!r:.80}.")

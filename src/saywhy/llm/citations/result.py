@@ -74,7 +74,7 @@ class Citations(Sequence[Statement]):
     def __len__(self) -> int:
         return len(self.statements)
 
-    def __getitem__(self, place: Any) -> Any:
+    def __getitem__(self, place: int | slice) -> Any:
         return self.statements[place]
 
     def __iter__(self) -> Iterator[Statement]:
@@ -196,6 +196,6 @@ def _source(data: Any, name: str, at: str) -> Source:
     return Source(**data | {"span": _span(data["span"], name, f"{at}.span")})
 
 
-def _span(data: Any, name: str, at: str) -> tuple[int, int]:
+def _span(data: object, name: str, at: str) -> tuple[int, int]:
     start, end = list_of(data, int, name, at, 2)
     return start, end

@@ -127,8 +127,8 @@ class Search:
             [left] = self.values(~passed_over[None])
             if (whole - left > np.maximum(LOST * gain, GAIN)).any() and self.left() >= 8 * RUNS:
                 return self.candidates(documents, whole, base, narrow=False)
-        order = np.argsort(found, kind="stable")
-        found, lost = found[order], None if lost is None else lost[: len(found)][order]
+        by_place = np.argsort(found, kind="stable")
+        found, lost = found[by_place], None if lost is None else lost[: len(found)][by_place]
         if lost is None and 4 * len(found) <= self.left():
             lost = whole - self.values(~np.stack([self._only(found[i : i + 1]) for i in range(len(found))]))
         return found, lost

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import regex
 
 from ...core.features import Span
 from .documents import Splitter, split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Sentences of these words alone join others, and say nothing that a document could hold.
 _JOINING = frozenset(
@@ -34,7 +37,9 @@ class Spoken:
         return all(word.lower() in _JOINING for word in _WORD.findall(self.text))
 
 
-def token_ends(tokenizer: Any, ids: Sequence[int], given: str | None = None) -> tuple[str, list[int]]:
+def token_ends(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], given: str | None = None
+) -> tuple[str, list[int]]:
     """The text of an answer, and where each of its tokens ends in it.
 
     A text that was given stays as it was, where the tokenizer tells its offsets; else it is what the ids decode to, at the cost

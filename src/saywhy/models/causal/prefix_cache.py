@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.types import Ints
 from .prompts import Scored
@@ -88,7 +88,7 @@ def _common(a: Ints, b: Ints) -> int:
 FULL = ("full_attention", "attention", "global")  # kinds of layers whose cache can be cut anywhere and repeated
 
 
-def reusable(model: Any, decodes: bool, takes: Any) -> bool:
+def reusable(model: nn.Module, decodes: bool, takes: Mapping[str, Any]) -> bool:
     """Can this model go on from a cache of keys and values that was computed for the beginnings alone?
 
     No for encoder-decoders, for recurrent or compressed states, and for models that take no cache. What is left is tried

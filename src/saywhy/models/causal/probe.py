@@ -35,7 +35,7 @@ def states_after(block: nn.Module, run: Callable[[], Any]) -> Tensor | None:
     """[B, S, D]: what `block` answers while `run` calls the model, which goes no further. The hook is always removed."""
     found: list[Any] = []
 
-    def stop(module: nn.Module, args: Any, output: Any) -> None:
+    def stop(module: nn.Module, args: object, output: object) -> None:
         found.append(output[0] if isinstance(output, tuple) else output)
         raise _EnoughError
 

@@ -30,7 +30,7 @@ class Rendered:
 class Rendering(Protocol):
     """What becomes one prompt: a chat."""
 
-    def rendered(self, tokenizer: Any) -> Rendered:
+    def rendered(self, tokenizer: object) -> Rendered:
         """The prompt as this tokenizer's model wants it."""
 
 
@@ -84,7 +84,7 @@ class Scored:
     replacement_id: int | None = None  # None is the zero vector
 
 
-def rendered(given: Any, tokenizer: PreTrainedTokenizerBase) -> Rendered:
+def rendered(given: object, tokenizer: PreTrainedTokenizerBase) -> Rendered:
     """A prompt with everything present. Raises InputError for what is no prompt, and for a blank one."""
     if isinstance(given, str):
         made = Rendered(given)

@@ -50,7 +50,7 @@ def processed(processor: Any, image: Image) -> Tensor:
     return pixels[0].float()
 
 
-def framed(processor: Any, size: tuple[int, int], shape: tuple[int, ...]) -> Framing:
+def framed(processor: object, size: tuple[int, int], shape: tuple[int, ...]) -> Framing:
     """How images of `size` (width, height) become inputs of `shape` [C, H, W]. Processes four known pictures."""
     framing = _measured(processor, size, _handy(size))
     return framing if framing.black.shape == shape else _measured(processor, size, size)
@@ -65,7 +65,7 @@ def _handy(size: tuple[int, int]) -> tuple[int, int]:
     return (size[0] * times, size[1] * times) if times * max(size) <= 2 * _LARGE else size
 
 
-def _measured(processor: Any, size: tuple[int, int], probe: tuple[int, int]) -> Framing:
+def _measured(processor: object, size: tuple[int, int], probe: tuple[int, int]) -> Framing:
     from PIL import Image
 
     width, height = probe

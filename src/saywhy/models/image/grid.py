@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -40,7 +39,7 @@ def cut(by: Granularity, shape: tuple[int, ...], patch: tuple[int, int] | None) 
     return _even(height, rows), _even(width, columns)
 
 
-def _pair(by: Any) -> tuple[int, int]:
+def _pair(by: object) -> tuple[int, int]:
     numbers = list(by) if isinstance(by, Sequence) else []
     if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
         raise OptionError(f"`by` for an image is one of {', '.join(GRAINS)}, or (rows, columns), not {by!r:.80}.")

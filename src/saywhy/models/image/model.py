@@ -68,7 +68,7 @@ class ImageModel(Model[View]):
     most_rows: int | None = None
     absences: tuple[str, ...] = ABSENCES
 
-    def __init__(self, model: PreTrainedModel, processor: Any, labels: Sequence[str] | None = None):
+    def __init__(self, model: PreTrainedModel, processor: object, labels: Sequence[str] | None = None):
         if not callable(processor) or not hasattr(processor, "to_dict") or hasattr(processor, "tokenize"):
             raise OptionError(
                 f"An image model needs its image processor, not {type(processor).__name__}: "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ALLOWED = "an image is a PIL image, a path, bytes of an image file, or an array [H, W], [H, W, 3 or 4] or [3, H, W]"
 
 
-def read_image(given: Any) -> Image:
+def read_image(given: object) -> Image:
     """The image as RGB, upright, on white where it is transparent; 16 bits scaled down to 8.
 
     Raises InputError for what is not an image, FileError for a file that is not there.
@@ -27,7 +27,7 @@ def read_image(given: Any) -> Image:
     return _in_colour(_upright(image))
 
 
-def _opened(given: Any) -> Image:
+def _opened(given: object) -> Image:
     try:
         from PIL import Image
     except ImportError:

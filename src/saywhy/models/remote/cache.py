@@ -59,7 +59,7 @@ class AnswerCache:
                 out.update({name: json.loads(answer) for name, answer in rows})
         return out
 
-    def put(self, name: str, answer: Any) -> None:
+    def put(self, name: str, answer: object) -> None:
         """Keep an answer, which is numbers, lists and mappings."""
         with self._lock:
             self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (name, json.dumps(answer)))

@@ -71,7 +71,7 @@ def http_package() -> Any:
     return httpx
 
 
-def checked_url(url: Any) -> str:
+def checked_url(url: object) -> str:
     """The address without a slash at its end. Raises OptionError for another scheme, and for an address with a key in it."""
     text = url.strip().rstrip("/") if isinstance(url, str) else ""
     parts = urlsplit(text)
@@ -213,7 +213,7 @@ class Client:
             weakref.finalize(self, _close, _loop(), pool, os.getpid())
         return self._state[1], self._state[2]
 
-    async def _answer(self, pool: Any, call: Call, stopped: Sequence[Exception]) -> Any:
+    async def _answer(self, pool: object, call: Call, stopped: Sequence[Exception]) -> object:
         http, tried = http_package(), 0
         while True:
             wait = min(LONGEST_WAIT, self.wait * 2**tried)
@@ -265,7 +265,7 @@ class Client:
                 )
         return bytes(out)
 
-    def _json(self, body: bytes) -> Any:
+    def _json(self, body: bytes) -> object:
         try:
             return json.loads(body)
         except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -80,7 +80,7 @@ class RemoteModel(Model[Question]):
         self.__dict__.update(state, _again=threading.local())
 
     @property
-    def text_tokenizer(self) -> Any:
+    def text_tokenizer(self) -> object:
         return self.tokenizer
 
     def replacement_id(self, absent: str) -> int | None:
@@ -143,7 +143,7 @@ class RemoteModel(Model[Question]):
         """Does this token end inside a character?"""
         return "\ufffd" in str(self.tokenizer.decode([token]))
 
-    def _asked(self, made: Encoding, prompt: Prompt) -> Any:
+    def _asked(self, made: Encoding, prompt: Prompt) -> Callable[..., Any]:
         """Rows of ids as questions; the fillings of a template are tokenised together rather than one after the other."""
         rivals = made.labels if len(prompt.goals) > 1 else ()
         texts: dict[tuple[int, ...], str] = {}
@@ -204,7 +204,7 @@ class RemoteModel(Model[Question]):
         fresh = [(name, distinct[digest]) for name, digest in names.items() if digest not in out]
         self._spend(len(fresh))
 
-        def done(i: int, answer: Any) -> None:
+        def done(i: int, answer: object) -> None:
             name, call = fresh[i]
             out[call.digest] = answer
             if self.cache is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ModelError, OptionError, unknown
 from .client import Call, Client, Refused
 from .scoring import CHAT, LENGTHS, WAYS, OtherTokens, Question, Settings, Way, places_of, written
 from .tokenizer import MessagesTokenizer, ServerTokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SAMPLE, NEXT = "The sky is", " blue"
 WORDS = "Grüße! The café, naïve and 3.14"  # where tokenizers differ
@@ -104,7 +107,7 @@ def _llama_tokenizer(client: Client, props: Mapping[str, Any]) -> ServerTokenize
     return ServerTokenizer(client, bos, eos, bool(props.get("chat_template")))
 
 
-def _same_tokenizer(client: Client, model: str, tokenizer: Any) -> None:
+def _same_tokenizer(client: Client, model: str, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuses a tokenizer that reads otherwise than the server says that its own does, where it says so."""
     ours = [int(i) for i in tokenizer(WORDS, add_special_tokens=False)["input_ids"]]
     body = {"content": WORDS, "add_special": False, "model": model, "prompt": WORDS, "add_special_tokens": False}
@@ -120,7 +123,7 @@ def _same_tokenizer(client: Client, model: str, tokenizer: Any) -> None:
 
 
 def _way(
-    client: Client, settings: Settings, tokenizer: Any, ids: tuple[int, ...] | None, llama: bool
+    client: Client, settings: Settings, tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...] | None, llama: bool
 ) -> tuple[Way, Settings]:
     """The first of WAYS that works, tried with a sentence that every model can go on with."""
     goal = () if ids is None else tuple(int(i) for i in tokenizer(NEXT, add_special_tokens=False)["input_ids"])

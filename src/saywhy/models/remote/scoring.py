@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -71,7 +71,7 @@ class Way:
 # ---- reading what servers send ---------------------------------------------------------------------------------------
 
 
-def choice_of(answer: Any) -> Mapping[str, Any]:
+def choice_of(answer: object) -> Mapping[str, Any]:
     """The first choice of a completion. Raises ModelError for an answer of another shape."""
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
@@ -80,19 +80,19 @@ def choice_of(answer: Any) -> Mapping[str, Any]:
     return found
 
 
-def unreadable(what: str, answer: Any) -> ModelError:
+def unreadable(what: str, answer: object) -> ModelError:
     """The error for an answer that is JSON but not what was asked for."""
     return ModelError(f"the server's answer has {what}: {answer!s:.200}")
 
 
-def number(value: Any, answer: Any) -> float:
+def number(value: object, answer: object) -> float:
     """A log-probability: at most 0, and no NaN; minus infinity is written as a very small number by some."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-4:
         raise unreadable(f"{value!r:.40} where a log-probability stands", answer)
     return max(float(value), -9999.0)
 
 
-def places_of(choice: Mapping[str, Any], answer: Any) -> list[Place]:
+def places_of(choice: Mapping[str, Any], answer: object) -> list[Place]:
     """The tokens that were written, in the older and in the newer form of OpenAI's answers."""
     told = choice.get("logprobs")
     if isinstance(told, Mapping) and isinstance(told.get("content"), list):
@@ -107,7 +107,7 @@ def places_of(choice: Mapping[str, Any], answer: Any) -> list[Place]:
     return out
 
 
-def _place(each: Any, answer: Any) -> Place:
+def _place(each: object, answer: object) -> Place:
     if not isinstance(each, Mapping) or "logprob" not in each:
         raise unreadable("a token without a log-probability", answer)
     top = tuple((str(t.get("token", "")), number(t.get("logprob"), answer)) for t in each.get("top_logprobs") or ())
@@ -121,7 +121,7 @@ class OtherTokens(ModelError):  # noqa: N818
     """The server read or wrote other tokens than were asked about."""
 
 
-def other_tokens(question: Question, got: Any) -> OtherTokens:
+def other_tokens(question: Question, got: object) -> OtherTokens:
     """The error where the tokens that came back are not those of the continuation."""
     return OtherTokens(
         f"the server read other tokens than those of {question.text!r:.60}: {got!r:.80}. It joins prompt and target to other "
@@ -132,7 +132,7 @@ def other_tokens(question: Question, got: Any) -> OtherTokens:
 # ---- A: log-probabilities of the prompt's tokens ---------------------------------------------------------------------
 
 
-def _joined(q: Question) -> Any:
+def _joined(q: Question) -> object:
     return [*q.prompt, *q.goal] if isinstance(q.prompt, tuple) else f"{q.prompt}{q.text}"
 
 
@@ -271,7 +271,7 @@ def _top_calls(q: Question, s: Settings) -> list[Call]:
     return [Call("completions", body)]
 
 
-def messages_of(prompt: Any) -> list[dict[str, str]]:
+def messages_of(prompt: Iterable[Any]) -> list[dict[str, str]]:
     """A prompt as messages: a text is one of the user's."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
@@ -330,7 +330,7 @@ def _samples_read(q: Question, answers: list[Any]) -> Answer:
     return Answer([math.log((agree + 0.5) / (len(answers) + 1))])
 
 
-def written(answer: Any) -> str:
+def written(answer: object) -> str:
     """The text of a completion or of a chat's reply."""
     choice = choice_of(answer)
     message = choice.get("message")
@@ -338,7 +338,7 @@ def written(answer: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def kept_of(answer: Any) -> Any:
+def kept_of(answer: object) -> object:
     """Of an answer what the ways read, to be kept on disk."""
     if not isinstance(answer, Mapping):
         return answer

@@ -116,7 +116,7 @@ def _key_for(url: str) -> str | None:
     return os.getenv("SAYWHY_API_KEY") or (os.getenv("OPENAI_API_KEY") if safe else None) or None
 
 
-def _loaded(tokenizer: Any) -> Any:
+def _loaded(tokenizer: object) -> object:
     if not isinstance(tokenizer, str | Path):
         return tokenizer
     from transformers import AutoTokenizer

@@ -19,20 +19,20 @@ from .tokenizer import messages_in
 EMPTY = " "  # servers refuse a prompt without any text
 
 
-def shown(prompt: Any) -> Any:
+def shown(prompt: Sequence[Any]) -> str | Sequence[Any]:
     """A prompt as something that has an order and a length: ids or a text."""
     if isinstance(prompt, str) or not prompt or isinstance(prompt[0], int):
         return prompt
     return "\n".join(f"{role}: {content}" for role, content in prompt)
 
 
-def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: Any, chats: bool) -> Encoding:
+def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: object, chats: bool) -> Encoding:
     """The rows of a prompt, a chat or a template as texts (messages, where `chats`), each with every continuation in turn."""
     if options.overlong != "refuse":
         raise OptionError("A prompt is read whole: shorten it; `overlong` is for texts that are classified.")
     goals = [_goal(goal) for goal in prompt.goals]
 
-    def rows(texts: Sequence[str]) -> Any:
+    def rows(texts: Sequence[str]) -> object:
         made = tuple(
             Question(
                 (messages_in(text) or text) if chats else text or EMPTY, (), goal, 1, tuple(goals[:c] + goals[c + 1 :])
@@ -56,7 +56,7 @@ def text_encoding(prompt: Prompt, options: EncodingOptions, tokenizer: Any, chat
     )
 
 
-def _goal(goal: Any) -> str:
+def _goal(goal: object) -> str:
     if goal is None:
         return ""
     if not isinstance(goal, str):

@@ -70,7 +70,7 @@ class ServerTokenizer:
             for text, special in fresh
         ]
 
-        def done(i: int, answer: Any) -> None:
+        def done(i: int, answer: object) -> None:
             self._keep(fresh[i], answer)
 
         self.client.send(calls, done)
@@ -81,7 +81,7 @@ class ServerTokenizer:
             self.warm([(text, special)])
         return self._known[text, special]
 
-    def _keep(self, key: tuple[str, bool], answer: Any) -> None:
+    def _keep(self, key: tuple[str, bool], answer: object) -> None:
         told = answer.get("tokens") if isinstance(answer, Mapping) else None
         if not isinstance(told, list) or not all(isinstance(t, Mapping) and {"id", "piece"} <= set(t) for t in told):
             raise ModelError(f"the server's answer to /tokenize has no tokens with their pieces: {answer!r:.120}")
@@ -94,7 +94,7 @@ class ServerTokenizer:
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
 
-    def __call__(self, text: str, add_special_tokens: bool = True, **_: Any) -> Encoded:
+    def __call__(self, text: str, add_special_tokens: bool = True, **_: object) -> Encoded:
         found = self._read(text, add_special_tokens)
         spans = placed(text, [piece for _, piece in found])
         ids = [i for i, _ in found]
@@ -103,7 +103,7 @@ class ServerTokenizer:
             input_ids=ids, spans=spans, offset_mapping=[s or (0, 0) for s in spans], special_tokens_mask=mask
         )
 
-    def convert_ids_to_tokens(self, ids: Any) -> Any:
+    def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str]:
         """The text of one token, or of each."""
         if isinstance(ids, int):
             return self.decode([ids])
@@ -117,7 +117,7 @@ class ServerTokenizer:
         return str(answer.get("content", "")) if isinstance(answer, Mapping) else ""
 
     def apply_chat_template(
-        self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True, **more: Any
+        self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True, **more: object
     ) -> str:
         """The prompt that the server's own template makes of messages."""
         if not add_generation_prompt or more.get("tools"):
@@ -166,7 +166,7 @@ class MessagesTokenizer:
     def __init__(self, chats: bool):
         self.chat_template = "messages" if chats else None
 
-    def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], **more: Any) -> str:
+    def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], **more: object) -> str:
         """Each message after a line with its role."""
         if more.get("tools"):
             raise InputError("A served chat is explained without `tools`.")

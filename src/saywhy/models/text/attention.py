@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -59,7 +58,9 @@ def eager(model: nn.Module) -> Iterator[None]:
                 delattr(module, _HOOKED)
 
 
-def extract_attention(out: Any, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str) -> AttentionOutputs:
+def extract_attention(
+    out: object, at: Sequence[slice], outputs: Tensor | Sequence[Tensor], name: str
+) -> AttentionOutputs:
     """What a model's answer says of its attention. MethodError where that is nothing, or not of the input's own positions."""
     weights, states = getattr(out, "attentions", None), getattr(out, "hidden_states", None)
     if not weights or not states or any(w is None for w in weights):

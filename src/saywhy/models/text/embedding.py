@@ -29,7 +29,7 @@ def find_embeddings(model: nn.Module, ids: Tensor, run: Callable[[], Any]) -> di
     blocks: list[nn.Module] = []
     others: dict[str, list[nn.Module]] = {embedding: [] for embedding in _NAMES}
 
-    def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
         given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
         placed = called[module].endswith(sum(_NAMES.values(), ()))
         if isinstance(module, nn.Embedding) and not placed and _way(given, ids) and _by_token(given, output):
@@ -62,7 +62,7 @@ def distinct(tables: Sequence[nn.Module]) -> list[nn.Module]:
     return list(found.values())
 
 
-def _by_token(given: Sequence[Any], output: Any) -> bool:
+def _by_token(given: Sequence[Any], output: object) -> bool:
     """Are these vectors of the tokens alone, and not of their places? The sample that is asked says a word several times."""
     ids = next(each for each in given if isinstance(each, Tensor))
     if not isinstance(output, Tensor) or output.shape[:-1] != ids.shape:
@@ -71,17 +71,17 @@ def _by_token(given: Sequence[Any], output: Any) -> bool:
     return bool((output[:, 1:][again] == output[:, :-1][again]).all())
 
 
-def _vectors(output: Any, ids: Tensor) -> bool:
+def _vectors(output: object, ids: Tensor) -> bool:
     """Is this a vector for each of the ids, [B, S, D], alone or before something else?"""
     first = _first(output)
     return isinstance(first, Tensor) and first.dim() == 3 and first.shape[:2] == ids.shape and first.is_floating_point()
 
 
-def _first(output: Any) -> Any:
+def _first(output: object) -> Any:
     return output[0] if isinstance(output, tuple) and output else output
 
 
-def _by_position(output: Any, ids: Tensor) -> bool:
+def _by_position(output: object, ids: Tensor) -> bool:
     """Is this a vector for each position, [S, D] or [1 or B, S, D]?"""
     if not isinstance(output, Tensor) or not 2 <= output.dim() <= 3 or output.shape[-2] != ids.shape[1]:
         return False
@@ -99,7 +99,9 @@ def embedded(embedding: str, tables: Sequence[nn.Module], ids: Tensor, vectors: 
     owners = distinct(tables)
     starts = dict(zip(map(id, owners), np.cumsum([0, *map(_width, owners)]).tolist(), strict=False))
 
-    def swap(table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def swap(
+        table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object
+    ) -> tuple[Any, ...] | Tensor | None:
         given = (*args[:1], kwargs.get("input_ids"), kwargs.get("input"))
         way = _way(given, ids) if embedding == "word" else "rows"
         if way is None or (way, id(table)) in used:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import InputError, ModelError
-from ...core.types import Bools, Encoding, Held
+from ...core.types import Array, Bools, Encoding, Held
 from ..heads import HEADS, Wanted
 from ..lock import exclusive, frozen
 from ..protocol import ABSENCES, EncodingOptions, Model
@@ -305,7 +305,7 @@ class TextModel(Model[Row]):
         return not bool((alone - beside).abs().max() <= precise)
 
 
-def _shown(row: Row) -> Any:
+def _shown(row: Row) -> Array:
     """[S]: 1 where the model may look."""
     return np.ones(len(row.ids), np.int64) if row.hidden is None else (~row.hidden).astype(np.int64)
 
@@ -315,7 +315,7 @@ def _decodes(model: PreTrainedModel) -> bool:
     return whole and bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
 
 
-def padded(rows: Sequence[np.ndarray[Any, Any]], value: Any, left: bool) -> Tensor:
+def padded(rows: Sequence[np.ndarray[Any, Any]], value: object, left: bool) -> Tensor:
     """[B, longest], filled up with `value`."""
     longest = max(len(row) for row in rows)
     out = np.full((len(rows), longest), value, dtype=rows[0].dtype)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.features import Span, own, unspaced
-from ...core.types import Bools, Feature, Held, Ints, Token
+from ...core.types import Array, Bools, Feature, Held, Ints, Token
 from ..protocol import EncodingOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Row:
     places: Ints | None = None  # [S] where each position stands in the whole input, of which this row is a window
     whole: int = 0  # how many positions that whole input has
 
-    def only(self, kept: Any) -> Row:
+    def only(self, kept: slice | Array) -> Row:
         """The row of these positions alone: a boolean mask, or indices in order."""
         extras = {name: values[kept] for name, values in self.extras.items()}
         return replace(self, ids=self.ids[kept], extras=extras)
@@ -166,7 +166,9 @@ def _spans(tokenizer: PreTrainedTokenizerBase, text: str, place: int, encoded: M
     return spans
 
 
-def aligned(text: str, pieces: Sequence[str], special: Sequence[bool], joined: Any) -> list[Span | None] | None:
+def aligned(
+    text: str, pieces: Sequence[str], special: Sequence[bool], joined: Callable[..., Any]
+) -> list[Span | None] | None:
     """Spans for a tokenizer that gives none: how far `joined(pieces[:i])` reaches into the text; None where it does not fit.
 
     `joined` is the tokenizer's own way from tokens back to a string. Cost: one call a token.

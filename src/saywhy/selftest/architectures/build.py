@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from .sizes import OWN, PARTS, SIZES, STAGES
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 TEXT = "the film was not good at all"
 CONTEXT = "Ada wrote the letter in Oslo"
@@ -41,7 +45,7 @@ def words(heading: str) -> Any:
     return wrapped(tokenizer_object=made, model_max_length=48, model_input_names=inputs, eos_token="[SEP]", **names)
 
 
-def pixels(model: Any) -> Any:
+def pixels(model: nn.Module) -> object:
     """An image processor for images of the size that the model reads."""
     from transformers import ViTImageProcessor
 
@@ -74,7 +78,7 @@ def tiny(kind: str, name: str, heading: str) -> Any:
     return model
 
 
-def _part(config: Any, made: Any) -> Any:
+def _part(config: PretrainedConfig, made: Any) -> Any:
     """The configuration itself, or that within it which this class is made from, as transformers' own loaders take it."""
     from transformers import PretrainedConfig
 
@@ -85,7 +89,7 @@ def _part(config: Any, made: Any) -> Any:
     return next((part for part in parts if isinstance(part, wanted)), config)
 
 
-def small(kind: str, heading: str) -> Any:
+def small(kind: str, heading: str) -> PretrainedConfig:
     """The configuration of this kind of model, made small."""
     import transformers
 
@@ -148,7 +152,7 @@ def _layers(told: dict[str, Any]) -> list[int]:
     return kept if len(kept) > 1 else [0, 1]
 
 
-def _size(name: str, value: Any) -> Any:
+def _size(name: str, value: object) -> Any:
     """What a size of this name becomes; None where it stays as it is."""
     if isinstance(value, bool) or value is None:
         return None

@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.errors import SaywhyError
 from ...core.explanation import Explanation
 from ...explain.explainer import Explainer
 from . import HEADINGS, Registered
 from .build import CONTEXT, TEXT, pixels, tiny, words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # one method of each kind, with options that keep it cheap
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -116,17 +119,17 @@ def _given(heading: str) -> tuple[Any, Any]:
 Read = Callable[[Explanation], float]
 
 
-def _labels(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _labels(model: nn.Module, reader: PreTrainedTokenizerBase) -> tuple[Tensor, Read]:
     logits = model(**reader(TEXT, return_tensors="pt")).logits[0]
     return logits, lambda e: float(logits[e.target.index[0]])
 
 
-def _tokens(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _tokens(model: nn.Module, reader: PreTrainedTokenizerBase) -> tuple[Tensor, Read]:
     logits = model(**reader(TEXT, return_tensors="pt")).logits[0]
     return logits, lambda e: float(logits[e.target.index[0], e.target.index[1]])
 
 
-def _span(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _span(model: nn.Module, reader: PreTrainedTokenizerBase) -> tuple[Tensor, Read]:
     given = _given("question answering")[0]
     out = model(**reader(given["question"], given["context"], return_tensors="pt"))
     ends = torch.stack([out.start_logits[0], out.end_logits[0]], -1)
@@ -135,14 +138,14 @@ def _span(model: Any, reader: Any) -> tuple[Tensor, Read]:
     )
 
 
-def _blanks(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _blanks(model: nn.Module, reader: PreTrainedTokenizerBase) -> tuple[Tensor, Read]:
     row = reader(_given("masked LM")[0], return_tensors="pt")
     at = int((row["input_ids"][0] == reader.mask_token_id).nonzero()[0])
     logits = model(**row).logits[0]
     return logits, lambda e: float(logits[at, e.target.index[1]])
 
 
-def _next(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _next(model: PreTrainedModel, reader: PreTrainedTokenizerBase) -> tuple[Tensor, Read]:
     prompt, goal = _given("causal LM")
     before = reader(prompt)["input_ids"]
     mask = torch.ones(1, len(before), dtype=torch.long)
@@ -159,7 +162,7 @@ def _next(model: Any, reader: Any) -> tuple[Tensor, Read]:
     return logits, lambda e: float(told.sum())
 
 
-def _image(model: Any, reader: Any) -> tuple[Tensor, Read]:
+def _image(model: PreTrainedModel, reader: Any) -> tuple[Tensor, Read]:
     logits = model(**reader(_given("image classification")[0], return_tensors="pt")).logits[0]
     return logits, lambda e: float(logits[e.target.index[0]])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ class MultiLevelTextClassificationModel(nn.Module):
         ]
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, categorical_vars: Tensor | None = None, **_: Any
+        self, input_ids: Tensor, attention_mask: Tensor, categorical_vars: Tensor | None = None, **_: object
     ) -> list[Tensor]:
         x = self.token_embedder(input_ids, attention_mask)["token_embeddings"]
         out = []

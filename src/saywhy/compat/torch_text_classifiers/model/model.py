@@ -58,7 +58,7 @@ class TextClassificationModel(nn.Module):
         attention_mask: Tensor,
         categorical_vars: Tensor | None = None,
         return_label_attention_matrix: bool = False,
-        **_: Any,
+        **_: object,
     ) -> Any:
         x = self.token_embedder(input_ids, attention_mask)["token_embeddings"]
         found = self.sentence_embedder(x, attention_mask, return_label_attention_matrix)

@@ -113,7 +113,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         self.vocab_size, self.padding_idx = ours.size, ours.padding
 
     @classmethod
-    def load_from_pretrained(cls, tokenizer_name: Any, output_dim: int | None = None) -> HuggingFaceTokenizer:
+    def load_from_pretrained(cls, tokenizer_name: str, output_dim: int | None = None) -> HuggingFaceTokenizer:
         """The tokenizer of that name, folder or object; `output_dim` is a fixed length."""
         made = cls(0, output_dim=output_dim)
         made._take(hugging_face(tokenizer_name, longest=output_dim))
