@@ -626,7 +626,9 @@ def test_the_command_refuses_what_is_unsafe_or_taken():
         done = command("--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
     assert "--port" in done.stderr
-    done = command("--model", "question-answering=no-such-folder", HF_HUB_OFFLINE="1")  # it ends where no model can be loaded
+    done = command(
+        "--model", "question-answering=no-such-folder", HF_HUB_OFFLINE="1"
+    )  # it ends where no model can be loaded
     assert done.returncode == 1
     assert "no-such-folder" in done.stderr
     assert "Traceback" not in done.stderr

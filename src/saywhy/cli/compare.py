@@ -71,7 +71,7 @@ def compare(
         infill=infill,
         resume=resume,
         announce=lambda cost: typer.echo(cost, err=True),
-        **request_settings(settings, explainer.model.labels),
+        **request_settings(settings, explainer.model),
     )
     show(found, console())
     if output is not None:

@@ -17,7 +17,7 @@ from .sentences import sentences, trim
 from .types import Feature, Ints
 
 FeatureSpans: TypeAlias = "Span | Sequence[Span]"  # where one feature stands: in one place or in several
-Granularity: TypeAlias = "str | tuple[int, int] | Sequence[FeatureSpans] | Mapping[str, Sequence[FeatureSpans]]"
+Granularity: TypeAlias = "str | tuple[int, int] | Sequence[FeatureSpans] | Mapping[str, str | Sequence[FeatureSpans]]"
 GRANULARITIES = ("word", "token", "sentence", "focus", "line", "paragraph")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.

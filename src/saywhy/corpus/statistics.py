@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import OptionError, unknown
 from .phrases import Phrases
+from .sample import Sample
 from .word_statistics import Seen, Words
 
 MOST_WORDS, MOST_SLICE_WORDS, MOST_VALUES, MOST_PAIRS = 50_000, 5_000, 24, 24
@@ -31,6 +32,7 @@ COLUMNS = (
     "error",
     "same_as",
     "pairs",
+    "parts",
 )
 
 
@@ -88,6 +90,7 @@ class Tally:
         self.refusals: Counter[str] = Counter()
         self.refused: list[tuple[int, str]] = []
         self.copies = 0
+        self.sample = Sample()
         self.edges: dict[str, Any] = {}  # of numeric columns: the quartiles of the first shard
 
     def add(self, table: Any) -> None:
@@ -107,6 +110,7 @@ class Tally:
         if not table.num_rows:
             return
         self.copies += table.num_rows - table["same_as"].null_count
+        self.sample.add(table)
         self.trust.update(level for level in table["trust"].to_pylist() if level)
         prediction, target = (np.array(table[c].to_pylist(), dtype=object) for c in ("prediction", "target"))
         truth = self._truth(table)
@@ -232,7 +236,7 @@ def _measures(table: Any, prediction: Any, target: Any) -> tuple[dict[str, Any],
     features = table["features"].combine_chunks()
     owner = np.repeat(np.arange(len(features)), pc.list_value_length(features).to_numpy(zero_copy_only=False))
     inside = features.flatten()
-    codes = pc.dictionary_encode(pc.utf8_lower(inside.field("label")))
+    codes = pc.dictionary_encode(_names(table, inside))
     scores = inside.field("score").to_numpy(zero_copy_only=False).astype(float)
     starts, ends = (pc.fill_null(inside.field(c), -1).to_numpy().astype(np.int64) for c in ("start", "end"))
     value, gap, probability = (
@@ -251,6 +255,21 @@ def _measures(table: Any, prediction: Any, target: Any) -> tuple[dict[str, Any],
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
 
 
+def _names(table: Any, features: Any) -> Any:
+    """The name of each feature: a word without regard to case, "title: word" where texts are several, a column by its own."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words, lists = pc.utf8_lower(features.field("label")), table["parts"].combine_chunks()
+    if lists.null_count:  # each input is one text
+        return words
+    inside = lists.flatten()
+    parts, whole = inside.field("part"), inside.field("column")
+    if len(pc.unique(parts.filter(pc.invert(whole)))) > 1:
+        words = pc.binary_join_element_wise(parts.cast(pa.string()), words, ": ")
+    return pc.if_else(whole, parts, words)
+
+
 def _pairs(table: Any) -> tuple[Any, Seen]:
     """Which text each pair of words is of; and the pairs, as "not + bad", from the begin of the one to the end of the other."""
     import pyarrow.compute as pc
@@ -265,7 +284,7 @@ def _pairs(table: Any) -> tuple[Any, Seen]:
     owner, scores = owner[sound], inside.field("score").to_numpy(zero_copy_only=False).astype(float)[sound]
     ends = [(np.cumsum(sizes) - sizes)[owner] + each[sound] for each in (first, second)]
     words = features.flatten()
-    labels = np.array(pc.utf8_lower(words.field("label")).to_pylist(), dtype=object)
+    labels = np.array(_names(table, words).to_pylist(), dtype=object)
     said = [f"{a} + {b}" for a, b in zip(*(labels[at] for at in ends), strict=True)]
     names, codes = np.unique(np.array(said, dtype=object), return_inverse=True)
     begin, last = (
