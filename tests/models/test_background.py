@@ -340,3 +340,15 @@ def test_workers_are_told_of_a_background(tmp_path):
     by_two = run(tmp_path / "model.skops", tmp_path / "rows.csv", tmp_path / "two", workers=2, **settings)
     alone = run(tmp_path / "model.skops", tmp_path / "rows.csv", tmp_path / "one", **settings)
     assert scores_of(by_two) == scores_of(alone)
+
+
+def test_a_served_question_has_a_background(model):
+    from saywhy.serve.questions import Subject, explain, question
+
+    asked = question(
+        {"input": ROW, "background": {"age": 30.0, "city": "Lima"}, "trust": "none", "method": "shapley_values"}
+    )
+    e = explain(Subject(saywhy.Explainer(model), "rows"), asked)
+    np.testing.assert_allclose(e.scores, of_row(model, [{"review": "", "age": 30.0, "city": "Lima"}], WORDS), atol=1e-9)
+    with pytest.raises(OptionError, match="100 rows"):
+        question({"input": ROW, "background": [{"age": 1.0, "city": "Rome"}] * 101})

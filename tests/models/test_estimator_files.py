@@ -181,7 +181,11 @@ def test_a_model_with_the_methods_of_setfit():
 
 
 def run(*words):
-    done = CliRunner().invoke(app.app, ["explain", *map(str, words)])
+    return run_any("explain", *words)
+
+
+def run_any(*words):
+    done = CliRunner().invoke(app.app, [*map(str, words)])
     return done.exit_code, done.output, done.exception
 
 
@@ -276,6 +280,12 @@ def test_a_background_from_a_file(tmp_path):
     assert "averaged over 2 rows of the background" in " ".join(said.split())
     code, _, error = run(*common, "--background-rows", "2")
     assert code == 2
+    code, said, error = run_any(
+        *("compare", tmp_path / "rows.csv", "--model", tmp_path / "model.skops", "--methods", "occlusion"),
+        *("--metrics", "completeness_gap", "--background", tmp_path / "others.csv"),
+    )
+    assert code == 0, error
+    assert "occlusion" in said
     (tmp_path / "less.csv").write_text("age\n3\n", encoding="utf-8")
     assert "'size'" in str(run(*common, "--background", tmp_path / "less.csv")[2])
     assert run("a good film", "--background", tmp_path / "others.csv")[0] == 2

@@ -192,7 +192,7 @@ def test_xgboost_over_words_and_columns():
 class NamesItsLabels:
     """As SetFit: `predict_proba` of texts, and the names of its classes in `labels`."""
 
-    labels = ["neg", "pos"]
+    labels = ("neg", "pos")
 
     def predict_proba(self, texts):
         good = torch.tensor([0.2 + 0.2 * min(3, text.count("g")) for text in texts])

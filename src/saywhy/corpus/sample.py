@@ -41,6 +41,7 @@ class Sample:
         return Explanations(tuple(_explanation(row, method, labels) for row in rows))
 
 
+# Of a part that was cut into features, what lies between the first and the last of them is its text again.
 def _explanation(row: Mapping[str, Any], method: str, labels: tuple[str, ...]) -> Explanation:
     parts = row.get("parts") or [{"part": "text", "column": False}] * len(row["features"])
     text = row.get("text") or ""

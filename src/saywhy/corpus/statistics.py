@@ -256,7 +256,7 @@ def _measures(table: Any, prediction: Any, target: Any) -> tuple[dict[str, Any],
 
 
 def _names(table: Any, features: Any) -> Any:
-    """The name of each feature: a word without regard to case, "title: word" where texts are several, a column by its own."""
+    """The name of each feature: a word without regard to case; of rows also each column, and "title: word" of several texts."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -265,7 +265,7 @@ def _names(table: Any, features: Any) -> Any:
         return words
     inside = lists.flatten()
     parts, whole = inside.field("part"), inside.field("column")
-    if len(pc.unique(parts.filter(pc.invert(whole)))) > 1:
+    if pc.any(whole).as_py() and len(pc.unique(parts.filter(pc.invert(whole)))) > 1:
         words = pc.binary_join_element_wise(parts.cast(pa.string()), words, ": ")
     return pc.if_else(whole, parts, words)
 

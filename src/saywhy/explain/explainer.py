@@ -44,9 +44,9 @@ class Explainer:
         A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a served
         language model (its address, "http://…/v1", or a `saywhy.Server`), a GGUF file, a saywhy classifier, an estimator that was
         fitted on texts or on the columns of a data frame (`predict_proba`, `decision_function` or `predict`, as of
-        scikit-learn, XGBoost, LightGBM) or a .skops or .onnx file of one, a pipeline of spaCy with a `textcat`, or any function
-        from a list of strings to an array [B, K] (then with `labels`). None, the default, is the small sentiment model in the
-        package.
+        scikit-learn, XGBoost, LightGBM, SetFit) or a .skops or .onnx file of one, a pipeline of spaCy with a `textcat`, a
+        `TextClassifier` of Flair, or any function from a list of strings to an array [B, K] (then with `labels`). None, the
+        default, is the small sentiment model in the package.
     tokenizer
         The tokenizer or image processor, where it is not part of `model`.
     task
