@@ -28,9 +28,10 @@ from saywhy.llm.citations.search import Search
 from saywhy.methods.surrogates import MOST
 
 PLANTED = (10, 30, 100)
-ABOUT = """A small decoder that was trained to answer from the one sentence that holds what is asked, so that the truth is known, and SmolLM2-135M-Instruct on made contexts of three documents. context-cite 0.0.4 is its own solver (LASSO,
-alpha 0.01) on random halves of the sentences; ARC-JSD is its formula, the Jensen-Shannon divergence of the answer's next-token
-distributions without each sentence, summed over the answer."""
+ABOUT = """A small decoder that was trained to answer from the one sentence that holds what is asked, or from two that lead to it ("Banra: Fimis. Fimis: Borden."), so that the truth is known: texts in which its answer is lost without any one of them.
+And SmolLM2-135M-Instruct on made contexts of three documents. context-cite 0.0.4 is its own solver (LASSO, alpha 0.01) on random
+halves of the sentences; ARC-JSD is its formula, the Jensen-Shannon divergence of the answer's next-token distributions without
+each sentence, summed over the answer."""
 
 
 def solver() -> Any:
@@ -85,6 +86,21 @@ def divergence(explainer: Any, search: Search) -> np.ndarray[Any, Any]:
 # ---- where the truth is known ----------------------------------------------------------------------------------------
 
 
+def rests(explainer: Any, text: retrieval.Text, nats: float = 2.5) -> bool:
+    """Does the model's answer rest on the sentences that tell: is it lost without any one of them, and without all sentences?
+
+    With few cities to choose from it is guessed rightly now and then. Texts that are not split as they were made are left out.
+    """
+    search = searched(explainer, text.name, [" ".join(text.sentences)], text.answer, retrieval.PROMPT)
+    if search.n != len(text.sentences):
+        return False
+    rows = np.ones((len(text.sources) + 2, search.n), bool)
+    rows[1] = False
+    rows[np.arange(len(text.sources)) + 2, list(text.sources)] = False
+    whole, *others = search.values(rows)[:, 0]
+    return bool(max(others) < whole - nats)
+
+
 def planted(explainer: Any, n: int, hops: int, texts: int) -> dict[str, float]:
     """The share of texts in which the strongest (or the two strongest) are the sentences that tell, and what it took."""
     draw = random.Random(n + hops)
@@ -92,7 +108,7 @@ def planted(explainer: Any, n: int, hops: int, texts: int) -> dict[str, float]:
         name: [] for name in ("saywhy", "lasso", "divergence", "rows", "verdict", "none", "elsewhere")
     }
     for i in range(texts):
-        text = retrieval.text_of(draw, n, hops)
+        text = next(text for text in iter(lambda: retrieval.text_of(draw, n, hops), None) if rests(explainer, text))
         documents = [" ".join(text.sentences)]
         cited = saywhy.cite(explainer, text.name, documents, text.answer, prompt=retrieval.PROMPT)
         [statement], rows = cited, cited.cost.rows
@@ -225,7 +241,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small run to see that it works; nothing is written")
     parser.add_argument("--texts", type=int, default=50, help="planted texts of each length")
     parser.add_argument("--contexts", type=int, default=50, help="made contexts for the real model")
-    parser.add_argument("--hops", type=int, nargs="*", default=[1], help="1 or 2 sentences that tell")
+    parser.add_argument("--hops", type=int, nargs="*", default=[1, 2], help="1 or 2 sentences that tell")
     chosen = parser.parse_args()
     texts, contexts = (2, 1) if chosen.quick else (chosen.texts, chosen.contexts)
     results: dict[str, Any] = {}

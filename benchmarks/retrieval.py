@@ -80,15 +80,26 @@ def tokenizer() -> Any:
 
 
 class Copier(torch.nn.Module):
-    """A causal decoder without positions: each place sees its own word and the one before, and looks back `layers` times."""
+    """A causal decoder without positions: each place sees its own word and the one before, and looks back `layers` times.
 
-    def __init__(self, words: int, layers: int, width: int = 96):
+    A word has one vector however it is written ("Banra", " Banra", "Banra:"), and one of each way of writing is added.
+    """
+
+    def __init__(self, reader: Any, layers: int, width: int = 96):
         from transformers import LlamaConfig
 
         super().__init__()
+        words = len(reader)
         self.config = LlamaConfig(vocab_size=words, pad_token_id=1, eos_token_id=2, bos_token_id=2)
         self.config.max_position_embeddings = 4_096
+        written = reader.convert_ids_to_tokens(list(range(words)))
+        plain = [word.strip(" ").rstrip(":") or word for word in written]
+        first = {word: i for i, word in reversed(list(enumerate(plain)))}
+        self.register_buffer("word", torch.tensor([first[word] for word in plain]), persistent=False)
+        ways = [word.startswith(" ") + 2 * word.endswith(":") for word in written]
+        self.register_buffer("way", torch.tensor(ways), persistent=False)
         self.table = torch.nn.Embedding(words, width)
+        self.ways = torch.nn.Embedding(4, width)
         self.before = torch.nn.Linear(width, width, bias=False)
         self.layers = torch.nn.ModuleList(
             torch.nn.MultiheadAttention(width, 2, batch_first=True) for _ in range(layers)
@@ -106,7 +117,7 @@ class Copier(torch.nn.Module):
         self.out = torch.nn.Linear(width, words)
 
     def forward(self, input_ids: Any, attention_mask: Any = None) -> Any:
-        own = self.table(input_ids)
+        own = self.table(self.word[input_ids]) + self.ways(self.way[input_ids])
         x = own + self.before(torch.nn.functional.pad(own, (0, 0, 1, 0))[:, :-1])
         ahead = torch.full((input_ids.shape[1],) * 2, float("-inf")).triu(1)
         for attention, mixed, norm in zip(self.layers, self.mixed, self.norms, strict=False):
@@ -122,7 +133,7 @@ def trained(cache: Path, hops: int = 1, say: Any = None) -> tuple[Any, Any]:
 
     reader, path = tokenizer(), cache / f"retrieval-{hops}.safetensors"
     torch.manual_seed(0)
-    model = Copier(len(reader), 1 + hops)
+    model = Copier(reader, 1 + hops)
     if path.exists():
         load_model(model, path)
         return model.eval(), reader
@@ -165,7 +176,8 @@ def _lesson(draw: random.Random, reader: Any, n: int, hops: int) -> tuple[list[i
     parts = [said[a:b] for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
     shown = "\n\n".join(f"Document {i + 1}\n{' '.join(part)}" for i, part in enumerate(parts))
     ids, places = reader(shown)["input_ids"], []
-    for name, city, _ in draw.choices(told, k=ASKED):
+    longest = [each for each in told if len(each[2]) == hops] or told
+    for name, city, _ in [*draw.choices(told, k=ASKED // 2), *draw.choices(longest, k=ASKED // 2)]:
         ids += reader(f"\nWhere is {name}? {name}: {city}.")["input_ids"]
         places += [len(ids) - 3, len(ids) - 2, len(ids) - 1]
     return ids, places

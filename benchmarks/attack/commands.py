@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from .files import run
+from .files import language_model, run
 from .trials import TEXT, scratch
 
 words = st.one_of(st.sampled_from(["²", "-1", "0", "nan", "1e9", "", " ", "label", "\x1b[0m", "NEGATIVE", "[", "{x}", "a=b"]), st.text(max_size=8))  # fmt: skip
@@ -22,6 +22,7 @@ LINES: dict[str, tuple[list[str], list[str]]] = {  # command -> what it is given
     "compare": (["TABLE", "--text", "text", "--limit", "1", "--methods", "occlusion", "--metrics", "completeness_gap"], ["--methods", "--metrics", "--removal", "--infill", "--resume", "--target", "--by", "--unit"]),
     "train": (["TABLE", "--text", "text", "--label", "text", "-o", "FOLDER"], ["--seed", "--epochs", "--layers", "--tokenizer", "--categorical", "--label"]),
     "prompt": (["{x} is", "--values", "x=y"], ["--values", "--baseline", "--target", "--model", "--unit"]),
+    "cite": (["--question", "Who?", "--documents", "TABLE", "--model", "LM", "--answer", "TABLE"], ["--question", "--documents", "--answer", "--prompt", "--budget", "--confidence", "--max-new-tokens", "--model", "--key-file", "--cache", "-o"]),
     "image": (["PICTURE", "--model", "VIT", "--method", "occlusion"], ["--by", "--target", "--against", "--absent", "--view", "--option", "--trust", "--unit", "-o"]),
     "architectures": (["BertForSequenceClassification"], ["--seconds", "-o"]),
     "benchmark": ([], ["--method", "--methods", "--texts"]),
@@ -64,7 +65,7 @@ def check_command(trial: tuple[str, list[tuple[str, str]], bytes | None]) -> Non
     table = scratch() / "table.csv"
     table.write_text("text,label\na good film,1\nso so,0\n", encoding="utf-8")
     known = {"TABLE": str(table), "CORPUS": str(run().folder), "FOLDER": tempfile.mkdtemp(dir=scratch())}
-    known |= {"PICTURE": str(picture()), "VIT": str(image_model())}
+    known |= {"PICTURE": str(picture()), "VIT": str(image_model()), "LM": str(language_model())}
     line = [known.get(word, word) for word in LINES[name][0]]
     status, out, err = command([name, *line, *(word for pair in pairs for word in pair)], piped)
     assert status in (0, 1, 2), status

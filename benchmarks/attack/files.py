@@ -81,6 +81,46 @@ def check_explanation(trial: tuple[tuple[Any, ...], Any]) -> None:
 
 
 @functools.cache
+def language_model() -> Path:
+    """A folder with a language model of a few thousand weights and its tokenizer."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    folder = scratch() / "language-model"
+    words = ["[UNK]", "[EOS]", "Ada", "wrote", "it", ".", "Who", "?", ":"]
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", eos_token="[EOS]", pad_token="[EOS]")
+    config = GPT2Config(
+        vocab_size=len(words), n_positions=256, n_embd=8, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=1
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@functools.cache
+def cited() -> dict[str, Any]:
+    explainer = saywhy.Explainer(str(language_model()), task="text-generation")
+    found = saywhy.cite(explainer, "Who wrote it?", ["Ada wrote it. So it is.", "It is so."], "Ada wrote it. So.")
+    data = json.loads(found.save(scratch() / "cited.json").read_text(encoding="utf-8"))
+    data["statements"][0] |= {"sources": [{"document": "1", "span": [0, 13], "text": "Ada wrote it.", "score": 1.5, "stderr": 0.1}], "verdict": "supported"}  # fmt: skip
+    return data  # type: ignore[no-any-return]
+
+
+def check_citations(trial: tuple[tuple[Any, ...], Any]) -> None:
+    path = scratch() / "changed-citations.json"
+    path.write_text(json.dumps(changed(cited(), *trial)), encoding="utf-8")
+    loaded = only_ours(lambda: saywhy.Citations.load(path))
+    if isinstance(loaded, SaywhyError):
+        assert isinstance(loaded, FileError), loaded
+    else:
+        for ending in (".html", ".md", ".json", ".txt"):
+            only_ours(lambda ending=ending: loaded.save(path.with_name("drawn").with_suffix(ending)))
+        assert "\x1b" not in str(loaded)
+
+
+@functools.cache
 def classifier() -> Path:
     from saywhy.classifier.classifier import TextClassifier
     from saywhy.classifier.encoders import Values

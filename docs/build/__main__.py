@@ -4,8 +4,8 @@
     python -m docs.build --run      # first runs the code in the tutorials and puts its output under it
     python -m docs.build --check    # writes nothing, and fails where a page is not what it would write
 
-Run it in the repository's folder. `docs/pictures.py`, `docs/bias_audit.py` and `saywhy architectures` write the pages that take
-minutes, `python -m benchmarks` the measurements.
+Run it in the repository's folder. `docs/pictures.py`, `docs/corpus_pictures.py`, `docs/bias_audit.py` and `saywhy architectures` write
+what takes minutes, `python -m benchmarks` the measurements.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ DOCS = Path(__file__).parent.parent
 
 PAGE = """# Choosing a method
 
-Nothing set? Then `integrated_gradients` where the model has gradients and `kernel_shap` where it has none. Both add up to
+By default saywhy uses `integrated_gradients` where the model has gradients, and `kernel_shap` where it has none. Both add up to
 value - base. With `absent="drop"` or `"hide"` the default becomes `kernel_shap`, because gradients cannot be computed for words that are cut out. The rest of this page is for when that is too slow, too coarse, or not your question.
 
 ## By question

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -280,3 +281,33 @@ def test_a_text_of_dots_alone_is_split_in_linear_time():
     assert len(e.features) == 1
     with pytest.raises(SaywhyError, match="Take coarser features"):
         explainer()("So it is. " * 50_000, by="sentence", method="occlusion")
+
+
+FIRST_THING = """
+import threading
+import saywhy
+
+together, found = threading.Barrier(3), []
+
+def explain():
+    together.wait(60)
+    try:
+        found.append(round(saywhy.Explainer()("a good film", trust="none").value, 4))
+    except Exception as error:
+        found.append(repr(error))
+
+threads = [threading.Thread(target=explain) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(*found)
+"""
+
+
+def test_explainers_made_by_several_threads_first_thing_in_a_process():
+    """transformers imports its modules lazily, and what another thread was importing was missing for this one."""
+    run = subprocess.run([sys.executable, "-c", FIRST_THING], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    expected = round(Explainer()("a good film", trust="none").value, 4)
+    assert run.stdout.split() == [str(expected)] * 3

@@ -209,12 +209,14 @@ def test_the_command(made, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.match(r"marble\tpos\t\+", done.stdout)
+    assert re.match(r"'marble' looks like a shortcut to pos\.  [✓~!?] trust: ", done.stderr)
     assert (tmp_path / "r.csv").exists()
 
 
 def test_a_report_in_words_is_short(made):
     found = corpus.report(made, label="label")
     said = str(found)
+    assert said.startswith("'marble' looks like a shortcut to pos.  ")
     assert "suspect: marble (pos)" in said
     assert len(said) < 2_000
     assert len(repr(found)) < 200

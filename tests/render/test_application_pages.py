@@ -27,7 +27,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     compared.save(folder / "comparison.html")
     probed.save(folder / "probe.html")
     assert wording.sentences(compared)[0] in " ".join(str(compared).split())
-    assert headline(probed) == str(probed).splitlines()[0]
+    badge = wording.badge(compared)
+    assert str(compared).startswith(f"{wording.sentences(compared)[0]}  {badge.text}\n") or badge is None
+    assert str(probed).splitlines()[0] == f"{headline(probed)}  ✓ exact: every combination was asked"
     return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import saywhy
 from saywhy.extend import FileError, InputError, OptionError
+from saywhy.render import headline
 from saywhy.render.theme import DARK, LIGHT
 
 TEXTS = ["good good film", "bad film", "a Good story", "a bad bad bad story"]
@@ -48,6 +49,28 @@ def test_a_summary_of_words(found):
     assert "of tone" in str(summary)
     with pytest.raises(KeyError, match="bad"):
         summary["nothing"]
+
+
+def test_a_summary_and_its_charts_begin_with_the_sentence_and_the_badge(rows):
+    """In the summary's text, and over each chart; of inputs that were not checked the badge says so."""
+    found = saywhy.Explainer(tone, labels=["tone", "length"])(TEXTS, target="tone")
+    summary, levels = found.summary(), [e.trust.level for e in found]
+    high, low = (f"{levels.count(level) / 4:.0%}" for level in ("high", "low"))
+    size = max(float(np.abs(found.values[:, i]).mean()) for i in range(found.values.shape[1]))
+    first, second = str(summary).splitlines()[:2]
+    assert first.startswith(f"On average 'bad' moves tone most, by {size:.3f} ")
+    assert first.endswith(f"trust: high in {high} of checked inputs, low in {low}")
+    assert second.startswith("4 inputs, ")
+    assert str(rows.summary()).splitlines()[0].endswith("  ? trust: not checked")
+    pytest.importorskip("matplotlib")
+    for axes, sentence, badge in (
+        (found.plot("bar"), first.split("  ")[0], first.split("  ")[1]),
+        (rows.plot("beeswarm"), rows.summary().sentence, "? trust: not checked"),
+        (found[0].plot("waterfall"), headline.headline(found[0]), headline.badge(found[0]).text),
+    ):
+        shown = axes.figure.get_suptitle()
+        assert " ".join(shown.split()) == headline.spoken(sentence)
+        assert axes.get_title(loc="left").startswith(f"{badge} · ")
 
 
 def test_the_arrays_that_users_of_shap_know(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,14 @@ def test_a_sentence_says_only_what_is_so() -> None:
 def test_the_sentences_over_several() -> None:
     assert headline.group_headline(TARGETS.items).startswith("The model says POSITIVE (97.3%). 3 targets")
     two = [explained("a b", [1, 0]), explained("a b", [1, 0], method="occlusion")]
-    assert headline.group_headline(two) == "The model says POSITIVE (97.3%). 2 methods on why POSITIVE."
+    said = "The model says POSITIVE (97.3%). 2 methods explain POSITIVE"
+    assert headline.group_headline(two) == f"{said}, and both find 'a' the strongest."
+    third = explained("a b", [0.1, -3], method="kernel_shap")
+    assert headline.group_headline([*two, third]).endswith(
+        "3 methods explain POSITIVE, and 2 of them find 'a' the strongest."
+    )
+    assert headline.group_headline([two[0], third]) == f"{said}, and no two of them find the same one the strongest."
+    assert headline.group_headline([two[0], explained("b a", [1, 0], method="occlusion")]) == f"{said}."  # other words
     own = [explained("a b", [0, 1], "NEGATIVE"), explained("a b", [1, 0])]
     assert headline.group_headline(own) == headline.headline(own[1])
     inputs = [[explained("a")], [explained("b")], [explained("c", prediction="NEGATIVE")]]
@@ -100,19 +108,41 @@ def test_the_badge_is_told_by_word_mark_and_colour() -> None:
             assert theme.contrast(fill, palette.paper) >= 4.5
 
 
+def strongest(page: str) -> float:
+    """The strongest colour behind a word of a page, from 0 to 1."""
+    return max(float(a) for a in re.findall(r'saywhy-word saywhy-\w+" style="--saywhy-a:([\d.]+)"', page))
+
+
 @pytest.mark.parametrize(("unit", "least"), [("logit", 0.25), ("prob", 0.0625), ("log-prob", 0.25)])
-def test_tiny_scores_are_pale_and_their_numbers_stay(unit: str, least: float) -> None:
-    tiny = explained("a b", [0.02, -0.01], unit=unit)
+def test_tiny_scores_are_pale_where_the_model_hardly_moves(unit: str, least: float) -> None:
+    tiny = explained("a b", [0.02, -0.01], unit=unit, value=0.53, base=0.5)
     page = html.fragment(tiny)
-    strongest = max(float(a) for a in re.findall(r'saywhy-word saywhy-\w+" style="--saywhy-a:([\d.]+)"', page))
-    assert strongest == pytest.approx(0.02 / least, abs=1e-3)
-    assert "The colours are pale" in page
+    assert strongest(page) == pytest.approx(0.02 / least, abs=1e-3)
+    assert "The colours are pale, because the largest score (0.0200) is small in this unit." in page
     assert "+0.0200" in page
-    plain = html.fragment(explained("a b", [2 * least, -least], unit=unit))
+    plain = html.fragment(explained("a b", [2 * least, -least], unit=unit, value=0.5 + least, base=0.5))
     assert 'style="--saywhy-a:1.000"' in plain
     assert "The colours are pale" not in plain
-    assert content.colour_end(0.0, unit) == 0.0
-    assert content.colour_end(0.01, "score") == 0.01  # a unit of which nothing is known
+    assert content.colour_end(0.0, tiny) == 0.0
+    unknown = explained("a b", [0.01], unit="score", value=0.51, base=0.5)
+    assert content.colour_end(0.01, unknown) == 0.01  # a unit of which nothing is known
+
+
+@pytest.mark.parametrize("unit", ["logit", "prob", "score"])
+def test_scores_are_pale_beside_what_the_model_moves(unit: str) -> None:
+    """The scale ends no lower than at a twentieth of the movement, whichever shows more of it: both ends, or the check."""
+    far = explained("a b", [0.1, -0.05], unit=unit, value=8.0, base=-2.0)
+    page = html.fragment(far)
+    assert strongest(page) == pytest.approx(0.1 / (10 / 20), abs=1e-3)
+    largest, moved = (content.amount(x, content.spec(x)) for x in (0.1, 10.0))
+    assert f"the largest score ({largest}) is small beside what the model was seen to move ({moved})." in page
+    near = explained("a b", [0.1, -0.05], unit=unit, value=0.5, base=0.0)
+    assert strongest(html.fragment(near)) == 1.0  # a fifth of all that the model moves is much
+    told = Trust("low", "the scores do no better than random removal: it fell by 4", {"reaction": 4.0})
+    checked = replace(near, trust=told)
+    assert strongest(html.fragment(checked)) == pytest.approx(0.1 / (4 / 20), abs=1e-3)
+    assert content.movement(replace(far, value=float("nan"))) == 0.0
+    assert "pale" not in html.fragment(explained("a b", [9.0, 0.4], unit=unit, value=8.0, base=-2.0))
 
 
 @pytest.mark.parametrize("width", [24, 40, 60, 80])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import os
@@ -122,6 +123,89 @@ def test_words_off_are_what_the_model_says_without_them(package, explainer, unit
         assert told["probability"] == pytest.approx(float(logits.softmax(-1).max()), abs=1e-5)
 
 
+# ---- what every rendering says, and several methods at once ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"target": "NEGATIVE"}, {"trust": "none"}, {"each_target": True}])
+def test_the_sentence_and_the_badge_are_those_of_every_rendering(package, explainer, settings):
+    """Read off the page that `Explanation` draws of itself, and its terminal text."""
+    answer = package.post("/api/explain", json={"input": TEXT, **settings}).json()
+    found = parsed(answer, "the answer")
+    drawn = html.unescape(found._repr_html_())
+    assert answer["headline"]["sentence"] in drawn
+    assert answer["headline"]["sentence"].replace("−", "-") in " ".join(str(found).split())
+    badge = answer["headline"]["badge"]
+    assert f'<span class="saywhy-badge saywhy-{badge["kind"]}">{badge["text"]}' in drawn
+    items = [found] if isinstance(found, saywhy.Explanation) else list(found)
+    assert len(answer["shown"]) == len(items)
+    for told, e in zip(answer["shown"], items, strict=True):
+        assert told["sentence"].startswith("The model says POSITIVE (76.8%)")
+        assert told["reason"].replace("−", "-") == ("" if e.trust is None else e.trust.said)
+        # all targets are logits of one text, so they have one scale, and its end is much of what the model moves
+        assert told["colour_end"] == pytest.approx(max(abs(each.scores).max() for each in items), rel=1e-5)
+        assert told["pale"] == ""
+        assert any("logit" in line for line in told["means"])
+
+
+def test_several_methods_answer_for_one_target(package, explainer):
+    methods = ["integrated_gradients", "occlusion", "kernel_shap"]
+    answer = package.post("/api/explain", json={"input": TEXT, "methods": methods, "target": "NEGATIVE", "by": "token"})
+    assert answer.status_code == 200, answer.text
+    found = parsed(answer.json(), "it")
+    assert [e.method for e in found] == methods
+    for e, method in zip(found, methods, strict=True):
+        np.testing.assert_allclose(
+            numbers(e), numbers(explainer(TEXT, method=method, target="NEGATIVE", by="token")), atol=1e-5
+        )
+    assert answer.json()["refused"] == []
+    sentence = answer.json()["headline"]["sentence"]
+    assert sentence.startswith("The model says POSITIVE (76.8%). 3 methods explain NEGATIVE, and ")
+    progress = package.post(
+        "/api/explain", json={"input": TEXT, "methods": methods[1:]}, headers={"accept": "text/event-stream"}
+    )
+    assert events(progress.text)[-1][0] == "result"
+
+
+def test_a_method_that_cannot_be_asked_does_not_spoil_the_others(package):
+    asked = {"input": TEXT, "methods": ["occlusion", "integrated_gradients"], "absent": "drop"}
+    answer = package.post("/api/explain", json=asked).json()
+    assert [e["method"] for e in answer["explanations"]] == ["occlusion"]
+    [refused] = answer["refused"]
+    assert refused["method"] == "integrated_gradients"
+    assert "drop" in refused["message"]
+    none = package.post("/api/explain", json={**asked, "methods": ["saliency", "integrated_gradients"]})
+    assert none.status_code == 422
+    assert "drop" in none.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"methods": ["occlusion"]}, "two different names"),
+        ({"methods": ["occlusion", "occlusion"]}, "two different names"),
+        ({"methods": ["occlusion", "kernel_shp"]}, "kernel_shap"),
+        ({"methods": "occlusion"}, "methods"),
+        ({"methods": ["occlusion", "saliency"], "method": "occlusion"}, '"method"'),
+        ({"methods": ["occlusion", "saliency"], "each_target": True}, '"each_target"'),
+    ],
+)
+def test_what_is_wrong_with_several_methods_is_said(package, more, said):
+    answer = package.post("/api/explain", json={"input": TEXT, **more})
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]["message"]
+    assert package.post("/api/predict", json={"input": TEXT, **more}).status_code == 422
+
+
+def test_a_picture_without_matplotlib_says_what_to_install(package, monkeypatch):
+    answer = package.post("/api/explain", json={"input": TEXT, "method": "occlusion"}).json()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for kind in ("png", "svg"):
+        refused = package.post("/api/render", json={**answer, "as": kind})
+        assert refused.status_code == 501
+        assert "pip install 'matplotlib" in refused.json()["error"]["message"]
+    assert package.post("/api/render", json={**answer, "as": "html"}).status_code == 200
+
+
 def test_toggling_keeps_the_target_where_the_prediction_flips(package):
     """Without a target the one predicted for the whole input stays, and back is where it began."""
     whole, flipped, back = (
@@ -239,7 +323,7 @@ def test_more_than_may_wait_are_told_to_come_back():
         assert function.called.wait(10)
         waiting = [later(lambda: opened.post("/api/explain", json=ASK)) for _ in range(2)]
         worker = opened.app.app.state.desk.workers["slow"]
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while worker.waiting < 2 and time.monotonic() < until:
             threading.Event().wait(0.01)
         refused = opened.post("/api/explain", json=ASK)
@@ -438,6 +522,7 @@ def test_names_of_models_and_paths(tmp_path):
     )
     assert [each.name for each in known] == ["m", "m 2", "org/name", "m (question-answering)"]
     assert known[2].code() == "explainer = saywhy.Explainer('org/name')"
+    assert known[3].code() == "explainer = saywhy.Explainer('m', task='question-answering')"
     assert served(["http://key@host:1/v1?key=2"])[0].name == "host:1"
     with pytest.raises(OptionError, match="twice"):
         served(["a", "a"])
@@ -545,6 +630,25 @@ def test_citations_are_those_of_cite():
     )
 
 
+def test_citations_can_be_cancelled():
+    """Between two batches of forwards, as every other job."""
+    from llm.lookup import lookup
+    from saywhy.serve.questions import Subject, cite
+
+    lm, batches = saywhy.Explainer(*lookup(), task="text-generation", batch_tokens=16), []
+
+    def tick(inputs, rows):
+        batches.append(rows)
+        if len(batches) == 2:
+            raise CancelledError
+
+    body = {"question": "Ada:", "documents": ["Ada: Paris. Bob: Rome.", "Carl: Oslo."], "answer": " Paris",
+            "prompt": "{documents} {question}"}  # fmt: skip
+    with pytest.raises(CancelledError):
+        cite(Subject(lm, "it"), body, tick)
+    assert len(batches) == 2
+
+
 @pytest.mark.parametrize("kind", ["html", "svg", "png", "json", "txt"])
 def test_an_answer_becomes_the_file_that_save_writes(package, explainer, kind, tmp_path):
     if kind == "png":
@@ -578,7 +682,7 @@ def test_the_description_is_of_what_there_is(package, explainer):
         body = told["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         return body["schema"]["properties"]
 
-    assert set(fields("/api/explain")) == set(FIELDS)
+    assert set(fields("/api/explain")) == {*FIELDS, "methods"}
     assert set(fields("/api/predict")) == {*FIELDS, "absent_features"} - {"each_target"}
     assert set(fields("/api/cite")) == set(CITE_FIELDS)
 

@@ -18,6 +18,8 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 playwright = pytest.importorskip("playwright.sync_api")
 
+import numpy as np  # noqa: E402
+
 import saywhy  # noqa: E402
 from saywhy.serve.app import CLIENT  # noqa: E402
 
@@ -95,7 +97,7 @@ def number(text):
 
 
 def test_the_first_explanation_is_there_without_a_click(tab, expected):
-    assert "The model says POSITIVE (76.8 %)" in tab.inner_text("h2")
+    assert "The model says POSITIVE (76.8%)" in tab.inner_text("h2")
     words = tab.locator(".word")
     assert words.all_inner_texts() == list(expected.words)
     said = [words.nth(i).get_attribute("aria-label") for i in range(words.count())]
@@ -173,10 +175,10 @@ def test_settings_change_what_is_explained(tab):
     until(tab, "document.querySelectorAll('.word').length === 1")
     choose(tab, "Features", "")
     choose(tab, "Target", "every label")
-    until(tab, "document.querySelectorAll('td.cell').length === 26")
+    until(tab, "document.querySelectorAll('td.cell').length === 2 * (13 + 4)")
     choose(tab, "Target", "NEGATIVE")
     choose(tab, "Unit", "prob")
-    tab.wait_for_selector("text=Explained here: NEGATIVE")
+    tab.wait_for_selector("h2:has-text('NEGATIVE is raised most by')")
 
 
 def test_variants_code_and_files(tab, tmp_path):
@@ -199,6 +201,36 @@ def test_variants_code_and_files(tab, tmp_path):
         waiting.value.save_as(tmp_path / f"why.{kind}")
         assert (tmp_path / f"why.{kind}").stat().st_size > 1000
     assert saywhy.load(tmp_path / "why.json").scores == pytest.approx(names["e"].scores, abs=1e-5)
+
+
+def test_methods_beside_each_other(tab):
+    """The cells are the numbers of the explainer, and the correlation is NumPy's."""
+    tab.click("button:text-is('Compare methods')")
+    tab.wait_for_selector("h3:has-text('How far they agree')")
+    ticked = tab.eval_on_selector_all(".ticks input:checked", "boxes => boxes.map(b => b.value)")
+    assert ticked == ["integrated_gradients", "occlusion", "kernel_shap", "libra"]
+    assert "4 methods explain POSITIVE" in tab.inner_text("section.box")
+    for name in ("kernel_shap", "libra"):
+        tab.uncheck(f".ticks input[value={name}]")
+    tab.click("button:text-is('Compare')")
+    tab.wait_for_selector("p:has-text('2 methods explain POSITIVE')")
+    explainer = saywhy.Explainer()
+    found = [explainer(TEXT, method=name) for name in ("integrated_gradients", "occlusion")]
+    cells = tab.locator("[aria-label='The scores of every method'] tbody tr").first.locator("td").all_inner_texts()
+    assert [number(cell) for cell in cells[1:]] == pytest.approx([e.scores[0] for e in found], rel=0.01)
+    agree = tab.locator("[aria-label^='Correlation'] tbody tr").first.locator("td").all_inner_texts()
+    assert agree == ["integrated_gradients", "1.00", f"{np.corrcoef(found[0].scores, found[1].scores)[0, 1]:.2f}"]
+    tab.click("text=Code for these")
+    shown = tab.locator("pre").last.inner_text()
+    assert shown.splitlines()[-2:] == [
+        'for method in ["integrated_gradients", "occlusion"]:',
+        f'    print(explainer("{TEXT}", method=method))',
+    ]
+    choose(tab, "Baseline value", "drop")  # then gradients cannot be followed, and the page says so
+    until(tab, "document.querySelector('p.small').textContent.includes('kernel_shap')")
+    tab.click("button:text-is('Compare methods')")
+    tab.wait_for_selector("p:has-text('integrated_gradients cannot explain this')")
+    assert "2 methods explain POSITIVE" in tab.inner_text("section.box")
 
 
 def test_a_link_restores_what_was_seen(tab, address):
@@ -231,6 +263,8 @@ def test_history_and_two_side_by_side(tab):
     tab.locator("section.box").nth(1).locator("label:has-text('Method') select").select_option("occlusion")
     until(tab, "/correlate by 0/.test(document.querySelector('section.under').textContent)")
     tab.click("text=One alone")
+    tab.click("text=What these numbers mean")
+    assert "A logit is the number" in tab.inner_text("section.box")
     assert tab.locator("section.box[aria-label='Explanation']").count() == 1
 
 
@@ -265,6 +299,10 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(browser, address, scheme, widt
         tab.wait_for_selector(".toggle b")
         tab.click("text=Without each feature")
         tab.wait_for_selector("text=the model then says")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        tab.click("text=What these numbers mean")
+        tab.click("button:text-is('Compare methods')")
+        tab.wait_for_selector("h3:has-text('How far they agree')")
         tab.click("text=History since")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         if AXE.is_file():
@@ -352,7 +390,7 @@ def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
     page.keyboard.press("Tab")
     until(
         page,
-        "document.querySelector('h2').textContent.includes('like:')",
+        "/like'? is/.test(document.querySelector('h2').textContent)",
     )
     assert words()[:3] == ["I", "love", "you"]
     page.click("text=Values for {slots}")
@@ -366,6 +404,10 @@ def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
     assert page.locator(".stage .word").count() == 16
     page.locator(".stage .word").nth(5).click()
     page.wait_for_selector(".toggle b")
+    page.click("text=Two side by side")  # the picture goes along
+    page.wait_for_selector("text=The scores correlate by 1.00")
+    assert page.locator(".stage").count() == 2
+    page.click("text=One alone")
     choose(page, "Model", "near (sentence-similarity)")
     field("First text").fill("a good film")
     field("Second text").fill("a dull film")
@@ -373,6 +415,12 @@ def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
     choose(page, "Model", "tags")
     field("Text").fill("Ada made a film")
     until(page, "document.querySelectorAll('.word').length === 4")
+    choose(page, "Targets", "every")
+    page.wait_for_selector("[aria-label='The scores of every target'] td:has-text('trust') >> nth=0")
+    assert page.locator("[aria-label='The scores of every target'] thead th").count() > 2
+    page.click("text=History since")
+    page.click("ol.history button:has-text('an image')")  # a picture is kept while the page is open
+    page.wait_for_selector(".stage .word")
     choose(page, "Model", "gap")
     field("Text").fill("a good [MASK] you like")
     until(page, "document.querySelectorAll('.word').length === 4")
@@ -384,5 +432,9 @@ def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
     page.wait_for_selector(
         "details:has-text('Citations') >> text=/longer than|tokens/"
     )  # this tiny model reads 64 tokens
+    page.click("text=Two side by side")  # and two models beside each other
+    page.locator("section.box").nth(1).locator("label:has-text('Model') select").select_option("tags")
+    page.wait_for_selector("section.box >> nth=1 >> .word")
+    page.wait_for_selector("section.under:has-text('on the right') >> nth=0")
     assert not wrong
     page.close()

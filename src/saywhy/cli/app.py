@@ -79,6 +79,8 @@ COMMANDS = (  # in the order of the help page: what explains, what judges and tr
     (compare.metrics, "The metrics: what is better, what they cannot show.", None),
     (architectures.architectures, "What works for each class of transformers.", None),
 )
+# those that load a model: they collect no garbage until it is there
+LOADING = ("explain", "prompt", "cite", "image", "serve", "corpus", "compare")
 for _command, _summary, _examples in COMMANDS:
     app.command(short_help=_summary, epilog=_examples)(_command)
 
@@ -88,8 +90,11 @@ def main() -> None:
 
     2: what was asked cannot be done; 1: it failed; 130: stopped by Ctrl-C. With --debug the traceback is shown.
     """
+    from ..core import collector
     from ..core.errors import InputError, MethodError, OptionError, SaywhyError
 
+    if next((word for word in sys.argv[1:] if not word.startswith("-")), None) in LOADING:
+        collector.pause()
     try:
         app(standalone_mode=True)
     except BrokenPipeError:  # the reader has left, and nobody hears a message
@@ -105,6 +110,8 @@ def main() -> None:
         more = "" if known else f" (unforeseen; `saywhy {_DEBUG} …` shows where)"
         typer.echo(f"saywhy: {_one_line(message)}{more}", err=True)
         sys.exit(2 if refused else 1)
+    finally:
+        collector.resume()
 
 
 def _one_line(message: str) -> str:

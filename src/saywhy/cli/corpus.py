@@ -147,6 +147,7 @@ def report(folder: Made, output: Page = None, label: Truth = None, by_column: Sl
 
     found = reported(folder, label=label, by_columns=by_column or ())
     path = found.save(output or folder / "report.html")
+    typer.echo(str(found).partition("\n")[0], err=True)  # the sentence; what a pipe gets is the table alone
     for name, (word, suspicion) in found.suspects[:5]:
         typer.echo(
             f"{one_line(word.label)}\t{one_line(name)}\t{word.mean:+.3g}\t{word.count:,} times\tsuspicion {suspicion:.1f}"

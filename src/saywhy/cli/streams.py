@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
+from ..core import collector
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,7 +38,19 @@ SILENCE = 1.0  # seconds that nothing is shown before the command says what it d
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """While inside, and longer than a second, "loading …" stands on standard error, if that is a terminal."""
+    """While inside, and longer than a second, "loading …" stands on standard error, if that is a terminal.
+
+    At the end garbage is collected again, where `main` had paused it.
+    """
+    try:
+        with _announced(what):
+            yield
+    finally:
+        collector.resume()
+
+
+@contextmanager
+def _announced(what: str) -> Iterator[None]:
     stream = sys.stderr
     if stream is None or not stream.isatty():
         yield

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..metrics import METRICS
 from ..render import theme
 from ..render.content import amount, minus, ticks
-from ..render.headline import spoken
+from ..render.headline import spoken, title
 from ..render.page import document, safe
 from . import wording
 from .estimates import SHARES, mean_curve
@@ -57,10 +57,8 @@ def fragment(c: Comparison) -> str:
 def _head(c: Comparison) -> str:
     """The verdict first: who is best, and whether that is better than chance; then what was compared."""
     first, rest = wording.sentences(c)
-    badge = wording.badge(c)
-    beside = "" if badge is None else f" {badge.html}"
     more = f"<p>{safe(rest)}</p>" if rest else ""
-    return f"<h1>{safe(first)}{beside}</h1>{more}<p class=q>{safe(wording.title(c))} · {safe(wording.about(c))}</p>"
+    return f"{title(first, wording.badge(c))}{more}<p class=q>{safe(wording.title(c))} · {safe(wording.about(c))}</p>"
 
 
 def _ranking(c: Comparison) -> str:

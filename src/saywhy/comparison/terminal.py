@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..render.headline import opening
 from . import wording
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ def show(c: Comparison, console: Console) -> None:
     """Prints the verdict, the ranking with its intervals and costs, and the other metrics."""
     quiet = "dim"
     first, rest = wording.sentences(c)
-    badge = wording.badge(c)
     blocks: list[RenderableType] = [
-        Text(first if badge is None else f"{first}  {badge.text}", "bold"),
+        Text(opening(first, wording.badge(c)), "bold"),
         *([Text(rest)] if rest else []),
     ]
     blocks += [

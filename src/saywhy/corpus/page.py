@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..render import inline_charts
+from ..render import headline, inline_charts
 from ..render.content import shortened
-from ..render.headline import UNCHECKED, Badge, spoken
+from ..render.headline import spoken
 from ..render.page import document, safe
 from .sheet import SCRIPT, STYLE
 
@@ -44,25 +44,16 @@ def page(r: Report) -> str:
         f'<section id="s{i}"><h2>{name}</h2>{body}</section>\n' for i, (name, body) in enumerate(parts.items()) if body
     )
     title = f"What the model looks at: {r.corpus.folder.resolve().name}"
-    body = f"<h1>{safe(_sentence(r))} {_badge(r)}</h1>{_about(r, title)}<nav>{links}</nav>\n{blocks}"
+    body = f"{headline.title(first_sentence(r), headline.counted_badge(r.trust))}{_about(r, title)}<nav>{links}</nav>\n{blocks}"
     return document(title, body, STYLE, SCRIPT)
 
 
-def _sentence(r: Report) -> str:
+def first_sentence(r: Report) -> str:
+    """The word that looks most like a shortcut."""
     if not r.suspects:
         return "No word stands out as a shortcut."
     label, (word, _) = r.suspects[0]
     return f"'{word.label}' looks like a shortcut {'to' if word.mean > 0 else 'away from'} {label}."
-
-
-def _badge(r: Report) -> str:
-    """How many explanations the check found trustworthy."""
-    checked = sum(r.trust.values())
-    if not checked:
-        return UNCHECKED.html
-    high, low = r.trust.get("high", 0) / checked, r.trust.get("low", 0) / checked
-    kind, mark = ("high", "✓") if high >= 0.5 else ("low", "!") if low >= 0.5 else ("medium", "~")
-    return Badge(kind, mark, f"trust: high in {high:.0%} of texts, low in {low:.0%}").html
 
 
 def _about(r: Report, title: str) -> str:
@@ -184,7 +175,7 @@ def _tips(r: Report) -> str:
     share = f" One word alone carries {told[0]:.0%} of the texts." if told else ""
     note = (
         "How often the predicted label would lose without the word: really, where the method left each word out, and "
-        "otherwise by its score, all else held still." + share
+        "otherwise by its score, with all else unchanged." + share
     )
     return f"<p class=q>{note}</p>" + _table(["class", *_WORD_HEADS, "examples"], rows)
 

@@ -13,6 +13,7 @@ from ..core.checks import several, text_or_none
 from ..core.display import one_line
 from ..core.errors import FileError, OptionError
 from ..core.explanation import Explanations
+from ..render import headline
 from ..storage.atomic import write
 from ..storage.explanations import frame
 from ..storage.paths import output_file
@@ -93,9 +94,12 @@ class Report:
         return f"<Report on {one_line(self.corpus.folder)}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
 
     def __str__(self) -> str:
-        """The suspects, and what pushes most towards each class and from it."""
+        """A sentence and the trust; the suspects, and what pushes most towards each class and from it."""
+        from . import page
+
         refused = sum(self.refusals.values())
-        lines = [f"{self.whole.n:,} texts, {self.copies:,} of them copies; {refused:,} rows could not be explained"]
+        lines = [headline.opening(page.first_sentence(self), headline.counted_badge(self.trust))]
+        lines += [f"{self.whole.n:,} texts, {self.copies:,} of them copies; {refused:,} rows could not be explained"]
         lines += [] if self.corpus.complete else ["unfinished: this is what is there so far"]
         for label, (word, suspicion) in self.suspects[:5]:
             said = f"{word.mean:+.3g} in the mean, {word.count:,} times, suspicion {suspicion:.0f}"

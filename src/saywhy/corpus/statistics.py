@@ -297,7 +297,7 @@ def _pairs(table: Any) -> tuple[Any, Seen]:
 
 
 def _leads(unit: str, probability: Any, value: Any) -> Any:
-    """[texts] How much the explained number may fall before its label's probability is below one half, all else held still."""
+    """[texts] How much the explained number may fall before its label's probability is below one half, all else unchanged."""
     safe = np.clip(np.nan_to_num(probability, nan=0.0), 1e-12, 1 - 1e-12)
     if unit in ("logit", "log-odds"):
         lead = np.log(safe / (1 - safe))

@@ -3,11 +3,11 @@
 A mode of torch sees every operation of a forward, whatever the architecture, and gives some of them another way back. No class
 or model is touched. A rule makes gradient x input of an operation add up to its output where the ordinary gradient does not:
 
-- norms: the spread that a layer divides by is held still. Taking the mean away is linear and keeps its gradient.
-- activations: act(x) is read as x times a factor that is held still. What act(0) is belongs to nothing, as a bias does.
-- products of two activations: each factor gets half. A factor made by tanh, sigmoid or erf is a gate, and held still, so a GELU
+- norms: the spread that a layer divides by is detached, a constant. Taking the mean away is linear and keeps its gradient.
+- activations: act(x) is read as x times a constant factor. What act(0) is belongs to nothing, as a bias does.
+- products of two activations: each factor gets half. A factor made by tanh, sigmoid or erf is a gate, and constant, so a GELU
   that is written by hand counts as one activation.
-- attention: "value" holds the weights still; "split" gives half to the weights and half to the values, and half of the
+- attention: "value" treats the weights as constants; "split" gives half to the weights and half to the values, and half of the
   weights' share to queries and keys each; through softmax itself runs the ordinary gradient.
 
 What is not seen stays as it was: kernels that are not called through torch (flash-attn), exp and products written with addcmul.
@@ -135,13 +135,13 @@ def _product(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
         return _sum(watch, func, args, kwargs)
     gates = [i for i, a in enumerate(args[:2]) if a in watch.gates]
     if len(gates) == 1 and args[0] is not args[1] and not (func in _IN_PLACE and gates == [0]):
-        still = [a.detach() if i in gates else a for i, a in enumerate(args)]
-        return func(*still, **kwargs)
+        detached = [a.detach() if i in gates else a for i, a in enumerate(args)]
+        return func(*detached, **kwargs)
     return shared(func(*args, **kwargs), 1 / 2)
 
 
 def _quotient(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Any:
-    """What is divided by is held still."""
+    """What is divided by is detached."""
     if len(args) > 1 and _follows(args[:1]) and _follows(args[1:2]):
         args = (args[0], args[1].detach(), *args[2:])
     return func(*args, **kwargs)
@@ -154,7 +154,7 @@ def _contraction(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
 
 
 def _power(watch: _Watching, func: Any, args: Any, kwargs: Any) -> Tensor:
-    """x^p is read as x times a factor held still; a negative power is a statistic that something is divided by."""
+    """x^p is read as x times a constant factor; a negative power is a statistic that something is divided by."""
     exponent = 2 if func in (torch.square, Tensor.square) else args[1] if len(args) > 1 else kwargs.get("exponent")
     out: Tensor = func(*args, **kwargs)
     if not isinstance(exponent, int | float) or exponent == 0:
@@ -245,7 +245,7 @@ def answered(path: Tensor, value: Tensor) -> Tensor:
 
 
 class Factored(torch.autograd.Function):
-    """A value that is already there, [value], whose gradient goes to x times a factor held still."""
+    """A value that is already there, [value], whose gradient goes to x times a constant factor."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: Tensor, value: list[Tensor]) -> Tensor:
@@ -258,7 +258,7 @@ class Factored(torch.autograd.Function):
 
 
 class Levelled(torch.autograd.Function):
-    """A layer norm that is already there, [value], whose gradient is that of (x - mean) / spread x weight, spread held still."""
+    """A layer norm that is there already, [value], with the gradient of (x - mean) / spread x weight for a constant spread."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, spread: Tensor, weight: Tensor | None, last: int, value: list[Tensor]) -> Tensor:
@@ -286,7 +286,7 @@ def scaled(x: Tensor, share: float) -> Tensor:
 
 
 def activation(func: Any, args: Any, kwargs: Any) -> Tensor:
-    """func(x), with the gradient of x times (func(x) - func(0)) / x held still. An operation in place keeps its own."""
+    """func(x), with the gradient of x times (func(x) - func(0)) / x as a constant. An operation in place keeps its own."""
     if kwargs.get("inplace") or not isinstance(args[0] if args else None, Tensor):
         return func(*args, **kwargs)  # type: ignore[no-any-return]
     x: Tensor = args[0]
@@ -304,7 +304,7 @@ def activation(func: Any, args: Any, kwargs: Any) -> Tensor:
 
 
 def norm(func: Any, args: Any, kwargs: Any) -> Tensor:
-    """func(x, …), with a gradient that is linear in x: the spread is held still."""
+    """func(x, …), with a gradient that is linear in x: the spread is detached."""
     if func is functional.layer_norm and (out := _levelled(*args, **kwargs)) is not None:
         return out
     with torch.no_grad():

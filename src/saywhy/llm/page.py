@@ -13,7 +13,7 @@ import numpy as np
 from ..core.display import one_line
 from ..core.errors import missing
 from ..render import content, theme
-from ..render.headline import Badge, spoken
+from ..render.headline import Badge, opening, spoken, title
 from ..render.page import document, safe
 from ..storage.atomic import write
 from ..storage.paths import output_file
@@ -46,7 +46,7 @@ def headline(probe: Probe) -> str:
 def summary(probe: Probe) -> str:
     """The ranked slots and their values' main effects, as plain text."""
     lines = [
-        headline(probe),
+        opening(headline(probe), EXACT),
         f"{probe.target!r} after {probe.template!r:.100}",
         f"{probe.values.size:,} {'prompt' if probe.values.size == 1 else 'prompts'}, mean {probe.unit} {probe.mean:.4f}, "
         f"from {probe.values.min():.4f} to {probe.values.max():.4f}",
@@ -82,7 +82,7 @@ def fragment(probe: Probe) -> str:
     note = "" if len(every) <= _MOST else f" (the first {_MOST} of {len(every):,})"
     blocks.append(_table(f"Every combination{note}", [*probe.slots, probe.unit], shown))
     about = f"{safe(repr(probe.target))} after {safe(repr(probe.template))}, {safe(probe.model)}; mean {probe.mean:.4f}"
-    head = f"<h1>{safe(spoken(headline(probe)))} {EXACT.html}</h1><p>{spoken(about)}</p>"
+    head = f"{title(headline(probe), EXACT)}<p>{spoken(about)}</p>"
     return f'<div class="sw-p" lang="en"><style>{_STYLE}</style>{head}{"".join(blocks)}</div>'
 
 

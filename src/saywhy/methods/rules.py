@@ -30,7 +30,7 @@ def attn_lrp(problem: Problem) -> MethodGenerator:
 
 
 def detach_attention(problem: Problem) -> MethodGenerator:
-    """The gradient through values only, attention weights and the spread of norms held still, dotted with (input - baseline).
+    """The gradient with attention weights and the spread of norms detached, dotted with (input - baseline).
 
     Activations and gates keep their ordinary gradient. 1 forward, 1 backward a target.
     Source: Ali et al. 2022, arXiv 2202.07304.

@@ -15,6 +15,7 @@ from ..core.errors import ModelError, OptionError, SaywhyError
 from .estimator import black_box, is_estimator
 from .files import estimator_file, read_estimator
 from .flair_classifier import is_flair
+from .lock import loading
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
@@ -43,7 +44,8 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
     if not hasattr(model, "parameters") and hasattr(tokenizer, "parameters"):
         raise OptionError("The model comes first: Explainer(model, tokenizer), or Explainer((model, tokenizer)).")
     if isinstance(model, str | Path):
-        return _by_name(model, tokenizer, trust_remote_code)
+        with loading():
+            return _by_name(model, tokenizer, trust_remote_code)
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
         inner = unwrapped(model.model)
         reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
@@ -124,10 +126,12 @@ def adapt(
     model, tokenizer = given.model, given.tokenizer
     pooling = given.pooling
     if given.load is not None:
-        model, device = given.load(model, device or _device()), None
+        with loading():
+            model, device = given.load(model, device or _device()), None
     if isinstance(model, str):
-        pooling = _pooling(model) if head == "vector" else None
-        model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
+        with loading():
+            pooling = _pooling(model) if head == "vector" else None
+            model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")

@@ -22,17 +22,29 @@ class _Hold:
 
 _HOLDS = WeakIdKeyDictionary()  # by identity: tensors are compared element by element
 _REGISTER = Lock()
+_LOADING = RLock()
 
 
 def _after_fork() -> None:
     """A child process has one thread, and would wait for ever for locks that others held when it was forked."""
-    global _REGISTER
-    _REGISTER = Lock()
+    global _REGISTER, _LOADING
+    _REGISTER, _LOADING = Lock(), RLock()
     _HOLDS.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While inside, no other thread loads a model.
+
+    transformers imports its modules when they are first asked for, and one that another thread is just importing is taken for
+    one that is missing. Its switch of progress bars is of the whole process, too.
+    """
+    with _LOADING:
+        yield
 
 
 def _hold_of(thing: Any) -> _Hold:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..core.checks import one_of, whole_number
 from ..core.errors import InputError, missing
 from ..core.explanation import Explanation
 from ..core.types import Feature, Floats
-from . import content
+from . import content, headline
 
 if TYPE_CHECKING:
     import pandas
@@ -50,6 +51,7 @@ class Summary:
     inputs: int
     targets: tuple[str, ...]  # which are explained, each once
     unit: str
+    trust: Mapping[str, int] = field(default_factory=dict)  # level -> in how many inputs the check found it
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,13 +71,26 @@ class Summary:
             raise missing("pandas", "A data frame", "table") from None
         return pd.DataFrame(self.rows, columns=list(SummaryRow._fields))
 
+    @property
+    def sentence(self) -> str:
+        """Which word or column moves the model most: "On average 'love' moves POSITIVE most, by 1.2 logit." """
+        if not self.rows or not self.rows[0].size:
+            return "No score differs from zero."
+        first = self.rows[0]
+        moved = content.label(self.targets[0]) if len(self.targets) == 1 else "each input's own target"
+        size = content.amount(first.size, content.spec(first.size))
+        return f"On average '{content.label(first.name)}' moves {moved} most, by {size} {content.label(self.unit)}."
+
     def top(self, k: int = 20) -> list[SummaryRow]:
         """The k words or columns of largest mean |score|."""
         return list(self.rows[: whole_number("k", k, least=0)])
 
     def __str__(self) -> str:
         about = f"{self.inputs:,} inputs, {len(self.rows):,} features; scores in {self.unit}"
-        return "\n".join([f"{about}, {_targets(self.targets)}", "", *_table(self.top()), *_more(len(self.rows) - 20)])
+        first = headline.opening(self.sentence, headline.counted_badge(self.trust))
+        return "\n".join(
+            [first, f"{about}, {_targets(self.targets)}", "", *_table(self.top()), *_more(len(self.rows) - 20)]
+        )
 
     def __repr__(self) -> str:
         return f"<Summary of {self.inputs:,} inputs: {', '.join(f'{r.name} {r.mean:+.3g}' for r in self.rows[:3])}>"
@@ -182,7 +197,8 @@ def summarised(items: Sequence[Explanation], by: str = "feature") -> Summary:
         size = float(np.abs(found.values[:, at]).mean())
         rows.append(SummaryRow(name, int(there.sum()), size, float(scores.mean()), spread))
     rows.sort(key=lambda row: (-float(f"{row.size:.9g}"), row.name))  # rounding must not part what is equal
-    return Summary(tuple(rows), len(items), tuple(dict.fromkeys(found.targets)), found.unit)
+    trust = Counter(e.trust.level for e in items if e.trust is not None)
+    return Summary(tuple(rows), len(items), tuple(dict.fromkeys(found.targets)), found.unit, trust)
 
 
 def to_shap(items: Sequence[Explanation], by: str = "feature", single: bool = False) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..core.checks import one_of, whole_number, yes_or_no
 from ..core.errors import InputError, missing
 from ..core.explanation import Explanation
-from . import content
-from .aligned import Aligned, aligned
+from . import content, headline
+from .aligned import Aligned, aligned, summarised
 from .points import heights, signs, strength, strongest
 from .theme import DARK, LIGHT, Palette, blend
 
@@ -26,6 +27,7 @@ KINDS = ("bar", "beeswarm", "waterfall")
 _ROW, _HEAD, _WIDTH = 0.3, 1.25, 7.0  # inches
 _POINTS = 20_000  # that a picture of points draws as shapes; more are drawn into it as an image
 _LONGEST = 34  # characters of a name
+_LINE, _TEXT = 88, 0.2  # characters of a line of the sentence, and inches that a line takes
 
 
 def chart(
@@ -53,6 +55,8 @@ def chart(
         _bars(axes, found, sizes, order, palette)
     else:
         _points(axes, found, order, palette)
+    over = summarised(items, by)
+    _opened(axes, over.sentence, headline.counted_badge(over.trust), f"{over.inputs:,} inputs: {_what(found)}", palette)
     return axes
 
 
@@ -78,9 +82,21 @@ def _named(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(shown)), [name.replace("$", r"\$") for name in shown])
 
 
-def _titled(axes: Axes, label: str, palette: Palette, title: str) -> None:
-    axes.set_xlabel(label, color=palette.muted, fontsize=9)
-    axes.set_title(title.replace("$", r"\$"), color=palette.ink, fontsize=10, loc="left")
+def _opened(axes: Axes, sentence: str, badge: headline.Badge, about: str, palette: Palette) -> None:
+    """The sentence over the chart; under it the badge of trust, and what the chart is of."""
+    lines = textwrap.wrap(headline.spoken(sentence), _LINE) or [""]
+    figure = cast("Figure", axes.figure)
+    figure.set_size_inches(_WIDTH, figure.get_size_inches()[1] + _TEXT * len(lines))
+    axes.set_title(
+        f"{badge.text} · {headline.spoken(about)}".replace("$", r"\$"),
+        color=palette.muted,
+        fontsize=9,
+        loc="left",
+        pad=4,
+    )
+    figure.suptitle(
+        "\n".join(lines).replace("$", r"\$"), color=palette.ink, fontsize=10.5, weight="bold", x=0.01, ha="left"
+    )
 
 
 def _in(unit: str) -> str:
@@ -108,12 +124,7 @@ def _bars(axes: Axes, found: Aligned, sizes: Any, order: Sequence[int], palette:
         axes.text(rest, len(order), f" {format(rest, form)}", va="center", fontsize=8, color=palette.ink)
     _named(axes, [*(found.names[at] for at in order), *([f"{more:,} more together"] if more else [])])
     axes.set_xlim(0, 1.18 * max(float(sizes.max(initial=0.0)), rest if more else 0.0) or 1.0)
-    _titled(
-        axes,
-        f"mean |score|{_in(found.unit)}; (+) raises, (−) lowers",
-        palette,
-        f"{len(found.values):,} inputs: {_what(found)}",
-    )
+    axes.set_xlabel(f"mean |score|{_in(found.unit)}; (+) raises, (−) lowers", color=palette.muted, fontsize=9)
 
 
 def _points(axes: Axes, found: Aligned, order: Sequence[int], palette: Palette) -> None:
@@ -131,7 +142,7 @@ def _points(axes: Axes, found: Aligned, order: Sequence[int], palette: Palette) 
         axes.scatter(scores, place + heights(scores), s=size, c=colors, linewidths=0, zorder=2, rasterized=raster)
     _named(axes, [f"{found.names[at]} ({int((found.counts[:, at] > 0).sum()):,})" for at in order])
     graded_by = "; strong: a high value of the column, pale: a low one" if graded else ""
-    _titled(axes, f"score{_in(found.unit)}{graded_by}", palette, f"{len(found.values):,} inputs: {_what(found)}")
+    axes.set_xlabel(f"score{_in(found.unit)}{graded_by}", color=palette.muted, fontsize=9)
 
 
 def _color(score: float, strong: float, palette: Palette) -> str:
@@ -169,7 +180,8 @@ def _waterfall(e: Explanation, top: int, palette: Palette, made: type[Axes]) -> 
     title = (
         f"{content.label(e.target.label)}: from base {content.amount(e.base, form)} to {content.amount(e.value, form)}"
     )
-    _titled(axes, content.label(e.target.unit), palette, title)
+    axes.set_xlabel(content.label(e.target.unit), color=palette.muted, fontsize=9)
+    _opened(axes, headline.headline(e), headline.badge(e), title, palette)
     return axes
 
 

@@ -220,14 +220,42 @@ def _says_more_than_zero(shown: str) -> bool:
     return any(c in "123456789nif" for c in shown.split("e")[0])
 
 
-# Where a scale ends at least, by unit: what no probability can be moved by more than a sixteenth with, so that scores which
-# are next to nothing are pale, however large they are beside each other.
+# By unit, what is next to nothing: no probability can be moved by more than a sixteenth with so much.
 LEAST = {"logit": 0.25, "log-prob": 0.25, "log-odds": 0.25, "nats": 0.25, "prob": 0.0625}
+_PALE = 20  # scores below this part of what the model was seen to move are drawn pale
 
 
-def colour_end(limit: float, unit: str) -> float:
-    """Where the scale of colours ends: at the largest score, but not below what is worth seeing in that unit."""
-    return max(limit, LEAST.get(unit, 0.0)) if limit > 0 else limit
+def movement(e: Explanation) -> float:
+    """How far the model was seen to move the target, in its unit.
+
+    From everything absent to the whole input, and where the trust was checked, when a quarter of the features was removed.
+    """
+    seen = [abs(e.value - e.base), 0.0 if e.trust is None else e.trust.figures.get("reaction", 0.0)]
+    return max((float(x) for x in seen if math.isfinite(x)), default=0.0)
+
+
+def colour_end(limit: float, e: Explanation) -> float:
+    """Where the scale of colours ends: at the largest score, but not below a twentieth of what the model moves the target.
+
+    Where it moves the target by next to nothing in that unit, what is next to nothing is the end.
+    """
+    if not limit > 0:
+        return limit
+    moved, least = movement(e), LEAST.get(e.target.unit, 0.0)
+    return max(limit, moved / _PALE if moved >= least else least)
+
+
+def pale(limit: float, e: Explanation) -> str:
+    """Why the colours are pale, in a sentence; empty where they are not."""
+    if not 0 < limit < colour_end(limit, e):
+        return ""
+    largest, moved = amount(limit, spec(limit)), movement(e)
+    if moved < LEAST.get(e.target.unit, 0.0):
+        return f"The colours are pale, because the largest score ({largest}) is small in this unit."
+    return (
+        f"The colours are pale, because the largest score ({largest}) is small beside what the model was seen to move "
+        f"({amount(moved, spec(moved))})."
+    )
 
 
 def heard(e: Explanation, i: int) -> str:

@@ -78,7 +78,7 @@ def _draw(what: Explanation | Explanations, out: BytesIO, view: str, **options: 
 def _explanation(sheet: Sheet, e: Explanation, limit: float, k: int, view: str) -> None:
     why = f"why {content.label(e.target.label)}"
     _head(sheet, headline.headline(e), headline.badge(e), [why, *content.about(e)])
-    end = content.colour_end(limit, e.target.unit)
+    end = content.colour_end(limit, e)
     if e.image is None:
         _texts(sheet, e, end, k)
     else:
@@ -147,7 +147,7 @@ def _table(
         sheet.y += _ROW
         sheet.text((MARGIN, sheet.y), labels[row], 8.5)
         for c, (e, limit) in enumerate(zip(part, limits, strict=True)):
-            fill = theme.shade(float(e.scores[i]), content.colour_end(limit, e.target.unit), LIGHT)
+            fill = theme.shade(float(e.scores[i]), content.colour_end(limit, e), LIGHT)
             sheet.box((rights[c] + 8 - _CELL, sheet.y - 10.5), (_CELL, _ROW), fill, f"cell-{i}-{c}")
             sheet.text(
                 (rights[c], sheet.y),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from ..core.explanation import Explanation
 from ..core.types import Floats
 from . import content
+from .page import safe
 
 _NAMED = 3  # features that a sentence names at most
 _MOSTLY, _LITTLE = (
@@ -83,6 +84,26 @@ def several_badges(items: Sequence[Explanation]) -> Badge | None:
     return found.pop() if len(found) == 1 else None
 
 
+def counted_badge(levels: Mapping[str, int]) -> Badge:
+    """The badge over many explanations: in how many of them the scores are well trusted, and in how many hardly."""
+    checked = sum(levels.values())
+    if not checked:
+        return UNCHECKED
+    high, low = levels.get("high", 0) / checked, levels.get("low", 0) / checked
+    kind = "high" if high >= 0.5 else "low" if low >= 0.5 else "medium"
+    return Badge(kind, BADGES[kind].mark, f"trust: high in {high:.0%} of checked inputs, low in {low:.0%}")
+
+
+def opening(sentence: str, badge: Badge | None) -> str:
+    """The first line of whatever is told as text: the sentence, and the badge beside it."""
+    return sentence if badge is None else f"{sentence}  {badge.text}"
+
+
+def title(sentence: str, badge: Badge | None) -> str:
+    """The same as the heading of a page whose style is `theme.furniture`. The sentence is escaped."""
+    return f"<h1>{safe(spoken(sentence))}{'' if badge is None else f' {badge.html}'}</h1>"
+
+
 def headline(e: Explanation) -> str:
     """What the model says, and mostly because of what: "The model says billing (94.5%), mostly because of 'charge'."
 
@@ -114,14 +135,27 @@ def group_headline(items: Sequence[Explanation]) -> str:
     own = [e for e in items if e.prediction is not None and e.target.label == e.prediction]
     if len({e.method for e in items}) > 1:
         labels = list(dict.fromkeys(_target(e) for e in items))
-        over = f"why {labels[0]}" if len(labels) == 1 else f"{len(labels)} targets"
+        over = labels[0] if len(labels) == 1 else f"{len(labels)} targets"
         said = f"{_says(items[0])}. " if items[0].prediction is not None else ""
-        return f"{said}{len({e.method for e in items})} methods on {over}."
+        agreed = _agreed(items) if len(labels) == 1 else ""
+        return f"{said}{len({e.method for e in items})} methods explain {over}{agreed}."
     if own:
         return headline(own[0])
     if items[0].prediction is not None:
         return f"{_says(items[0])}. {len(items)} targets are explained, and this prediction is none of them."
     return f"{len(items)} targets of one input are explained."
+
+
+def _agreed(items: Sequence[Explanation]) -> str:
+    """Whether several methods find the same feature the strongest, to be added to a sentence."""
+    if len({e.words for e in items}) > 1 or not items[0].features:
+        return ""
+    strongest = Counter(int(np.nan_to_num(np.abs(e.scores)).argmax()) for e in items)
+    [(i, many)] = strongest.most_common(1)
+    if many == 1:
+        return ", and no two of them find the same one the strongest"
+    who = "both" if many == len(items) == 2 else "all of them" if many == len(items) else f"{many} of them"
+    return f", and {who} find {_named(items[0], [i])} the strongest"
 
 
 def count_headline(groups: Sequence[Sequence[Explanation]]) -> str:

@@ -174,11 +174,10 @@ def _badge(badge: headline.Badge, words: str) -> str:
 
 def _block(e: Explanation, limit: float, fold: bool, view: str) -> str:
     """The input, the key to its colours, how it adds up, the notes and the table (folded away where asked)."""
-    table, end = _table(e, limit, content.ranked(e), fold), content.colour_end(limit, e.target.unit)
+    table, end = _table(e, limit, content.ranked(e), fold), content.colour_end(limit, e)
     key = "" if e.image is not None and view in ONE_SIDED else _key(end, content.spec(end), e.image is not None)
-    largest = content.amount(limit, content.spec(limit))
-    faint = f'<p class="saywhy-small">The colours are pale, because the largest score ({largest}) is small in this unit.</p>'
-    key += faint if 0 < limit < end else ""
+    pale = content.pale(limit, e)
+    key += f'<p class="saywhy-small">{safe(pale)}</p>' if pale else ""
     blocks = [_input(e, end, view), key, arcs.fragment(e, limit), _sums(e, content.spec(limit)), table]
     return "\n".join(filter(None, blocks))
 
@@ -319,7 +318,7 @@ def _heat(group: Sequence[tuple[Explanation, float]], view: str) -> str:
     head = '<th scope="col">feature</th>' + "".join(
         f'<th scope="col" class="saywhy-cell"><bdi>{safe(name)}</bdi></th>' for name in content.names(items)
     )
-    rows, ends = [], [content.colour_end(limit, e.target.unit) for e, limit in group]
+    rows, ends = [], [content.colour_end(limit, e) for e, limit in group]
     for i, feature in enumerate(items[0].features[:_ROWS]):
         cells = "".join(
             f'<td class="saywhy-cell{_paint(float(e.scores[i]), end)} title="{safe(content.exact(e, i))}">'

@@ -171,6 +171,7 @@ def _note(note: str) -> RenderableType:
 def _text(e: Explanation, limit: float, top: int) -> list[RenderableType]:
     """The input in its own spacing, each feature on its colour; a long text in excerpts around the strongest."""
     out: list[RenderableType] = []
+    limit = content.colour_end(limit, e)
     if e.image is not None:
         return [Padding(row, (0, 2)) for row in _grid(e, limit)]
     parts = content.parts(e)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ from .style import stylesheet
 CLIENT = Path(__file__).parent / "client"
 FILES = {"client.js": "text/javascript", "page.js": "text/javascript", "client.css": "text/css"}
 PATIENCE = 10.0  # seconds that a body may take to arrive
-LOADING = threading.Lock()  # models load in turn: transformers finds its own modules by one thread at a time
 LOOK = 0.2  # seconds between two looks whether the client is still there
 MEDIA = {
     "html": "text/html", "svg": "image/svg+xml", "png": "image/png", "json": "application/json", "txt": "text/plain",
@@ -141,11 +139,10 @@ def application(
 
 def _subject(model: Served) -> Callable[[], Any]:
     def prepare() -> Any:
-        with LOADING:
-            from .questions import Subject, described
+        from .questions import Subject, described
 
-            subject = Subject(model.make(), model.name)
-            return subject, described(subject)
+        subject = Subject(model.make(), model.name)
+        return subject, described(subject)
 
     return prepare
 
@@ -249,7 +246,11 @@ async def _explain(request: Request, desk: Desk) -> Response:
     def work(held: Any, job: Job) -> Any:
         from . import questions
 
-        return questions.plain(questions.explain(held[0], questions.question(body), job.tick, job.expect))
+        asked = questions.question(body, ("methods",))
+        found = questions.answer(held[0], asked, job.tick, job.expect)
+        for each in found.get("refused", ()):
+            each["message"] = without_paths(each["message"], places(desk.models))
+        return found
 
     return await _done(request, desk, worker, work, urgent=False)
 
@@ -274,7 +275,7 @@ async def _cite(request: Request, desk: Desk) -> Response:
     def work(held: Any, job: Job) -> Any:
         from . import questions
 
-        return questions.cite(held[0], body, job.expect)
+        return questions.cite(held[0], body, job.tick, job.expect)
 
     return await _done(request, desk, worker, work, urgent=False)
 

@@ -63,12 +63,41 @@ _CITED: dict[str, Any] = {
 }
 _SCORED = {
     "type": "object",
-    "description": "The format of explanation files (`Explanation.save('why.json')`): `saywhy.load` reads it.",
+    "description": "The format of explanation files (`Explanation.save('why.json')`): `saywhy.load` reads it and passes over "
+    "the fields that an answer has beside those of a file.",
     "properties": {
         "format": {"const": "saywhy.explanations"},
         "version": {"type": "integer"},
         "single": {"type": "boolean"},
         "explanations": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_BADGE = {"type": ["object", "null"], "properties": {"kind": _TEXT, "text": _TEXT}}
+_ANSWERED = {
+    **_SCORED,
+    "properties": {
+        **_SCORED["properties"],  # type: ignore[dict-item]
+        "headline": {"type": "object", "properties": {"sentence": _TEXT, "badge": _BADGE}},
+        "shown": {
+            "type": "array",
+            "description": "For each explanation: what a page says and draws of it.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "sentence": _TEXT,
+                    "badge": _BADGE,
+                    "reason": _field(_TEXT, "Why it is trusted so far."),
+                    "colour_end": _field({"type": "number"}, "The |score| of the strongest colour."),
+                    "pale": _field(_TEXT, "Why no colour is strong; empty where one is."),
+                    "means": {"type": "array", "items": _TEXT, "description": "What the numbers mean."},
+                },
+            },
+        },
+        "refused": {
+            "type": "array",
+            "description": "Where several methods were asked for: those that this input cannot be asked with, and why.",
+            "items": {"type": "object", "properties": {"method": _TEXT, "message": _TEXT}},
+        },
     },
 }
 _NUMBERS = {
@@ -121,7 +150,7 @@ def openapi() -> dict[str, Any]:
         },
         "paths": {
             "/api/models": {"get": _get()},
-            "/api/explain": {"post": _post("Explain an input", _explained(), ["input"], _SCORED)},
+            "/api/explain": {"post": _post("Explain an input", _explained(), ["input"], _ANSWERED)},
             "/api/predict": {
                 "post": _post("What the target is with features absent", _predicted(), ["input"], _NUMBERS)
             },
@@ -137,7 +166,16 @@ def openapi() -> dict[str, Any]:
 
 
 def _explained() -> dict[str, Any]:
-    return {**_ASKED, "each_target": _field({"type": "boolean"}, "Explain every label, from the same model inputs.")}
+    return {
+        **_ASKED,
+        "each_target": _field(
+            {"type": "boolean"}, "Explain every target (every label, say), from the same model inputs."
+        ),
+        "methods": _field(
+            {"type": "array", "items": _TEXT, "minItems": 2},
+            "Several methods in place of one: an explanation by each of them, of the same target.",
+        ),
+    }
 
 
 def _predicted() -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from ..core.checks import several, whole_number, yes_or_no
-from ..core.errors import InputError, OptionError, SaywhyError, unknown
+from ..core.errors import InputError, MethodError, OptionError, SaywhyError, unknown
 from ..core.explanation import Explanation, Explanations
 from ..engine.batching import BoundProblem, OutputCache
 from ..explain.estimate import estimate
@@ -20,6 +21,7 @@ from ..explain.explainer import Explainer
 from ..explain.pipeline import Pipeline
 from ..explain.request import SETTINGS, Request
 from ..methods import METHODS
+from ..render import content, headline
 from ..storage.explanations import FORMAT, VERSION, to_dict
 from ..tasks.protocol import Case
 
@@ -40,6 +42,7 @@ class Question:
     given: Any
     settings: Mapping[str, Any]  # of a request, the options of the method among them
     each_target: bool = False
+    methods: tuple[str, ...] = ()  # several, to be held beside each other
 
     @property
     def key(self) -> str:
@@ -75,7 +78,24 @@ def question(body: Any, more: Sequence[str] = ()) -> Question:
         raise OptionError(
             f"A server takes up to {MOST_BACKGROUND} rows of `background`: each evaluation asks about all."
         )
-    return Question(body["input"], {**settings, **options}, yes_or_no("each_target", body.get("each_target", False)))
+    each_target = yes_or_no("each_target", body.get("each_target", False))
+    return Question(body["input"], {**settings, **options}, each_target, _methods(body))
+
+
+def _methods(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The field "methods": two names or more, each once; then there is no other choice of a method."""
+    if body.get("methods") is None:
+        return ()
+    names = tuple(several("methods", body["methods"], "names of methods"))
+    for name in names:
+        if not isinstance(name, str) or name not in METHODS:
+            raise unknown("method", name, METHODS)
+    if len(set(names)) < max(2, len(names)):
+        raise OptionError(f"`methods` holds two different names or more, not {list(names)!r:.100}.")
+    for field_name in ("method", "options", "each_target"):
+        if body.get(field_name):
+            raise OptionError(f'Leave out "{field_name}" where "methods" names several methods.')
+    return names
 
 
 def _short_enough(given: Any) -> None:
@@ -232,11 +252,69 @@ def _opened(subject: Subject, asked: Question, tick: Callable[[int, int], None] 
     return subject.open[asked.key]
 
 
+def answer(
+    subject: Subject,
+    asked: Question,
+    tick: Callable[[int, int], None] | None = None,
+    expect: Callable[[int | None], None] = lambda rows: None,
+) -> dict[str, Any]:
+    """The explanations that were asked for, as the answer of the API; see `explain` and `plain`.
+
+    Of several methods, those that cannot be asked of this input are named in "refused" with the reason; where that is all of
+    them, the first reason is raised.
+    """
+    if not asked.methods:
+        return plain(explain(subject, asked, tick, expect))
+    found: list[Explanation] = []
+    refused: list[tuple[str, SaywhyError]] = []
+    for name in asked.methods:
+        one = replace(asked, settings={**asked.settings, "method": name}, methods=())
+        try:
+            made = explain(subject, one, tick)
+        except (InputError, MethodError, OptionError) as error:
+            refused.append((name, error))
+        else:
+            found += [made] if isinstance(made, Explanation) else made
+    if not found:
+        raise refused[0][1]
+    told = [{"method": name, "message": str(error)} for name, error in refused]
+    return {**plain(Explanations(tuple(found))), "refused": told}
+
+
 def plain(found: Explanation | Explanations) -> dict[str, Any]:
-    """The explanations as their JSON file has them."""
+    """The explanations as their JSON file has them, and beside them what every rendering says of them.
+
+    "headline" is the first sentence with its badge (null where the explanations have no badge in common); "shown" has for each
+    explanation its own sentence and badge, the reason for its trust, where its scale of colours ends, and what its numbers mean.
+    """
     single = isinstance(found, Explanation)
     items = [found] if isinstance(found, Explanation) else list(found)
-    return {"format": FORMAT, "version": VERSION, "single": single, "explanations": [to_dict(e) for e in items]}
+    written = {"format": FORMAT, "version": VERSION, "single": single, "explanations": [to_dict(e) for e in items]}
+    if not items:
+        return {**written, "headline": {"sentence": "There is nothing to explain.", "badge": None}, "shown": []}
+    sentence = headline.headline(items[0]) if len(items) == 1 else headline.group_headline(items)
+    first = {"sentence": headline.spoken(sentence), "badge": _badge(headline.several_badges(items))}
+    limits = content.limits(items)
+    return {
+        **written,
+        "headline": first,
+        "shown": [_shown(e, limit) for e, limit in zip(items, limits, strict=True)],
+    }
+
+
+def _shown(e: Explanation, limit: float) -> dict[str, Any]:
+    return {
+        "sentence": headline.spoken(headline.headline(e)),
+        "badge": _badge(headline.badge(e)),
+        "reason": "" if e.trust is None else headline.spoken(e.trust.said),
+        "colour_end": content.colour_end(limit, e),
+        "pale": content.pale(limit, e),
+        "means": [headline.spoken(line) for line in headline.told(e)],
+    }
+
+
+def _badge(badge: headline.Badge | None) -> dict[str, str] | None:
+    return None if badge is None else {"kind": badge.kind, "text": badge.text}
 
 
 _SHAPES = {
@@ -288,9 +366,14 @@ CITE_FIELDS = ("model", "question", "documents", "answer", "prompt", "budget", "
 MOST_FORWARDS = 1_000  # for the sources of one answer
 
 
-def cite(subject: Subject, body: Mapping[str, Any], begin: Callable[[int | None], None]) -> dict[str, Any]:
+def cite(
+    subject: Subject,
+    body: Mapping[str, Any],
+    tick: Callable[[int, int], None] | None = None,
+    expect: Callable[[int | None], None] = lambda rows: None,
+) -> dict[str, Any]:
     """Which sentences of the documents stand behind each sentence of an answer: the JSON of `Citations`."""
-    from ..llm.citations import cite as citations
+    from ..llm.citations import CitationCost, citations_of
 
     for name in body:
         if name not in CITE_FIELDS:
@@ -301,14 +384,13 @@ def cite(subject: Subject, body: Mapping[str, Any], begin: Callable[[int | None]
     settings = {name: body[name] for name in CITE_FIELDS[4:] if body.get(name) is not None}
     budget = whole_number("budget", settings.pop("budget", MOST_FORWARDS), 1, MOST_FORWARDS)
     whole_number("max_new_tokens", settings.get("max_new_tokens", 128), 1, 512)
-    found = citations(
-        subject.explainer,
-        body["question"],
-        body["documents"],
-        body.get("answer"),
-        budget=budget,
-        progress=False,
-        announce=lambda cost: begin(cost.most),
-        **settings,
+
+    @contextmanager
+    def begin(cost: CitationCost) -> Iterator[Callable[[int, int], None] | None]:
+        expect(cost.most)
+        yield tick
+
+    found = citations_of(
+        subject.explainer, body["question"], body["documents"], body.get("answer"), begin, budget=budget, **settings
     )
     return {**found.to_dict(), "model": subject.name}

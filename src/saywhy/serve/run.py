@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from ..core import collector
 from ..core.errors import OptionError, missing
 from .guard import LOOPBACK
 
@@ -93,7 +93,7 @@ def _watch(workers: Sequence[Worker], server: Any, say: Callable[[str], None]) -
     def wait() -> None:
         for worker in workers:
             worker.prepared.wait()
-        gc.enable()
+        collector.resume()
         if _all_failed(workers):
             server.should_exit = True
             return
@@ -101,7 +101,7 @@ def _watch(workers: Sequence[Worker], server: Any, say: Callable[[str], None]) -
             if worker.error is not None:
                 say(f"{worker.name} could not be loaded: {worker.error}")
 
-    gc.disable()
+    collector.pause()
     threading.Thread(target=wait, daemon=True).start()
 
 

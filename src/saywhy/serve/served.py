@@ -29,7 +29,7 @@ class Served:
 
     def code(self) -> str:
         """The line of Python that makes this explainer."""
-        given = [] if self.source is None else [repr(self.name if Path(self.source).exists() else self.source)]
+        given = [] if self.source is None else [repr(_name(self.source) if Path(self.source).exists() else self.source)]
         given += [] if self.task is None else [f"task={self.task!r}"]
         return f"explainer = saywhy.Explainer({', '.join(given)})"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import SaywhyError, missing, unknown
-from .questions import Subject, absent_sets, cite, described, explain, plain, predict, question
+from .questions import Subject, absent_sets, answer, cite, described, predict, question
 from .style import stylesheet
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ def _result(subject: Subject, kind: Any, body: dict[str, Any]) -> Any:
             code = "# explainer is the one that this widget was made of"
             return [{"name": subject.name, "state": "ready", "code": code, **described(subject)}]
         case "explain":
-            return plain(explain(subject, question(body)))
+            return answer(subject, question(body, ("methods",)))
         case "predict":
             return predict(subject, question(body, ("absent_features",)), absent_sets(body))
         case "cite":
-            return cite(subject, body, lambda rows: None)
+            return cite(subject, body)
         case "render":
             return _file(body)
     raise unknown("kind of message", kind, ("models", "explain", "predict", "cite", "render"))

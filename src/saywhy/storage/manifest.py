@@ -46,9 +46,20 @@ def read_json(path: Path, format: str, version: int, fields: Mapping[str, Kind])
     return checked(data, str(path), format, version, fields)
 
 
+_READERS = {
+    "saywhy.explanations": "saywhy.load(file)",
+    "saywhy.citations": "saywhy.Citations.load(file)",
+    "saywhy.corpus": "saywhy.corpus.load(folder)",
+    "saywhy.classifier": "saywhy.classifier.TextClassifier.load(folder)",
+}
+
+
 def checked(data: Any, name: str, format: str, version: int, fields: Mapping[str, Kind]) -> dict[str, Any]:
     """The data, if it is of this format, up to this version, and has these fields of these types. Raises FileError."""
     if not isinstance(data, dict) or data.get("format") != format:
+        reader = _READERS.get(str(data.get("format"))) if isinstance(data, dict) else None
+        if reader is not None:
+            raise FileError(f"{name!r} is a file of {data['format']}, and {format} is wanted here. {reader} reads it.")
         raise FileError(f'{name!r} was not written by saywhy: it lacks "format": "{format}".')
     found = data.get("version")
     if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= version:

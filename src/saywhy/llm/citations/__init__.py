@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 from ...core.checks import real_number, text_or_none, whole_number
 from ...core.errors import InputError, ModelError, OptionError
 from ...core.features import Span
+from ...core.progress import Tick
 from ...core.progress import progress as shown_progress
 from ...core.types import Encoding, Floats, Ints
 from ...engine.engine import Engine
@@ -25,7 +27,7 @@ from ...models.protocol import EncodingOptions, Model
 from .documents import Document, Splitter, documents_of, read_documents
 from .grounding import Grounding, grounding_of
 from .result import ENDINGS, Citations, Source, Statement, load_citations
-from .search import CANDIDATES, CHECKS, RUNS, Search
+from .search import CANDIDATES, CHECKS, FEW, RUNS, Search
 from .statements import Spoken, spoken, token_ends
 from .verdicts import Check, checked, shortlisted, sources_of
 
@@ -42,7 +44,7 @@ class CitationCost:
     sentences: int  # of all documents
     statements: int
     tokens: int  # of the prompt with all documents and the answer
-    fewest: int  # forwards, where the sources are settled at once
+    fewest: int  # forwards, where the documents matter and the sources are settled at once; 2 where they do not matter
     most: int  # forwards, where they are not
 
     def __str__(self) -> str:
@@ -110,11 +112,47 @@ def cite(
     ModelError
         For a model that is no language model.
     """
+    if announce is not None and not callable(announce):
+        raise OptionError(f"`announce` is a function of a CitationCost, not {announce!r:.60}.")
+
+    @contextmanager
+    def begin(cost: CitationCost) -> Iterator[Tick]:
+        if announce is not None:
+            announce(cost)
+        with shown_progress(cost.most, progress) as tick:
+            yield None if tick is None else lambda _, rows: tick(rows, rows)
+
+    return citations_of(
+        explainer,
+        question,
+        documents,
+        answer,
+        begin,
+        prompt=prompt,
+        splitter=splitter,
+        budget=budget,
+        confidence=confidence,
+        max_new_tokens=max_new_tokens,
+    )
+
+
+def citations_of(
+    explainer: Explainer,
+    question: str | Sequence[Mapping[str, Any]],
+    documents: Sequence[str | Mapping[str, Any] | Document],
+    answer: str | None,
+    begin: Callable[[CitationCost], AbstractContextManager[Tick]],
+    *,
+    prompt: str | None = None,
+    splitter: Splitter | None = None,
+    budget: int | None = None,
+    confidence: float = 0.95,
+    max_new_tokens: int = 128,
+) -> Citations:
+    """What `cite` answers. Within `begin(cost)`, what it gives is told (inputs, forwards) after each batch, and may raise."""
     model = _language_model(explainer)
     max_new_tokens = whole_number("max_new_tokens", max_new_tokens, least=1)
     sure = _quantile(real_number("confidence", confidence, 0.5, 0.9999))
-    if announce is not None and not callable(announce):
-        raise OptionError(f"`announce` is a function of a CitationCost, not {announce!r:.60}.")
     grounding = grounding_of(question, documents_of(documents), splitter, prompt)
     answer = _answer(answer)
     with model.frozen():
@@ -123,11 +161,9 @@ def cite(
         else:
             goal = _spaced(model, grounding, answer)
         encoding, text, said = _encoded(model, grounding, goal)
-        cost = _cost(model, encoding, said, budget)
-        if announce is not None:
-            announce(cost)
-        with shown_progress(cost.most, progress) as tick:
-            engine = Engine(model, explainer.batch_tokens, None if tick is None else lambda _, rows: tick(rows, rows))
+        cost = _cost(model, encoding, said, len(grounding.documents), budget)
+        with begin(cost) as tick:
+            engine = Engine(model, explainer.batch_tokens, tick)
             search = Search(engine, encoding, said, None if budget is None else cost.most, sure)
             statements, notes = _found(search, grounding)
     known = grounding.documents, statements
@@ -139,12 +175,13 @@ def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...],
     whole, base, raised = search.both_ends()
     ends = np.cumsum([0, *(len(each) for each in grounding.sentences)])
     groups = [np.arange(a, b) for a, b in pairwise(ends)]
-    candidates = search.candidates(groups, whole, base)
+    candidates, lost = search.candidates(groups, whole, base)
     k, m = len(search.statements), len(candidates)
     scores, stderr, settled = np.zeros((k, m)), np.zeros((k, m)), True
     if m:
-        scores, stderr, settled = search.sentences(candidates, whole, base)
-    lists = [shortlisted(scores[i], stderr[i], float(whole[i] - base[i])) for i in range(k)]
+        scores, stderr, settled = search.sentences(candidates, lost, whole, base)
+    needed = np.zeros((k, m)) if lost is None else lost.T
+    lists = [shortlisted(scores[i], stderr[i], needed[i], float(whole[i] - base[i])) for i in range(k)]
     chosen = sources_of(search, candidates, lists, whole, base)
     checks = checked(search, candidates, chosen, scores, (whole, base, raised))
     where = [
@@ -222,14 +259,17 @@ def _encoded(model: Model[Any], grounding: Grounding, goal: Any) -> tuple[Encodi
     return encoding, text.strip(), said
 
 
-def _cost(model: Model[Any], encoding: Encoding, said: Sequence[Spoken], budget: Any) -> CitationCost:
+def _cost(model: Model[Any], encoding: Encoding, said: Sequence[Spoken], documents: int, budget: Any) -> CitationCost:
     """What it may take. Raises OptionError for a budget that is no number, or too small for one round."""
     n, k = len(encoding.features), len(said)
     looked, rounds = min(n, CANDIDATES), 0
-    if n > CANDIDATES:
-        rounds = 2 * RUNS * max(1, int(np.ceil(np.log(n / CANDIDATES) / np.log(RUNS))))
-    fewest = 2 + 3 * k + (min(2**n, 2 * n + 2) if n <= CANDIDATES else 2 * RUNS)
-    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + 4 * rounds
+    if n > FEW:  # a round asks twice of every group, and where all of them matter, there are ever more
+        groups = [documents if documents > 1 else min(n, RUNS)]
+        while groups[-1] < n:
+            groups.append(min(n, RUNS * groups[-1]))
+        rounds = sum(2 * each + 1 for each in groups)
+    fewest = 2 + 3 * k + (2**n if n <= FEW else 2 * min(documents if documents > 1 else RUNS, n))
+    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + rounds
     [tokens] = model.sizes([encoding.whole])
     if budget is not None:
         most = whole_number("budget", budget, least=2 + CHECKS * k + min(2 * n + 2, 2 * RUNS + 4))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...core.display import one_line
 from ...render import theme
 from ...render.content import minus, visible
-from ...render.headline import Badge
+from ...render.headline import Badge, opening, title
 from ...render.page import document, safe
 from .verdicts import JOINS, NONE, SUPPORTED, UNLIKELY, WEAK
 
@@ -85,7 +85,7 @@ def reason(statement: Statement) -> str:
 def plain(found: Citations) -> str:
     """The statements with their sources, for a terminal."""
     numbers = numbered(found)
-    lines = [found.summary, ""]
+    lines = [opening(found.summary, badge(found)), ""]
     for statement in found:
         cited = "".join(f" [{i}]" for i in _numbers(statement, numbers))
         lines += [
@@ -145,7 +145,7 @@ def fragment(found: Citations) -> str:
     )
     notes = "".join(f"<p><small>{safe(note)}</small></p>" for note in found.notes)
     return (
-        f'<div class="sw-q {name}" lang="en"><style>{_STYLE}{lit}</style><h1>{safe(found.summary)} {badge(found).html}</h1>'
+        f'<div class="sw-q {name}" lang="en"><style>{_STYLE}{lit}</style>{title(found.summary, badge(found))}'
         f"<p><small>{safe(found.question)} · {safe(found.model)}</small></p>"
         f'<div class="both"><section aria-label="Answer"><h2>Answer</h2><p class="text">{"".join(_said(found, name))}</p>'
         f"{_legend(found)}{_reasons(found)}</section>"

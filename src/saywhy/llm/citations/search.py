@@ -2,9 +2,9 @@
 
 The number of a statement is its log-probability after the prompt and what the answer said before it. A group of sentences is
 asked about twice: the prompt without it, and the prompt with it alone. The mean of both changes is the group's Shapley value
-where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. The
-sentences of the groups that matter are then the features of `kernel_shap`, in rounds, until it is settled which of them count;
-the others are left out of these prompts where that makes no difference to the answer.
+where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. Groups
+that matter are cut into smaller ones, down to sentences, and those that may count are the features of `kernel_shap`, in rounds,
+until it is settled which of them do. What does not matter is left out of the prompts where that changes nothing of the answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from ...engine.engine import Engine
 from ...methods.surrogates import MOST, kernel_shap
 from .statements import Spoken
 
-CANDIDATES = 24  # sentences that are asked about one by one
+CANDIDATES = 24  # features of the regression, at most
+FEW = 4  # sentences up to which all coalitions are asked at once
 RUNS = 8  # into which a group is cut that is looked at more closely
+DOUBT = 0.5  # of that share, from which a sentence by itself is a feature of the regression, which decides
 MATTERS = 0.15  # of what the documents do to a statement: with less, a group or a sentence is no source
+LOST = 0.25  # of what the documents do: so much may be lost without a group among all sentences and not among a few
 CHECKS = 12  # forwards that a statement's sources are checked by, at most
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
 
@@ -78,38 +81,57 @@ class Search:
 
     # ---- groups --------------------------------------------------------------------------------------------------------
 
-    def groups(self, groups: Sequence[Ints], whole: Floats, base: Floats) -> Floats:
-        """[G, K]: the mean of what a group adds to nothing and of what is lost without it."""
-        alone = np.zeros((len(groups), self.n), bool)
-        for row, group in zip(alone, groups, strict=True):
-            row[group] = True
-        values = self.values(np.concatenate([alone, ~alone]))
-        first, rest = np.split(values, 2)
-        found: Floats = ((first - base) + (whole - rest)) / 2
-        return found
+    def groups(self, groups: Sequence[Ints], around: Bools, whole: Floats, base: Floats) -> tuple[Floats, Floats]:
+        """[G, K] each: the mean of what a group adds to nothing and of what is lost without it; and the latter by itself.
 
-    def candidates(self, documents: Sequence[Ints], whole: Floats, base: Floats) -> Ints:
-        """The sentences that are worth a look of their own, in order: those of groups that matter to some statement."""
-        alive, groups = np.arange(self.n), [each for each in documents if len(each)]
+        `around` [n] is all there is, and `whole` the number with all of that present.
+        """
+        alone = np.stack([self._only(group) for group in groups])
+        added, left = np.split(self.values(np.concatenate([alone, around & ~alone])), 2)
+        lost = whole - left
+        return (added - base + lost) / 2, lost
+
+    def candidates(
+        self, documents: Sequence[Ints], whole: Floats, base: Floats, narrow: bool = True
+    ) -> tuple[Ints, Floats | None]:
+        """The sentences [m] that are worth a look of their own: those of groups that matter to some statement.
+
+        And what is lost without each, [m, K], where there are forwards left to ask that. Where `narrow`, what does not matter is
+        left out of the prompts as long as that hides nothing; if it did, all is asked again with everything there.
+        """
+        groups = [each for each in documents if len(each)]
+        alive, around, here, lost = np.arange(self.n), np.ones(self.n, bool), whole, None
         gain = whole - base
         counts = gain >= GAIN
         if not counts.any():
-            return alive[:0]
+            return alive[:0], None
         if len(groups) == 1:
             groups = _runs(groups)
-        while len(alive) > self.room() and 2 * len(groups) + 4 <= self.left():
-            scores = self.groups(groups, whole, base)[:, counts]
-            kept = scores >= MATTERS * gain[counts]
-            kept[scores.argmax(0), np.arange(scores.shape[1])] = True
-            share = np.where(kept, scores / gain[counts], 0).max(1)
-            order = [int(g) for g in np.argsort(-share, kind="stable") if kept[g].any()]
-            groups = [groups[g] for g in order]
+        while len(alive) > FEW and 2 * len(groups) + 4 <= self.left():
+            scores, lost = self.groups(groups, around, here, base)
+            single = all(len(group) == 1 for group in groups)
+            effects = np.maximum(
+                scores, np.minimum(lost, gain)
+            )  # what is lost without it counts, whatever it does alone
+            order = _mattering(effects[:, counts], gain[counts], DOUBT * MATTERS if single else MATTERS)
+            groups, lost = [groups[g] for g in order], lost[order]
             alive = np.sort(np.concatenate(groups))
             if all(len(group) == 1 for group in groups):
                 break
-            groups = _runs(groups)
-        most = self.room()  # where more is left, what came out strongest
-        return alive if len(alive) <= most else np.sort(np.concatenate(groups)[:most])
+            if narrow and self._stand_alone(groups, lost, whole, gain):  # then the prompts can be short from here on
+                around, here = self._only(alive), self.values(self._only(alive)[None])[0]
+            groups, lost = _runs(groups), None
+        found = np.concatenate(groups)[: self.room()]  # where more is left, what came out strongest
+        if not around.all():
+            passed_over = around & ~self._only(found)
+            [left] = self.values(~passed_over[None])
+            if (whole - left > np.maximum(LOST * gain, GAIN)).any() and self.left() >= 8 * RUNS:
+                return self.candidates(documents, whole, base, narrow=False)
+        order = np.argsort(found, kind="stable")
+        found, lost = found[order], None if lost is None else lost[: len(found)][order]
+        if lost is None and 4 * len(found) <= self.left():
+            lost = whole - self.values(~np.stack([self._only(found[i : i + 1]) for i in range(len(found))]))
+        return found, lost
 
     def room(self) -> int:
         """How many sentences there are forwards for to ask about one by one."""
@@ -117,11 +139,14 @@ class Search:
 
     # ---- sentences -----------------------------------------------------------------------------------------------------
 
-    def sentences(self, candidates: Ints, whole: Floats, base: Floats) -> tuple[Floats, Floats, bool]:
+    def sentences(
+        self, candidates: Ints, lost: Floats | None, whole: Floats, base: Floats
+    ) -> tuple[Floats, Floats, bool]:
         """Scores and standard errors of the candidates, [K, m] each, and whether it is settled which of them count."""
         m = len(candidates)
         gain = np.maximum(whole - base, GAIN)
-        rest = self._rest_counts(candidates, whole, gain)
+        alone = [candidates[i : i + 1] for i in range(m)]
+        rest = m < self.n and not self._stand_alone(alone, lost, whole, gain)
         budget = 2 * m + 2
         while True:
             scores, stderr = self._shapley(candidates, budget, rest)
@@ -132,13 +157,28 @@ class Search:
                 return scores, stderr, settled
             budget = more
 
-    def _rest_counts(self, candidates: Ints, whole: Floats, gain: Floats) -> bool:
-        """Do the other sentences make a difference? Where not, they are left out, and the prompts are as short as can be."""
-        if len(candidates) == self.n:
+    def _stand_alone(self, groups: Sequence[Ints], lost: Floats | None, whole: Floats, gain: Floats) -> bool:
+        """Do these groups do without the others what they do among them? Then the others can be left out of the prompts.
+
+        All of them together must tell a statement as well; and where one is lost without a group among all sentences, it must be
+        lost without it among these alone. (Of two sentences that tell it together one may be enough where nothing else is
+        left to mistake for it.)
+        """
+        there = self._only(np.concatenate(groups))
+        rows = [there] if lost is None else [there, *(there & ~self._only(group) for group in groups)]
+        with_all, *without = self.values(np.stack(rows))
+        if (np.abs(with_all - whole) > MATTERS * gain).any():
             return False
-        alone = np.zeros((1, self.n), bool)
-        alone[0, candidates] = True
-        return bool((np.abs(self.values(alone)[0] - whole) > MATTERS * gain).any())
+        if lost is None:
+            return True
+        needed = np.minimum(lost, gain)
+        return not (needed - (with_all - np.stack(without)) > np.maximum(LOST * gain, GAIN)).any()
+
+    def _only(self, sentences: Ints) -> Bools:
+        """[n]: these and no others."""
+        there = np.zeros(self.n, bool)
+        there[sentences] = True
+        return there
 
     def _shapley(self, candidates: Ints, budget: int, rest: bool) -> tuple[Floats, Floats]:
         """Shapley values of the candidates, [K, m], all other sentences being present (`rest`) or absent."""
@@ -157,6 +197,14 @@ class Search:
         [found] = self.engine.run([(bound, kernel_shap(bound.problem, budget=budget, pairs=False))])
         stderr = torch.zeros_like(found.values) if found.stderr is None else found.stderr
         return found.values.numpy(), stderr.numpy()
+
+
+def _mattering(effects: Floats, gain: Floats, share: float) -> list[int]:
+    """The groups, of effects [G, K], that make up such a share of what the documents do to a statement; the strongest first."""
+    kept = effects >= share * gain
+    kept[effects.argmax(0), np.arange(effects.shape[1])] = True
+    most = np.where(kept, effects / gain, 0).max(1)
+    return [int(g) for g in np.argsort(-most, kind="stable") if kept[g].any()]
 
 
 def _runs(groups: Sequence[Ints]) -> list[Ints]:

@@ -45,10 +45,14 @@ class Check:
         return self.alone - self.base
 
 
-def shortlisted(scores: Floats, stderr: Floats, gain: float) -> list[int]:
-    """The candidates [m] that may carry a statement: those above a share of what the documents do, and above their own error."""
-    order = np.argsort(-scores, kind="stable")
-    return [int(i) for i in order if scores[i] >= max(MATTERS * gain, 2 * stderr[i], 1e-9)][:MOST_SOURCES]
+def shortlisted(scores: Floats, stderr: Floats, lost: Floats, gain: float) -> list[int]:
+    """The candidates [m] that may carry a statement: those above a share of what the documents do, and above their own error.
+
+    And those without which most of it is lost, `lost` [m], whatever they do alone: the first of two sentences that lead to it.
+    """
+    counts = scores >= np.maximum(max(MATTERS * gain, 1e-9), 2 * stderr)
+    counts |= (lost >= ENOUGH * max(gain, NATS)) & (scores > 0)
+    return [int(i) for i in np.argsort(-scores, kind="stable") if counts[i]][:MOST_SOURCES]
 
 
 def sources_of(
@@ -57,7 +61,8 @@ def sources_of(
     """Of each statement's shortlist those that it takes, and those that say the same again.
 
     One more is taken while those that were taken do not do alone what all documents do, or where it does most of that by
-    itself. Cost: a short prompt for each of a shortlist, and for each of its beginnings.
+    itself, or where most of it is lost without it. Cost: for each of a shortlist a short prompt, one for each of its beginnings,
+    and the whole prompt without it.
     """
     asked: dict[tuple[int, ...], None] = {}
     for each in lists:
@@ -68,11 +73,16 @@ def sources_of(
         row[candidates[list(chosen)]] = True
     found = search.values(rows) - base if len(rows) else rows
     alone = dict(zip(asked, found, strict=True))
+    needed = sorted({i for each in lists for i in each[1:]})
+    missing = np.ones((len(needed), search.n), bool)
+    missing[np.arange(len(needed)), candidates[needed]] = False
+    lost = dict(zip(needed, whole - search.values(missing), strict=True)) if needed else {}
     out = []
     for k, each in enumerate(lists):
         gain, taken = max(float(whole[k] - base[k]), NATS), list(each[:1])
         for i in each[1:]:
-            if alone[tuple(sorted(taken))][k] < (1 - MATTERS) * gain or alone[(i,)][k] >= AGAIN * gain:
+            enough = alone[tuple(sorted(taken))][k] >= (1 - MATTERS) * gain
+            if not enough or alone[(i,)][k] >= AGAIN * gain or lost[i][k] >= ENOUGH * gain:
                 taken.append(i)  # what was passed over added nothing, so the beginning of the list tells of the taken
                 alone.setdefault(tuple(sorted(taken)), alone[tuple(sorted(each[: each.index(i) + 1]))])
         out.append(taken)

@@ -5,7 +5,12 @@ const SAMPLE = "I love you, I like you, I also kinda dislike you";
 const WAIT = 250; // milliseconds without a keystroke before the model is asked
 const TOP = 10; // features in the table, and pairs among the arcs
 const EVERY = "every label"; // the choice of a target that means all of them
-const KEYS = ["method", "target", "against", "unit", "by", "absent", "overlong"];
+const TARGETS = { // what a target is, where it is not a label of a short list
+  "question-answering": "Target: start, end, or an answer in the context", "zero-shot-classification": "Target: one of the labels",
+  "token-classification": "Target: a word, or its label", "fill-mask": "Target: a word for the gap", "text-generation": "Target: the continuation",
+};
+const FIRST_METHODS = ["integrated_gradients", "libra", "occlusion", "kernel_shap"]; // that a comparison offers first
+const KEYS = ["each", "method", "target", "against", "unit", "by", "absent", "overlong"];
 
 function h(tag, props = {}, ...children) {
   const made = document.createElement(tag);
@@ -24,11 +29,17 @@ function signed(x, digits = 3) {
   const told = size !== 0 && (size >= 1e5 || size < 1e-3) ? size.toExponential(digits - 1) : String(Number(size.toPrecision(digits)));
   return `${x < 0 ? "−" : "+"}${told}`;
 }
-const percent = (p) => `${(100 * p).toFixed(1)} %`;
+const percent = (p) => `${(100 * p).toFixed(1)}%`;
 const quoted = (word) => `“${word.trim() || word}”`;
 const chars = (text) => Array.from(text); // spans count characters, JavaScript's strings do not
 const encode = (data) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(data)))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 const decode = (text) => JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0))));
+
+function download(blob, name) {
+  const link = h("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
 
 // ---- Python: the lines that do the same --------------------------------------------------------------------------------
 
@@ -41,7 +52,7 @@ function python(value) {
 }
 
 function code(about, body) {
-  const { model, input, options, each_target: every, ...settings } = body;
+  const { model, input, options, each_target: every, methods, ...settings } = body;
   let given = Array.isArray(input) ? `(${input.map(python).join(", ")})` : python(input);
   let imported = "import saywhy";
   if (input?.image) given = '"image.png"';
@@ -50,6 +61,7 @@ function code(about, body) {
     given = `Template(${[input.template, input.values, input.baselines].map(python).join(", ")})`;
   }
   const named = Object.entries({ ...settings, ...options }).map(([k, v]) => `${k}=${python(v)}`);
+  if (methods) return `${imported}\n\n${about.code}\nfor method in ${python(methods)}:\n    print(explainer(${[given, "method=method", ...named].join(", ")}))`;
   return `${imported}\n\n${about.code}\nprint(explainer${every ? ".each_target" : ""}(${[given, ...named].join(", ")}))`;
 }
 
@@ -106,9 +118,8 @@ const rowValue = (text) => (text.trim() === "" ? null : Number.isFinite(Number(t
 
 // ---- an explanation as nodes -------------------------------------------------------------------------------------------
 
-function scale(e) {
-  return Math.max(...e.scores.map(Math.abs), 1e-12);
-}
+const badge = (told) => (told ? h("span", { class: `badge ${told.kind}` }, told.text) : null);
+const largest = (e) => Math.max(...e.scores.map(Math.abs), 1e-12);
 
 function tint(node, score, limit) {
   const a = Math.min(1, Math.abs(score) / limit);
@@ -117,16 +128,6 @@ function tint(node, score, limit) {
   node.classList.toggle("faint", a < 0.12);
   node.style.setProperty("--a", a.toFixed(3));
   return node;
-}
-
-function sentence(e) {
-  const best = e.scores.map((score, i) => [score, i]).filter(([s]) => s > 0).sort((a, b) => b[0] - a[0]);
-  const word = best.length ? quoted(e.features[best[0][1]].label) : null;
-  const same = e.prediction !== null && e.target.label === e.prediction;
-  const said = e.prediction === null ? `${e.target.label}: ${signed(e.value)} ${e.target.unit}`
-    : `The model says ${e.prediction}${e.probability === null ? "" : ` (${percent(e.probability)})`}`;
-  if (same || e.prediction === null) return `${said}${word ? `, mostly because of ${word}` : ""}.`;
-  return `${said}. Explained here: ${e.target.label}${word ? `, which ${word} raises most` : ""}.`;
 }
 
 function pieces(e) {
@@ -188,7 +189,7 @@ function table(headings, rows, caption) {
 }
 
 function barTable(e) {
-  const limit = scale(e);
+  const limit = largest(e);
   const order = e.scores.map((score, i) => [score, i]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, TOP);
   const rows = order.map(([score, i]) => {
     const bar = h("span", { class: `bar ${score < 0 ? "down" : "up"}` });
@@ -200,10 +201,30 @@ function barTable(e) {
   return table(["feature", `score, ${e.target.unit}`, "lowers | raises"], rows, `Scores${more}`);
 }
 
-function everyTable(items) {
-  const limit = Math.max(...items.map(scale));
-  const rows = items[0].features.map((f, i) => [f.label, ...items.map((e) => tint(h("td", { class: "cell number" }, signed(e.scores[i])), e.scores[i], limit))]);
-  return table(["feature", ...items.map((e) => e.target.label)], rows, "The scores of every label");
+// Explanations of one input beside each other: their scores, each on its own scale, how each adds up and how far to believe it
+function besides({ explanations, shown }, names, caption) {
+  const rows = explanations[0].features.map((f, i) => [f.label, ...explanations.map((e, k) => (e.features[i]?.label === f.label
+    ? tint(h("td", { class: "cell number" }, signed(e.scores[i])), e.scores[i], shown[k].colour_end || 1) : "–"))]);
+  const foot = (name, of) => [name, ...explanations.map((e, k) => h("td", { class: "cell number" }, of(e, shown[k])))];
+  const sum = (e) => e.scores.reduce((total, score) => total + score, 0);
+  return table(["feature", ...names], [...rows, foot("sum of scores", (e) => signed(sum(e))),
+    foot(`value − base`, (e) => `${signed(e.value - e.base)}`), foot("trust", (_, told) => badge(told.badge) ?? ""),
+    foot("model inputs", (e) => String(e.cost.rows))], caption);
+}
+
+function correlation(x, y) {
+  const mean = (v) => v.reduce((s, z) => s + z, 0) / v.length, centred = (v) => v.map((z) => z - mean(v));
+  const [u, w] = [centred(x), centred(y)], dot = (p, q) => p.reduce((s, z, i) => s + z * q[i], 0);
+  return dot(u, w) / Math.sqrt(dot(u, u) * dot(w, w) || 1);
+}
+
+const alike = (x, y) => x.features.length === y.features.length && x.features.every((f, i) => f.label === y.features[i].label);
+
+// How the scores of several methods go together, each with each
+function agreement(explanations) {
+  const cells = explanations.map((x) => explanations.map((y) => (alike(x, y) && x.features.length > 2 ? correlation(x.scores, y.scores) : null)));
+  const rows = explanations.map((x, i) => [x.method, ...cells[i].map((r) => h("td", { class: "cell number" }, r === null ? "–" : r.toFixed(2).replace("-", "−")))]);
+  return table(["method", ...explanations.map((e) => e.method)], rows, "Correlation of the scores of each two methods");
 }
 
 // ---- one panel: an input, its settings, its explanation ----------------------------------------------------------------
@@ -229,10 +250,11 @@ class Panel {
   }
 
   get body() {
-    const about = this.about, { target, ...settings } = this.settings, input = inputOf(about, this.fields);
+    const about = this.about, { target, each, ...settings } = this.settings, input = inputOf(about, this.fields);
     if (input === null) return null;
+    const every = target === EVERY || each === "every";
+    if (every) delete settings.against; // every target is explained as it is
     const kept = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== "" && value !== undefined));
-    const every = target === EVERY;
     return { ...(about ? { model: about.name } : {}), input, ...kept, ...(target && !every ? { target } : {}), ...(every ? { each_target: true } : {}) };
   }
 
@@ -272,16 +294,20 @@ class Panel {
     const own = labels.length && ["text-classification", "image-classification"].includes(about?.task);
     const models = this.page.models.map((m) => h("option", { value: m.name, selected: m.name === about?.name }, m.name + (m.state === "ready" ? "" : ` (${m.state})`)));
     const one = (values) => values.map((value) => [value]);
-    this.choices.replaceChildren(
+    this.choices.replaceChildren(...[
       h("label", {}, "Model", h("select", { onchange: (event) => this.chosen("model", event.target.value) }, ...models)),
-      own ? select("target", "Target", [...one(labels), ...(labels.length > 1 ? [[EVERY]] : [])], "the prediction") : free("target", "Target (a token, a word, a continuation)"),
-      own ? select("against", "Rather than", one(labels), "nothing") : free("against", "Rather than"),
+      ...(about?.input === "pair" ? [] : own ? [
+        select("target", "Target", [...one(labels), ...(labels.length > 1 ? [[EVERY]] : [])], "the prediction"), select("against", "Rather than", one(labels), "nothing"),
+      ] : [
+        free("target", TARGETS[about?.task] ?? "Target"), free("against", "Rather than"),
+        about ? select("each", "Targets", [["every", "every one"]], "this one") : null,
+      ]),
       select("method", "Method", (about?.methods ?? []).map((m) => [m.name])),
       select("unit", "Unit", one(about?.units ?? [])),
       select("by", "Features", one(about?.by ?? [])),
       select("absent", "Baseline value", one(about?.absent ?? [])),
-      select("overlong", "A text that is too long", one(["refuse", "truncate", "window"])),
-    );
+      about?.input === "image" ? null : select("overlong", "A text that is too long", one(["refuse", "truncate", "window"])),
+    ].filter((node) => node !== null));
   }
 
   chosen(name, value) {
@@ -336,17 +362,18 @@ class Panel {
     this.moved = h("div", { class: "toggle", role: "status" });
     this.said = h("div", { class: "said", "aria-hidden": "true" }, this.hint);
     this.extra = h("div", {});
-    const trust = e.trust ? h("span", { class: `badge ${e.trust.level}`, title: e.trust.said }, `trust: ${e.trust.level}`) : null;
-    const single = items.length === 1;
+    const single = items.length === 1, { headline, shown: [told] } = this.answer, small = (text) => h("p", { class: "small" }, text);
+    this.end = told.colour_end || 1;
     this.result.replaceChildren(...[
-      h("div", { class: "head" }, h("h2", {}, sentence(e)), trust),
-      h("p", { class: "small" }, `${e.target.label}: ${signed(e.value)} ${e.target.unit}; with every feature absent ${signed(e.base)}; ${e.method}, ${e.cost.rows} model inputs.`),
-      single ? this.drawText(e) : everyTable(items),
-      single ? this.said : null, single ? this.moved : null, single ? barTable(e) : null,
-      e.trust ? h("p", { class: "small" }, `Trust: ${e.trust.said}`) : null,
-      ...e.notes.map((note) => h("p", { class: "small" }, note)),
+      h("div", { class: "head" }, h("h2", {}, headline.sentence), badge(headline.badge)),
+      single && small(`${e.target.label}: ${signed(e.value)} ${e.target.unit}; with every feature absent ${signed(e.base)}; ${e.method}, ${e.cost.rows} model inputs.`),
+      single ? this.drawText(e) : besides(this.answer, items.map((each) => each.target.label), "The scores of every target"),
+      single ? this.said : null, single ? this.moved : null, single && told.pale ? small(told.pale) : null, single ? barTable(e) : null,
+      single && told.reason ? small(`Trust: ${told.reason}.`) : null,
+      ...e.notes.map(small),
+      h("details", {}, h("summary", {}, "What these numbers mean"), ...told.means.map(small)),
       this.drawPairs(e, single), this.drawActions(single), this.extra,
-    ].filter((node) => node !== null));
+    ].filter(Boolean));
     if (single) {
       const shown = single && pairsOf(e);
       if (shown.length && !e.image) this.page.follow(this.holder, () => arcs(this.holder, this.words, shown));
@@ -360,7 +387,7 @@ class Panel {
   }
 
   drawText(e) {
-    const limit = scale(e), order = [];
+    const limit = this.end, order = [];
     const word = (text, i, kind = "word") => {
       const made = h("button", { type: "button", class: kind, tabIndex: -1, "aria-pressed": String(!this.off.has(i)),
         "aria-label": `${(text || e.features[i].label).trim() || "space"}, ${signed(e.scores[i])}`, onclick: () => this.flip(i),
@@ -459,7 +486,7 @@ class Panel {
     const flips = now.prediction !== null && now.prediction !== e.prediction;
     const back = h("button", { type: "button", onclick: () => { this.off.clear(); this.toggled(); } }, "All on");
     return this.moved.replaceChildren(
-      h("p", {}, `${e.target.label} is now `, h("b", {}, `${signed(now.value)} ${unit}`), `, before ${signed(e.value)}: it moved by ${signed(now.value - e.value)}; the scores foretold ${signed(-taken)}.`),
+      h("p", {}, `${e.target.label} is now `, h("b", {}, `${signed(now.value)} ${unit}`), `, before ${signed(e.value)}: it moved by ${signed(now.value - e.value)}; the scores predicted ${signed(-taken)}.`),
       h("p", {}, now.prediction === null ? "" : `The model ${flips ? "now says" : "still says"} ${now.prediction}${now.probability === null ? "" : ` (${percent(now.probability)})`}.`, " ", back));
   }
 
@@ -478,6 +505,7 @@ class Panel {
     const save = (kind) => button(kind.toUpperCase(), () => this.save(kind));
     return h("div", { class: "row", role: "group", "aria-label": "More" },
       single ? button("Without each feature", () => this.variants()) : null,
+      single ? button("Compare methods", () => this.chooseMethods()) : null,
       button("Code for this", () => this.extra.replaceChildren(h("h3", {}, "The same in Python"), h("pre", { tabIndex: 0 }, code(this.about, this.asked)))),
       this.page.state ? button("Link to this", () => this.page.copyLink(this)) : null,
       h("span", { class: "small" }, "Save as"), save("html"), save("png"), save("svg"), save("json"));
@@ -492,27 +520,69 @@ class Panel {
       const rows = order.map(([fall, now, i]) => [e.features[i].label, signed(-fall), signed(-e.scores[i]),
         now.prediction === null ? "" : now.prediction === e.prediction ? now.prediction : `${now.prediction} (another)`]);
       this.extra.replaceChildren(h("h3", {}, "Without each feature in turn"),
-        table(["without", `${e.target.label} moves by, ${e.target.unit}`, "its score foretold", "the model then says"], rows, "Without each feature in turn"));
+        table(["without", `${e.target.label} moves by, ${e.target.unit}`, "its score predicted", "the model then says"], rows, "Without each feature in turn"));
     } catch (error) {
       this.say(error.message, "error");
     }
   }
 
-  async save(kind) {
+  // Which methods shall be held beside each other: some are ticked already
+  chooseMethods() {
+    if (!this.about?.methods) return this.say("The model is loading …");
+    const names = this.about.methods.map((m) => m.name), now = this.answer.explanations[0].method;
+    const ticked = new Set([now, ...FIRST_METHODS].filter((name) => names.includes(name)));
+    const boxes = names.map((name) => h("input", { type: "checkbox", value: name, checked: ticked.has(name) }));
+    const shown = h("div", {}), status = h("div", { class: "status", role: "status" });
+    const ask = () => this.compareMethods(boxes.filter((box) => box.checked).map((box) => box.value), shown, status);
+    this.extra.replaceChildren(h("h3", {}, "Methods on the same target"),
+      h("div", { class: "ticks", role: "group", "aria-label": "Methods" }, ...boxes.map((box) => h("label", {}, box, ` ${box.value}`))),
+      h("div", { class: "row" }, h("button", { type: "button", onclick: ask }, "Compare")), status, shown);
+    return ask();
+  }
+
+  async compareMethods(methods, shown, status) {
+    this.comparing?.abort();
+    if (methods.length < 2) return status.replaceChildren("Tick two methods or more.");
+    const comparing = this.comparing = new AbortController(), { method: _, options: __, each_target: ___, ...body } = this.asked;
+    const e = this.answer.explanations[0], asked = { ...body, methods };
+    status.replaceChildren("Working …", h("button", { type: "button", onclick: () => { comparing.abort(); status.replaceChildren("Cancelled."); } }, "Cancel"));
     try {
-      const blob = kind === "json" ? new Blob([JSON.stringify(this.answer, null, 1)], { type: "application/json" })
-        : await this.page.api.render({ ...this.answer, as: kind });
-      const link = h("a", { href: URL.createObjectURL(blob), download: `why.${kind}` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      const answer = await this.page.api.explain(asked, { signal: comparing.signal, progress: () => {} });
+      if (comparing.signal.aborted || this.answer.explanations[0] !== e) return;
+      status.replaceChildren();
+      const found = answer.explanations, place = h("div", {}), several = found.length > 1;
+      const python = h("button", { type: "button", onclick: () => place.replaceChildren(h("pre", { tabIndex: 0 }, code(this.about, asked))) }, "Code for these");
+      shown.replaceChildren(...[
+        h("p", {}, answer.headline.sentence), besides(answer, found.map((each) => each.method), "The scores of every method"),
+        several ? h("h3", {}, "How far they agree") : null,
+        several ? h("p", { class: "small" }, "The correlation of the scores of each two methods: 1 is the same order and proportions, 0 nothing in common.") : null,
+        several ? agreement(found) : null, ...answer.refused.map((each) => h("p", { class: "small" }, `${each.method} cannot explain this: ${each.message}`)),
+        h("div", { class: "row" }, python, h("span", { class: "small" }, "Save these as"),
+          ...["html", "png", "svg", "json"].map((kind) => h("button", { type: "button", onclick: () => this.save(kind, answer) }, kind.toUpperCase()))), place,
+      ].filter((node) => node !== null));
+    } catch (error) {
+      if (error.name !== "AbortError") status.replaceChildren(error.message);
+    }
+  }
+
+  async save(kind, answer = this.answer) {
+    try {
+      const { format, version, single, explanations } = answer, file = { format, version, single, explanations };
+      const blob = kind === "json" ? new Blob([JSON.stringify(file, null, 1)], { type: "application/json" })
+        : await this.page.api.render({ ...file, as: kind });
+      download(blob, `why.${kind}`);
     } catch (error) {
       this.say(error.message, "error");
     }
+  }
+
+  get state() {
+    return { fields: this.fields, settings: this.settings, model: this.model, off: [...this.off] };
   }
 
   get saved() {
     const { image: _, ...fields } = this.fields; // a picture is too long for a link
-    return { fields, settings: this.settings, model: this.model, off: [...this.off] };
+    return { ...this.state, fields };
   }
 
   restore(saved) {
@@ -528,23 +598,38 @@ class Panel {
 function citations(page) {
   const fields = {}, status = h("div", { class: "status", role: "status" }), result = h("div", {});
   const area = (name, label, rows) => h("label", {}, label, fields[name] = h("textarea", { rows, class: rows < 2 ? "low" : "" }));
+  let running = null;
+  const models = h("select", {});
+  page.listWriters = () => {
+    const names = page.models.filter((m) => m.input === "prompt").map((m) => m.name), chosen = models.value;
+    models.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === chosen }, name)));
+  };
   const ask = async () => {
     const documents = fields.documents.value.split(/\n\s*\n/).map((text) => text.trim()).filter(Boolean);
-    const model = page.models.find((m) => m.input === "prompt")?.name;
-    const body = { model, question: fields.question.value, documents, ...(fields.answer.value.trim() ? { answer: fields.answer.value } : {}) };
-    status.textContent = "Working …";
+    const body = { model: models.value, question: fields.question.value, documents, ...(fields.answer.value.trim() ? { answer: fields.answer.value } : {}) };
+    running?.abort();
+    const mine = running = new AbortController(), bar = h("progress", { "aria-label": "Model inputs answered" });
+    const cancel = h("button", { type: "button", onclick: () => { mine.abort(); status.replaceChildren("Cancelled."); } }, "Cancel");
+    status.replaceChildren("Working …", bar, cancel);
+    const progress = (told) => { if (told.expected) [bar.max, bar.value] = [told.expected, Math.min(told.rows, told.expected)]; };
     try {
-      const found = await page.api.cite(body);
-      status.textContent = "";
+      const found = await page.api.cite(body, { signal: mine.signal, progress });
+      if (mine.signal.aborted) return;
+      status.replaceChildren();
+      const written = `import saywhy\n\n${page.models.find((m) => m.name === models.value).code}\n`
+        + `print(saywhy.cite(${["explainer", python(body.question), python(documents), ...(body.answer ? [python(body.answer)] : [])].join(", ")}))`;
+      const place = h("div", {}), show = h("button", { type: "button", onclick: () => place.replaceChildren(h("pre", { tabIndex: 0 }, written)) }, "Code for these sources");
       result.replaceChildren(h("h3", {}, found.written ? "The model's answer" : "The answer"), ...found.statements.map((s) => h("div", {},
         h("p", {}, s.text.trim(), " ", h("span", { class: `badge ${s.sources.length ? "high" : "low"}` }, s.verdict)),
-        ...s.sources.map((source) => h("p", { class: "small" }, `document ${source.document}, ${signed(source.score)} nats: ${source.text}`)))));
+        ...s.sources.map((source) => h("p", { class: "small" }, `document ${source.document}, ${signed(source.score)} nats: ${source.text}`)))),
+      h("div", { class: "row" }, show, h("span", { class: "small" }, "Save as"),
+        h("button", { type: "button", onclick: () => download(new Blob([JSON.stringify(found, null, 1)], { type: "application/json" }), "sources.json") }, "JSON")), place);
     } catch (error) {
-      status.textContent = error.message;
+      if (error.name !== "AbortError") status.replaceChildren(error.message);
     }
   };
   return h("details", { class: "box under" }, h("summary", {}, "Citations: which sentences of documents stand behind an answer"),
-    h("div", { class: "fields" }, area("question", "Question", 1), area("documents", "Documents, with a blank line between", 4),
+    h("div", { class: "fields" }, h("label", {}, "Model that answers", models), area("question", "Question", 1), area("documents", "Documents, with a blank line between", 4),
       area("answer", "Answer (left empty, the model writes it)", 2)),
     h("div", { class: "row" }, h("button", { type: "button", onclick: ask }, "Find the sources")), status, result);
 }
@@ -556,11 +641,8 @@ function difference(one, other) {
   if (a?.length !== 1 || b?.length !== 1) return null;
   const [x, y] = [a[0], b[0]];
   const said = `${x.target.label} ${signed(x.value)} ${x.target.unit} on the left, ${y.target.label} ${signed(y.value)} ${y.target.unit} on the right.`;
-  const alike = x.features.length === y.features.length && x.features.every((f, i) => f.label === y.features[i].label);
-  if (!alike || x.features.length < 3) return h("p", {}, said);
-  const mean = (v) => v.reduce((s, z) => s + z, 0) / v.length, centred = (v) => v.map((z) => z - mean(v));
-  const [u, w] = [centred(x.scores), centred(y.scores)], dot = (p, q) => p.reduce((s, z, i) => s + z * q[i], 0);
-  const agree = dot(u, w) / Math.sqrt(dot(u, u) * dot(w, w) || 1);
+  if (!alike(x, y) || x.features.length < 3) return h("p", {}, said);
+  const agree = correlation(x.scores, y.scores);
   const order = x.features.map((f, i) => [f.label, x.scores[i], y.scores[i]]).sort((p, q) => Math.abs(q[1] - q[2]) - Math.abs(p[1] - p[2]));
   return h("div", {}, h("p", {}, `${said} The scores correlate by ${agree.toFixed(2)}.`),
     table(["feature", "left", "right", "difference"], order.slice(0, TOP).map(([f, p, q]) => [f, signed(p), signed(q), signed(q - p)]), "Where the two differ most"));
@@ -583,7 +665,7 @@ export function mount(root, api, { state = null, heading = false, text = null } 
 
   function compare() {
     if (page.panels.length === 2) page.panels.pop().node.remove();
-    else add(page.panels[0].saved);
+    else add(structuredClone(page.panels[0].state));
     layout();
     page.panels[1]?.explain();
     page.remember();
@@ -607,8 +689,8 @@ export function mount(root, api, { state = null, heading = false, text = null } 
   page.remember = () => state?.write(encode(page.panels.map((panel) => panel.saved)));
   page.explained = (panel) => {
     page.remember();
-    const e = panel.answer.explanations[0], kept = structuredClone(panel.saved);
-    const said = `${sentence(e)} ${e.method}: ${Object.values(e.texts).join(" | ") || "an image"}`;
+    const e = panel.answer.explanations[0], kept = structuredClone(panel.state);
+    const said = `${panel.answer.headline.sentence} ${e.method}: ${Object.values(e.texts).join(" | ") || "an image"}`;
     const again = h("li", {}, h("button", { type: "button", onclick: () => page.panels[0].restore(structuredClone(kept)) }, said));
     if (past.firstChild?.textContent !== said) past.prepend(again);
     while (past.children.length > 100) past.lastChild.remove();
@@ -634,7 +716,10 @@ export function mount(root, api, { state = null, heading = false, text = null } 
         if (panel.formOf !== namesOf(panel.about)) panel.drawForm();
         panel.drawChoices();
       }
-      if (page.models.some((m) => m.input === "prompt") && !other.firstChild && api.cite) other.append(citations(page));
+      if (page.models.some((m) => m.input === "prompt") && api.cite) {
+        if (!other.firstChild) other.append(citations(page));
+        page.listWriters();
+      }
       if (page.models.every((m) => m.state !== "loading")) return;
     }
   };

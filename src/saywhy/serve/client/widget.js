@@ -27,7 +27,7 @@ function render({ model, el }) {
     models: () => ask("models", {}),
     explain: (body, how) => ask("explain", body, how),
     predict: (body, how) => ask("predict", body, how),
-    cite: (body) => ask("cite", body),
+    cite: (body, how) => ask("cite", body, how),
     async render(body) {
       const { data, type } = await ask("render", body);
       return new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type });
