@@ -123,8 +123,23 @@ def exact_of_text(pipe: Any, text: str) -> Any:
     return shapley_of_table(torch.as_tensor(table)[:, None], len(words))[0].numpy()
 
 
-def many_texts(quick: bool) -> tuple[list[list[Any]], dict[str, Any]]:
-    """Seconds and mean error of the default method of each, over all texts in one call."""
+def punctuated(text: str) -> str:
+    """The same 20 words as a sentence with a capital, commas, brackets, quotes and a full stop: eight signs more."""
+    w = text.split()
+    parts = (" ".join(w[a:b]) for a, b in ((1, 6), (6, 11), (11, 13), (13, 17), (17, 19)))
+    one, two, three, four, five = parts
+    return f'{w[0].capitalize()} {one}, {two} ({three}); {four}: "{five}" {w[19]}.'
+
+
+def of_words(labels: Any, scores: Any) -> Any:
+    """The scores of the words alone; those of signs are left out, whose exact values are 0."""
+    chosen = [float(score) for label, score in zip(labels, scores, strict=True) if any(c.isalnum() for c in label)]
+    assert len(chosen) == WORDS, labels
+    return np.array(chosen)
+
+
+def many_texts(quick: bool, written: Any = str) -> tuple[list[list[Any]], dict[str, Any]]:
+    """Seconds and mean error of the default method of each, over all texts in one call, each as `written` has it."""
     import shap
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -132,15 +147,18 @@ def many_texts(quick: bool) -> tuple[list[list[Any]], dict[str, Any]]:
 
     texts, tone = reviews(2_000, WORDS, 3)
     pipe = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(texts[:1_500], (tone[:1_500] > 0).astype(int))
-    asked = texts[1_500 : 1_500 + (40 if quick else TEXTS)]
-    exact = [exact_of_text(pipe, text) for text in asked[: 2 if quick else EXACT]]
+    bare = texts[1_500 : 1_500 + (40 if quick else TEXTS)]
+    exact, asked = (
+        [exact_of_text(pipe, text) for text in bare[: 2 if quick else EXACT]],
+        [written(text) for text in bare],
+    )
     explainer = saywhy.Explainer(pipe)
     explainer(asked[:2], target="1")
     started = time.process_time()
     found = explainer(asked, target="1", progress=False)
     ours = time.process_time() - started
     started = time.process_time()
-    bare = explainer(asked, target="1", trust="none", progress=False)
+    unchecked = explainer(asked, target="1", trust="none", progress=False)
     alone = time.process_time() - started
     peer = shap.Explainer(lambda given: pipe.predict_proba(list(given))[:, 1], shap.maskers.Text(r"\W+"), silent=True)
     peer(asked[:1])
@@ -148,9 +166,11 @@ def many_texts(quick: bool) -> tuple[list[list[Any]], dict[str, Any]]:
     theirs = peer(asked)
     his = time.process_time() - started
     sizes = [np.abs(e).sum() for e in exact]
-    mine = [float(np.abs(f.scores - e).sum() / s) for f, e, s in zip(bare, exact, sizes, strict=False)]
-    other = [float(np.abs(np.asarray(t) - e).sum() / s) for t, e, s in zip(theirs.values, exact, sizes, strict=False)]
-    rows_of_ours = sum(e.cost.rows for e in bare) / len(bare)
+    own = [of_words(f.words, f.scores) for f in unchecked[: len(exact)]]
+    his_own = [of_words(theirs.data[i], theirs.values[i]) for i in range(len(exact))]
+    mine = [float(np.abs(scores - e).sum() / s) for scores, e, s in zip(own, exact, sizes, strict=True)]
+    other = [float(np.abs(scores - e).sum() / s) for scores, e, s in zip(his_own, exact, sizes, strict=True)]
+    rows_of_ours = sum(e.cost.rows for e in unchecked) / len(unchecked)
     table = [
         [
             "saywhy, with its check against removal",
@@ -174,6 +194,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     many, many_results = many_texts(options.quick)
     print(many, flush=True)
+    signs, signs_results = many_texts(options.quick, punctuated)
+    print(signs, flush=True)
     equal, equal_results = at_equal_rows(options.quick)
     print(equal, flush=True)
     if not options.quick:
@@ -182,7 +204,7 @@ def main() -> None:
             "A data scientist's models, beside shap",
             "Reviews drawn from 400 words with a seed, one thread, processor time. The error is the sum of |score - exact| over the "
             "sum of |exact|, in probability.",
-            {"equal_rows": equal_results, "many_texts": many_results},
+            {"equal_rows": equal_results, "many_texts": many_results, "with_signs": signs_results},
             [
                 (
                     "Gradient boosting over TF-IDF and three columns: the error at equal rows",
@@ -193,6 +215,11 @@ def main() -> None:
                     f"{TEXTS} texts of {WORDS} words, TF-IDF and logistic regression, each library's default",
                     ["", "seconds", "of shap's", "rows a text", f"error ({EXACT} texts)"],
                     many,
+                ),
+                (
+                    f"The same {TEXTS} texts as sentences, with eight signs each",
+                    ["", "seconds", "of shap's", "rows a text", f"error ({EXACT} texts)"],
+                    signs,
                 ),
             ],
         )

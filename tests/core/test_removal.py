@@ -282,3 +282,14 @@ def test_many_subsets_of_one_text_are_as_each_alone(signs):
             keep = [draw.random() < 0.5 for _ in spans]
             assert left(keep) == without_spans(text, spans, keep), (text, keep)
         assert left([True] * len(spans)) == text
+
+
+def test_subsets_of_a_callers_own_spans_are_as_each_alone():
+    draw, text = random.Random(1), 'He said, "a (very) good film"; and - no more.  So: fine!'
+    for _ in range(200):
+        ends = sorted(draw.sample(range(len(text) + 1), 2 * draw.randrange(1, 9)))
+        spans = [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+        left = remover(text, spans)
+        for _ in range(6):
+            keep = [draw.random() < 0.5 for _ in spans]
+            assert left(keep) == without_spans(text, spans, keep), (spans, keep)

@@ -369,16 +369,17 @@ def test_pairs_of_a_shard_are_those_of_the_explanation(negated):
         assert [p["score"] for p in record["pairs"]] == pytest.approx([p.score for p in strong], abs=1e-5)
 
 
-def test_shards_of_before_there_were_pairs_are_read(negated, tmp_path):
+@pytest.mark.parametrize("later", [["pairs", "parts"], ["parts"]])
+def test_shards_of_before_there_were_pairs_and_parts_are_read(later, negated, tmp_path):
     import pyarrow.parquet as pq
 
     from saywhy.corpus.schema import read_shard
 
     _, found = negated
     table = read_shard(found.shards[0])
-    assert table.column_names.index("pairs") == table.num_columns - 1
+    assert table.column_names[-2:] == ["pairs", "parts"]
     older = tmp_path / "shard-000000.parquet"
-    pq.write_table(table.drop_columns(["pairs"]), older)
+    pq.write_table(table.drop_columns(later), older)
     assert read_shard(older).schema.equals(table.schema)
-    assert read_shard(older)["pairs"].null_count == table.num_rows
+    assert all(read_shard(older)[name].null_count == table.num_rows for name in later)
     assert read_shard(older, ["row", "pairs"]).column_names == ["row", "pairs"]

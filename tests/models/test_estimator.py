@@ -445,8 +445,6 @@ def test_compare_and_corpora_take_frames(tabular, tmp_path):
     assert made.manifest["done"]["rows"] == 32
     assert made.manifest["done"]["errors"] == 0
     columns = ["review", "age", "city"]
-    with pytest.raises(OptionError, match="background"):
-        corpus.run(saywhy.Explainer(tabular), FRAME, tmp_path / "rows", text=columns, progress=False)
     own = saywhy.Explainer(tabular, background=FRAME.iloc[:2])
     rows = corpus.run(own, FRAME.iloc[:6], tmp_path / "rows", text=columns, progress=False)
     assert rows.manifest["done"]["errors"] == 0

@@ -181,7 +181,11 @@ def test_a_model_with_the_methods_of_setfit():
 
 
 def run(*words):
-    done = CliRunner().invoke(app.app, ["explain", *map(str, words)])
+    return run_any("explain", *words)
+
+
+def run_any(*words):
+    done = CliRunner().invoke(app.app, [*map(str, words)])
     return done.exit_code, done.output, done.exception
 
 
@@ -255,3 +259,33 @@ def test_progress_shows_in_a_notebook_and_not_in_a_pipe(monkeypatch):
         assert tick is not None
     with progress.progress(3, False) as tick:
         assert tick is None
+
+
+def test_a_background_from_a_file(tmp_path):
+    skops_io = pytest.importorskip("skops.io")
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"age": [20.0, 30.0, 45.0, 60.0], "size": [1.0, 3.0, 2.0, 5.0]})
+    model = LinearRegression().fit(frame, [1.0, 2.0, 4.0, 5.0])
+    skops_io.dump(model, tmp_path / "model.skops")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    frame.iloc[:3].assign(name="x").to_csv(tmp_path / "others.csv", index=False)
+    common = ["--model", tmp_path / "model.skops", "--table", tmp_path / "rows.csv", "--limit", "1", "--trust", "none"]
+    out = tmp_path / "why.json"
+    code, _, error = run(*common, "-o", out, "--background", tmp_path / "others.csv")
+    assert code == 0, error
+    [e] = saywhy.load(out)
+    np.testing.assert_allclose(e.scores, model.coef_ * (frame.iloc[0] - frame.iloc[:3].mean()).to_numpy(), atol=1e-9)
+    code, said, _ = run(*common, "--background", tmp_path / "others.csv", "--background-rows", "2")
+    assert code == 0
+    assert "averaged over 2 rows of the background" in " ".join(said.split())
+    code, _, error = run(*common, "--background-rows", "2")
+    assert code == 2
+    code, said, error = run_any(
+        *("compare", tmp_path / "rows.csv", "--model", tmp_path / "model.skops", "--methods", "occlusion"),
+        *("--metrics", "completeness_gap", "--background", tmp_path / "others.csv"),
+    )
+    assert code == 0, error
+    assert "occlusion" in said
+    (tmp_path / "less.csv").write_text("age\n3\n", encoding="utf-8")
+    assert "'size'" in str(run(*common, "--background", tmp_path / "less.csv")[2])
+    assert run("a good film", "--background", tmp_path / "others.csv")[0] == 2

@@ -19,7 +19,12 @@ EXAMPLES = """Examples:
   saywhy compare reviews.csv --text review --model my-folder --metrics removal_area --removal mask,drop --resume part.jsonl
 """
 
-File = Annotated[Path, typer.Argument(help="Texts: .txt (one a line), .csv, .tsv or .jsonl (with --text COLUMN).")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="Texts: .txt (one a line), .csv, .tsv or .jsonl (with --text COLUMN); of a model of rows, their table."
+    ),
+]
 Column = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="The column that holds the text.")]
 Methods = Annotated[str | None, typer.Option(help="a,b:option=value,c; by default what the model can be asked.")]
 Metrics = Annotated[
@@ -56,22 +61,24 @@ def compare(
     from ..comparison.files import ENDINGS
     from ..comparison.terminal import show
     from ..explain.explainer import Explainer
+    from ..storage.tables import columns as read_columns
     from ..storage.tables import texts
 
     checked_output(output, ENDINGS)
 
     with loading("the model"):
         explainer = Explainer(model, trust_remote_code=trust_remote_code)
+    columns = explainer.model.row_columns
     found = comparison.compare(
         explainer,
-        texts(file, text, limit),
+        read_columns(file, columns, limit) if columns else texts(file, text, limit),
         _list(methods),
         _list(metrics),
         removals=_list(removal),
         infill=infill,
         resume=resume,
         announce=lambda cost: typer.echo(cost, err=True),
-        **request_settings(settings, explainer.model.labels),
+        **request_settings(settings, explainer.model),
     )
     show(found, console())
     if output is not None:

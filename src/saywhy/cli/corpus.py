@@ -42,7 +42,12 @@ class EngineName(str, Enum):
 Source = Annotated[Path, typer.Argument(help=".csv, .tsv, .jsonl, .txt or .parquet, or a folder of those.")]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder of the shards; a run goes on where it was.")]
 Columns = Annotated[
-    list[str], typer.Option("--text", metavar="COLUMN", help="The column of the text; several make an input of parts.")
+    list[str] | None,
+    typer.Option(
+        "--text",
+        metavar="COLUMN",
+        help="The column of the text, by default 'text'; several make an input of parts. A model of rows reads its own columns.",
+    ),
 ]
 Keep = Annotated[
     list[str] | None, typer.Option("--keep", metavar="COLUMN", help="A column to keep; by default all others.")
@@ -68,7 +73,7 @@ Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each worker.")]
 def corpus(
     source: Source,
     output: Folder,
-    text: Columns,
+    text: Columns = None,
     keep: Keep = None,
     model: Model = None,
     trust_share: Share = 0.01,
@@ -91,7 +96,7 @@ def corpus(
     device = "cpu" if gpus else None  # this one only checks; the GPUs are the workers'
     with loading("the model"):
         explainer = Explainer(model, device=device, trust_remote_code=trust_remote_code)
-    asked = request_settings(settings, explainer.model.labels, options)
+    asked = request_settings(settings, explainer.model, options)
     actors = {"model": model, "trust_remote_code": trust_remote_code}
     with _stoppable(output):
         found = run(explainer, source, output, text=text, actors=actors, **own, **asked)

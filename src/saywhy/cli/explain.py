@@ -113,7 +113,7 @@ def explain(
     settings["method"], options = _telling_of_pairs(pairs, settings["method"], options)
     with loading("the model"):
         explainer = _explainer(served(model, key_file, cache, budget), task, question, labels, trust_remote_code)
-    asked = request_settings(settings, explainer.model.labels, options)
+    asked = request_settings(settings, explainer.model, options)
     if table is not None:
         given, asked["by"] = _rows(explainer, table, text_column, columns, limit, asked["by"])
     if all_targets:

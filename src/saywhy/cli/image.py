@@ -38,7 +38,7 @@ Output = Annotated[
 
 
 @with_settings(
-    without=("overlong", "embedding"),
+    without=("overlong", "embedding", "background", "background_rows"),
     defaults={"by": "patch"},
     helps={
         "by": "patch, pixel, channel, or rows x columns such as 7x7.",
@@ -68,7 +68,7 @@ def image(
 
     with loading("the model"):
         explainer = Explainer(model, task="image-classification", trust_remote_code=trust_remote_code)
-    asked = request_settings(settings, explainer.model.labels, options)
+    asked = request_settings(settings, explainer.model, options)
     if all_labels:
         del asked["target"], asked["against"]
     given = sys.stdin.buffer.read() if str(file) == "-" else file

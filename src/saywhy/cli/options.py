@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from ..models.protocol import Model as Adapter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +69,23 @@ SETTINGS: Mapping[str, tuple[Any, Any]] = {
         "word",
     ),
     "trust": (Annotated[str, typer.Option(help="How far to believe it: a quick check, a full one, or none.")], "quick"),
+    "background": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FILE",
+                help="Of a model of rows, a table that stands in for absent columns: by its mean, or see --background-rows.",
+            ),
+        ],
+        None,
+    ),
+    "background_rows": (
+        Annotated[
+            int | None,
+            typer.Option(min=1, help="Average over so many rows of --background, drawn with a fixed seed."),
+        ],
+        None,
+    ),
     "option": (
         Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, e.g. steps=50.")],
         None,
@@ -99,12 +120,30 @@ def with_settings(
 
 
 def request_settings(
-    settings: Mapping[str, Any], labels: Sequence[str], options: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any], model: Adapter[Any], options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The settings of a command as keyword arguments of a request: targets by name or index, and the method's options."""
-    plain = {name: value for name, value in settings.items() if name != "option"}
-    named: dict[str, Any] = {name: label_of(plain[name], labels) for name in ("target", "against") if name in plain}
-    return {**plain, **named, **(options or {})}
+    plain = {name: value for name, value in settings.items() if name not in ("option", "background", "background_rows")}
+    named: dict[str, Any] = {
+        name: label_of(plain[name], model.labels) for name in ("target", "against") if name in plain
+    }
+    rows = _background(settings.get("background"), settings.get("background_rows"), model)
+    return {**plain, **named, **({} if rows is None else {"background": rows}), **(options or {})}
+
+
+def _background(path: Path | None, many: int | None, model: Adapter[Any]) -> Any:
+    """What stands in for absent columns, of a file: its mean, or so many of its rows. Raises BadParameter for other models."""
+    if path is None:
+        if many is not None:
+            raise typer.BadParameter("--background-rows is of --background FILE.")
+        return None
+    if not model.row_columns:
+        raise typer.BadParameter(f"--background stands in for absent columns, and {model.name} reads no rows.")
+    from ..storage.tables import columns, rows
+
+    there = next(rows(path), {})  # of a column that lacks the request says whether it is needed
+    read = columns(path, [name for name in model.row_columns if name in there])
+    return ("mean", read) if many is None else random.Random(0).sample(read, min(many, len(read)))
 
 
 def options_of(pairs: Sequence[str] | None, flags: Iterable[str] = (), passed: Iterable[str] = ()) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def compare(
     by: Granularity | None = None,
     absent: str | None = None,
     overlong: str = "refuse",
+    background: Any = None,
     scores: Mapping[str, Sequence[Any]] | None = None,
     rationales: Sequence[Sequence[bool]] | None = None,
     infill: object = None,
@@ -69,7 +70,7 @@ def compare(
         Names in METRICS.
     removals
         How the metrics take features away, whatever the methods do; by default two ways.
-    target, unit, by, absent, overlong
+    target, unit, by, absent, overlong, background
         As in calling the explainer.
     scores
         Name -> scores made elsewhere, [n] a text.
@@ -97,11 +98,14 @@ def compare(
         Before the first model call.
     """
     outside = {} if scores is None else scores
-    wanted = ComparisonRequest(
-        *(methods, metrics, removals, outside, rationales, target, unit, by, absent, overlong, seed, infill)
-    )
     _callers(explainer, announce)
-    explainer = explainer.for_rows(explainer.inputs_of(texts), texts)
+    if not isinstance(texts, str):
+        background = explainer.with_background({"background": background}, explainer.inputs_of(texts), texts)[
+            "background"
+        ]
+    wanted = ComparisonRequest(
+        *(methods, metrics, removals, outside, rationales, target, unit, by, absent, overlong, seed, infill, background)
+    )
     plan = planned(explainer, texts, wanted)
     parts = None if resume is None else Parts(as_path(resume, "resume"), plan)
     found = [] if parts is None else parts.done

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.checks import mapping, one_of, several, whole_number
 from ..core.errors import InputError, OptionError
 from ..core.types import Bools, Feature, MethodGenerator, Problem, Scores
+from ..explain.focus import is_focus
 from ..explain.request import Request
 from ..metrics import METRICS, Metric
 from ..storage.fingerprint import fingerprint, model_fingerprint, weights_fingerprint
@@ -46,6 +47,7 @@ class ComparisonRequest:
     overlong: str
     seed: int
     infill: Any = None
+    background: Any = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -85,6 +87,7 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: ComparisonReques
     _listed(texts, wanted.by)
     inputs = [explainer.task.with_targets(each, [wanted.target], None) for each in texts]
     settings = {"target": wanted.target, "unit": wanted.unit, "by": wanted.by, "overlong": wanted.overlong}
+    settings["background"] = wanted.background
     request = explainer.request(inputs, method=_posing, absent=wanted.absent, **settings)
     followed = all(getattr(each, "differentiable", True) for each in inputs)
     templates = request.encoding.absent == "baseline"
@@ -119,7 +122,7 @@ def planned(explainer: Explainer, texts: Sequence[Any], wanted: ComparisonReques
 def _listed(texts: Sequence[Any], by: Granularity | None) -> None:
     if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Sequence) or not len(texts):
         raise InputError(f"`texts` is a list of at least one input, not {texts!r:.60}.")
-    if isinstance(by, str) and by == "focus":
+    if by is not None and is_focus(by):
         raise OptionError(
             "by='focus' looks at other features for each method: compare by 'sentence', 'word' or 'token'."
         )
@@ -134,6 +137,7 @@ def _in_words(
     columns: Sequence[Column],
     infill: Infill | None,
 ) -> dict[str, Any]:
+    background = request.encoding.background
     return {
         "model": explainer.model.name,
         "task": explainer.task.name,
@@ -149,6 +153,7 @@ def _in_words(
         "input": fingerprint(inputs),
         "weights": model_fingerprint(explainer.model),
         "overlong": wanted.overlong,
+        **({} if background is None else {"background": fingerprint([dict(row) for row in background.rows])}),
         "scores": {name: _digest(given, float) for name, given in wanted.scores.items()},
         "rationales": None if wanted.rationales is None else _digest(wanted.rationales, bool),
         "infill": None if infill is None else weights_fingerprint(infill.masked),

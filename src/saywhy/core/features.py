@@ -17,7 +17,7 @@ from .sentences import sentences, trim
 from .types import Feature, Ints
 
 FeatureSpans: TypeAlias = "Span | Sequence[Span]"  # where one feature stands: in one place or in several
-Granularity: TypeAlias = "str | tuple[int, int] | Sequence[FeatureSpans] | Mapping[str, Sequence[FeatureSpans]]"
+Granularity: TypeAlias = "str | tuple[int, int] | Sequence[FeatureSpans] | Mapping[str, str | Sequence[FeatureSpans]]"
 GRANULARITIES = ("word", "token", "sentence", "focus", "line", "paragraph")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.
@@ -301,7 +301,39 @@ def remover(text: str, spans: Sequence[Span], filler: str | None = None) -> Call
     plain = filler is None and " ".join(pieces) == text and all(p[0].isalnum() and p[-1].isalnum() for p in pieces)
     if plain and all(end + 1 == start for (_, end), (start, _) in pairwise(spans)):
         return lambda keep: " ".join(compress(pieces, keep))
+    if filler is None and all(piece.strip() for piece in pieces):
+        return _Cutter(text, [_core(text, span) for span in spans])
     return lambda keep: without_spans(text, spans, keep, filler)
+
+
+class _Cutter:
+    """What is left of one text. A run of neighbours that go together leaves the same wherever it is cut, so it is kept."""
+
+    def __init__(self, text: str, cores: Sequence[Span]):
+        self.text, self.cores = text, cores
+        self.joined = [not text[end:start].strip() for (_, end), (start, _) in pairwise(cores)]
+        self.runs: dict[
+            tuple[int, int], tuple[int, int, str]
+        ] = {}  # first and last span -> start, end, what stays there
+
+    def __call__(self, keep: Sequence[bool]) -> str:
+        gone = [i for i, stays in enumerate(keep) if not stays]
+        out, at, k = [], 0, 0
+        while k < len(gone):
+            first = last = gone[k]
+            k += 1
+            while k < len(gone) and gone[k] == last + 1 and self.joined[last]:
+                last = gone[k]
+                k += 1
+            start, end, stays_there = self.runs.get((first, last)) or self._run(first, last)
+            out += [self.text[at:start], stays_there]
+            at = end
+        return "".join([*out, self.text[at:]])
+
+    def _run(self, first: int, last: int) -> tuple[int, int, str]:
+        [(start, end, inside, gaps)] = _cuts(self.text, self.cores[first : last + 1])
+        found = self.runs[first, last] = (start, end, _separator(self.text, start, end, inside, gaps))
+        return found
 
 
 def _core(text: str, span: Span) -> Span:

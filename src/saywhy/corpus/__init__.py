@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def run(
     source: object,
     output: str | Path,
     *,
-    text: str | Sequence[str] = "text",
+    text: str | Sequence[str] | None = None,
     keep: Sequence[str] | None = None,
     trust_share: float = 0.01,
     strict: bool = False,
@@ -58,9 +59,10 @@ def run(
     output
         The folder of the shards.
     text
-        The column of the text; several columns are given as a mapping.
+        The column of the text, by default "text"; several columns are given as a mapping. Of a model of rows all columns that
+        it reads, by default those.
     keep
-        The other columns to keep, by default all.
+        The other columns to keep, by default all; of a model of rows also columns that it reads.
     trust_share
         The share of the texts that is checked against removal, as `trust` says.
     strict
@@ -80,7 +82,8 @@ def run(
     progress
         Whether a progress line is shown; by default for long work on a terminal.
     **settings
-        Those of calling an explainer: `method`, `target`, `by`, …, and the method's options.
+        Those of calling an explainer: `method`, `target`, `by`, `background`, …, and the method's options. Where nothing says
+        what stands in for an absent column of a row, it is the mean of the first 1,000 rows, which every result states.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def run(
     InputError, OptionError, MethodError, FileError
         Before the first model call; InputError at the end where the source was changed meanwhile.
     """
-    names = (text,) if isinstance(text, str) else several("text", text, "columns")
+    names = (text,) if isinstance(text, str) else None if text is None else several("text", text, "columns")
     wanted = CorpusRequest(names, keep, settings, trust_share, strict, limit, shard_rows, cache)
     folder, actors = (
         as_path(output, "output"),
@@ -100,7 +103,10 @@ def run(
     )
     workers, gpus = whole_number("workers", workers, least=1), real_number("gpus", gpus, 0)
     spec = {"model": model} if actors is None else actors
-    hand_out = _hand_out(engine, spec, wanted, workers, gpus)
+    plain = {
+        name: value for name, value in settings.items() if name != "background"
+    }  # it becomes plain rows in the plan
+    hand_out = _hand_out(engine, spec, replace(wanted, settings=plain), workers, gpus)
     here = spec if engine == "ray" or not gpus else {**spec, "device": "cpu"}  # the GPUs are the workers'
     plan = planned(_explainer(model, here), source, folder, wanted)
     with shown_progress(plan.input.total, progress) as tick:

@@ -29,6 +29,7 @@ class Input:
     types: Mapping[str, Any] = field(default_factory=dict)  # Arrow types of columns, where the input has them
     total: int | None = None
     stamp: Callable[[], object] = lambda: None  # differs once the source has been changed
+    cells_are_text: bool = False  # as those of .csv and .tsv, also where they are numbers
 
 
 def opened(given: object, text: Sequence[str], limit: int | None, known: Mapping[str, Any] | None = None) -> Input:
@@ -79,7 +80,8 @@ def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> In
     def stamp() -> object:
         return [(p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else None for p in files]
 
-    return Input(str(path), read, columns, source_fingerprint, _types(files), total, stamp)
+    as_text = all(p.suffix.lower() in (".csv", ".tsv") for p in files)
+    return Input(str(path), read, columns, source_fingerprint, _types(files), total, stamp, as_text)
 
 
 def _surveyed(files: Sequence[Path], limit: int | None) -> tuple[tuple[str, ...], int]:

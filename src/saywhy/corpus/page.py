@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..render import headline
+from ..render import headline, inline_charts
+from ..render.content import shortened
 from ..render.headline import spoken
 from ..render.page import document, safe
 from .sheet import SCRIPT, STYLE
@@ -28,6 +29,7 @@ def page(r: Report) -> str:
     """A complete HTML document: sorts and filters with its one script, reads well without."""
     parts = {
         "Suspects": _suspects(r),
+        "Charts": _charts(r),
         "Words by class": "".join(_class(r, c) for c in r.classes),
         "Words that act together": _together(r),
         "Words that carry a prediction": _tips(r),
@@ -57,12 +59,17 @@ def first_sentence(r: Report) -> str:
 def _about(r: Report, title: str) -> str:
     s = r.corpus.manifest["settings"]
     told = (
-        f"{r.whole.n:,} texts explained by {s['method']} ({s['by']} by {s['by']}) on the model {s['model']}; each text's "
+        f"{r.whole.n:,} texts explained by {s['method']} ({_cut(s['by'])}) on the model {s['model']}; each text's "
         f"{'prediction' if s['target'] is None else 'label ' + str(s['target'])} is explained, in {s['unit'] or 'logit'}. "
         f"{r.copies:,} are copies of other texts; {sum(r.refusals.values()):,} rows could not be explained."
     )
     unfinished = "" if r.corpus.complete else " The run is unfinished: this is what is there so far."
     return f"<p class=q>{safe(title)}. {safe(told + unfinished)}</p>{_first(r)}"
+
+
+def _cut(by: Any) -> str:
+    """How the inputs were cut, in words."""
+    return f"{by} by {by}" if isinstance(by, str) else ", ".join(f"{name} by {how}" for name, how in by.items())
 
 
 def _first(r: Report) -> str:
@@ -122,6 +129,29 @@ def _class(r: Report, c: ClassWords) -> str:
     rows = [[*_word_cells(r, w), _examples(r, w)] for w in (*c.towards, *reversed(c.away))]
     about = f"{c.texts:,} texts, {len(c.words):,} words that occur at least {r.least} times, strongest reliable effect first."
     return f"<h3>{safe(c.label)}</h3><p class=q>{about}</p>" + _table([*_WORD_HEADS, "examples"], rows)
+
+
+_CLASSES = 8  # that have charts, those of most texts first
+
+
+def _charts(r: Report) -> str:
+    """For each class its strongest words over the texts drawn, and the way to the value of one text."""
+    out = []
+    for c in sorted(r.classes, key=lambda c: (-c.texts, c.label))[:_CLASSES]:
+        mine = [e for e in r.drawn if e.target.label == c.label and e.features]
+        if len(mine) < 2:
+            continue
+        middle = sorted(mine, key=lambda e: e.value)[len(mine) // 2]
+        of = f"{len(mine):,} texts" if len(mine) == c.texts else f"{len(mine):,} of {c.texts:,} texts, drawn at random"
+        out.append(f"<h3>{safe(c.label)}: {of}</h3>{inline_charts.over_inputs(mine)}")
+        several = [f"{part}: {text}" for part, text in middle.texts.items()]
+        shown = safe(shortened(" · ".join(several) if len(several) > 1 else middle.text, 300))
+        said = "The text whose value lies in the middle of these, from the base to its value"
+        out.append(
+            f"<details><summary>One text, feature by feature</summary><p class=q>{said}:</p><p>{shown}</p>"
+            f'<div class="saywhy-charts">{inline_charts.waterfall(middle)}</div></details>'
+        )
+    return "".join(out)
 
 
 def _together(r: Report) -> str:

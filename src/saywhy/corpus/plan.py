@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,13 @@ from ..storage.paths import as_path
 from .inputs import Input, opened
 from .schema import FORMAT, VERSION, arrow, schema
 from .shards import Work
+from .tabular import explained_columns, with_background
 
 if TYPE_CHECKING:
     import pyarrow
 
     from ..explain.explainer import Explainer
+    from ..explain.request import Request
 
 MANIFEST = "_manifest.json"  # readers of a folder of Parquet files pass over names that begin so
 TODO = ".todo"  # a folder of the rows that wait for a worker, while there are any
@@ -35,7 +37,7 @@ TODO = ".todo"  # a folder of the rows that wait for a worker, while there are a
 class CorpusRequest:
     """What the caller said, as in `run`."""
 
-    text: Sequence[str]
+    text: Sequence[str] | None
     keep: Sequence[str] | None
     settings: Mapping[str, Any]  # of each explanation, and options of the method: those of calling an explainer
     trust_share: float
@@ -46,7 +48,7 @@ class CorpusRequest:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "text", tuple(self.text))
+        put(self, "text", None if self.text is None else tuple(self.text))
         put(self, "keep", None if self.keep is None else tuple(several("keep", self.keep, "columns")))
         put(self, "trust_share", real_number("trust_share", self.trust_share, 0, 1))
         put(self, "strict", yes_or_no("strict", self.strict))
@@ -76,16 +78,13 @@ def planned(explainer: Explainer, source: object, folder: Path, wanted: CorpusRe
             f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
         )
     before = manifest(folder) if manifest_path(folder).exists() else None
-    _complete_rows(explainer, wanted)
-    found = opened(source, wanted.text, wanted.limit, before and before["input"])
-    kept = tuple(c for c in found.columns if c not in wanted.text) if wanted.keep is None else wanted.keep
-    for column in kept:
-        if column in wanted.text:
-            raise OptionError(
-                f"Column {column!r} is what is explained, and stands in `text` as it is: leave it out of `keep`."
-            )
-        if column not in found.columns:
-            raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
+    text = explained_columns(explainer.model, wanted.text)
+    found = opened(source, text, wanted.limit, before and before["input"])
+    asked = dict(wanted.settings)
+    if isinstance(explainer.model, TableModel):
+        found, asked = with_background(explainer.model, source, found, asked, text)
+    wanted = replace(wanted, text=text, settings=asked)
+    kept = _kept(explainer, found, wanted, text)
     settings = _settings(explainer, wanted, kept)
     about = {"identity": found.source_fingerprint, "columns": list(found.columns), "total": found.total}
     mine = json.loads(
@@ -103,14 +102,28 @@ def planned(explainer: Explainer, source: object, folder: Path, wanted: CorpusRe
     return Plan(folder, found, wanted, work_of(explainer, wanted, kept, typed), columns, mine)
 
 
+def _kept(explainer: Explainer, found: Input, wanted: CorpusRequest, text: Sequence[str]) -> tuple[str, ...]:
+    """The columns kept. Raises OptionError for one that is not there, and for the text, which stands in the shards as it is."""
+    kept = tuple(c for c in found.columns if c not in text) if wanted.keep is None else tuple(wanted.keep)
+    for column in kept:
+        if column in text and not explainer.model.row_columns:  # a report may slice rows by what the model reads
+            raise OptionError(
+                f"Column {column!r} is what is explained, and stands in `text` as it is: leave it out of `keep`."
+            )
+        if column not in found.columns:
+            raise OptionError(f"There is no column {column!r} to keep; {found.name} has {', '.join(found.columns)}.")
+    return kept
+
+
 def work_of(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str], typed: frozenset[str]) -> Work:
     """What is done to every row; `typed` are the kept columns that have a type of their own."""
     request = explainer.request(**wanted.settings)
-    return Work(explainer, request, wanted.trust_share, tuple(wanted.text), tuple(kept), typed, wanted.strict)
+    text = explained_columns(explainer.model, wanted.text)
+    return Work(explainer, request, wanted.trust_share, text, tuple(kept), typed, wanted.strict)
 
 
 def _sound(wanted: CorpusRequest) -> None:
-    if not wanted.text:
+    if wanted.text is not None and not wanted.text:
         raise OptionError("`text` names at least one column.")
     by = wanted.settings.get("by")
     words = list(by.values()) if isinstance(by, Mapping) else [] if by is None else [by]  # a mapping is of columns
@@ -120,21 +133,6 @@ def _sound(wanted: CorpusRequest) -> None:
         )
     for word in words:
         one_of("granularity `by`", word, (*GRANULARITIES, "column"))
-
-
-def _complete_rows(explainer: Explainer, wanted: CorpusRequest) -> None:
-    """Refuses a model of rows without a background of its own, or without some of its columns."""
-    model = explainer.model
-    lacking = [name for name in model.row_columns if name not in wanted.text]
-    if lacking:
-        raise OptionError(
-            f"{model.name} reads the columns {', '.join(model.row_columns)}: name them all, text={list(model.row_columns)!r}."
-        )
-    if isinstance(model, TableModel) and model.background is None:
-        raise OptionError(
-            "A row of a corpus must not depend on the rows beside it: Explainer(model, background=…) says what stands in for "
-            "absent columns, for example background=frame.sample(50)."
-        )
 
 
 def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) -> dict[str, Any]:
@@ -157,18 +155,20 @@ def _settings(explainer: Explainer, wanted: CorpusRequest, kept: Sequence[str]) 
         "embedding": request.encoding.embedding,
         "trust": request.trust,
         "trust_share": wanted.trust_share,
-        **_background(explainer.model),
-        "text": list(wanted.text),
+        **_background(request),
+        "text": list(explained_columns(explainer.model, wanted.text)),
         "keep": list(kept),
         "limit": wanted.limit,
         "shard_rows": wanted.shard_rows,
     }
 
 
-def _background(model: object) -> dict[str, Any]:
-    """What stands in for absent columns, as far as a model reads rows."""
-    known = model.background if isinstance(model, TableModel) else None
-    return {} if known is None else {"background": fingerprint([dict(row) for row in known.rows])}
+def _background(request: Request) -> dict[str, Any]:
+    """What stands in for absent columns, as far as the model reads rows."""
+    known = request.encoding.background
+    if known is None:
+        return {}
+    return {"background": fingerprint([dict(row) for row in known.rows]), "absent_columns": known.said}
 
 
 def _same(folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
@@ -186,7 +186,7 @@ _SETTINGS: dict[str, Kind] = {  # those that a report reads
     **dict.fromkeys(("labels", "keep", "text"), list),
     "adds_up": bool,
     "unit": (str, type(None)),
-    "by": str,
+    "by": (str, dict),
     "target": (str, int, list, type(None)),
     "against": (str, int, list, type(None)),
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.checks import several, text_or_none
 from ..core.display import one_line
 from ..core.errors import FileError, OptionError
+from ..core.explanation import Explanations
 from ..render import headline
 from ..storage.atomic import write
 from ..storage.explanations import frame
@@ -87,6 +88,7 @@ class Report:
     copies: int
     forgotten: int
     texts: Mapping[int, str]  # of the examples
+    drawn: Explanations = field(default_factory=lambda: Explanations(()))  # up to 1,000 texts, drawn at random
 
     def __repr__(self) -> str:
         return f"<Report on {one_line(self.corpus.folder)}: {self.whole.n:,} texts, {len(self.suspects):,} suspects>"
@@ -173,8 +175,9 @@ def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns:
     checked_columns(settings["keep"], [*columns, *([label] if label else [])])
     if not corpus.shards:
         raise FileError(f"{corpus.folder} holds no shard yet.")
-    tally = Tally(settings["labels"], label, columns, phrases=settings.get("by") == "word")
-    wanted = [*COLUMNS, *(["given"] if label or columns else [])]
+    phrases = settings.get("by") == "word" and "background" not in settings  # columns follow each other as words do not
+    tally = Tally(settings["labels"], label, columns, phrases)
+    wanted = [*COLUMNS, "text", *(["given"] if label or columns else [])]
     for table in corpus.tables(wanted):
         tally.add(table)
     if label is not None and not any(t == p for t, p in tally.confusion):
@@ -186,7 +189,7 @@ def report(folder: str | Path | Corpus, *, label: str | None = None, by_columns:
 
 
 def _found(corpus: Corpus, tally: Tally) -> Report:
-    least = max(5, round(tally.whole.n / 2_000))
+    least, settings = max(5, round(tally.whole.n / 2_000)), corpus.manifest["settings"]
     classes = tuple(_class(name, group, least) for name, group in sorted(tally.classes.items()))
     named = sorted(((c.label, s) for c in classes for s in c.suspects), key=lambda each: -each[1].suspicion)
     errors = {
@@ -216,6 +219,7 @@ def _found(corpus: Corpus, tally: Tally) -> Report:
         tally.copies,
         sum(group.words.forgotten for group in tally.classes.values()),
         _texts(corpus, rows),
+        tally.sample.explanations(settings["method"], tuple(settings["labels"])),
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMAT = "saywhy.corpus"
 VERSION = 1
 MOST_PAIRS = 16  # of a text, the strongest
-LATER = ("pairs",)  # columns that shards of earlier releases lack
+LATER = ("pairs", "parts")  # columns that shards of earlier releases lack
 DIGEST = b"saywhy.input"  # metadata of a shard: which rows of the input it was made from
 
 
@@ -48,6 +48,7 @@ def schema(kept: Mapping[str, Any], about: Mapping[str, str]) -> pyarrow.Schema:
         *(("trust", text), ("trust_said", text), ("notes", pa.list_(text)), ("error", text)),
         *(("same_as", whole), ("rows", whole), ("backward_rows", whole)),
         ("pairs", pa.list_(pair)),
+        ("parts", pa.list_(pa.struct([("part", text), ("column", pa.bool_())]))),
     ]
     if kept:
         fields.append(("given", pa.struct([(name, kind or text) for name, kind in kept.items()])))
@@ -89,6 +90,7 @@ def record(e: Explanation) -> dict[str, Any]:
         "rows": e.cost.rows,
         "backward_rows": e.cost.backward_rows,
         "pairs": _pairs(e),
+        "parts": _parts(e),
     }
 
 
@@ -101,6 +103,13 @@ def _pairs(e: Explanation) -> list[dict[str, Any]] | None:
         for p in e.pairs(MOST_PAIRS)
         if abs(p.score) > 2 * (p.stderr or 0.0)
     ]
+
+
+def _parts(e: Explanation) -> list[dict[str, Any]] | None:
+    """The part of the input that each feature is of, and whether it is a whole column; None where the input is one text."""
+    if set(e.texts) <= {"text"}:
+        return None
+    return [{"part": f.part, "column": f.column} for f in e.features]
 
 
 def refused(given: object, reason: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..render import theme
+from ..render import inline_charts, theme
 
+_SIGNS = {name: f"var(--strong-{name})" for name in ("up", "down")}
 STYLE = (
     theme.furniture(":root")
     + """
@@ -27,6 +28,7 @@ svg{vertical-align:middle}.v{display:inline-block;min-width:4.4em}.up{fill:var(-
 @media(max-width:40em){main{padding:.4rem .8rem 3rem}}
 @media print{nav,input,label{display:none}}
 """
+    + inline_charts.style("main", {name: f"var(--{name})" for name in ("ink", "muted", "line")} | _SIGNS)
 )
 
 SCRIPT = """

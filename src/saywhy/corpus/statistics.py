@@ -13,6 +13,7 @@ import numpy as np
 from ..core.errors import OptionError, unknown
 from ..core.types import Array
 from .phrases import Phrases
+from .sample import Sample
 from .word_statistics import Seen, Words
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ COLUMNS = (
     "error",
     "same_as",
     "pairs",
+    "parts",
 )
 
 
@@ -92,6 +94,7 @@ class Tally:
         self.refusals: Counter[str] = Counter()
         self.refused: list[tuple[int, str]] = []
         self.copies = 0
+        self.sample = Sample()
         self.edges: dict[str, Any] = {}  # of numeric columns: the quartiles of the first shard
 
     def add(self, table: pyarrow.Table) -> None:
@@ -111,6 +114,7 @@ class Tally:
         if not table.num_rows:
             return
         self.copies += table.num_rows - table["same_as"].null_count
+        self.sample.add(table)
         self.trust.update(level for level in table["trust"].to_pylist() if level)
         prediction, target = (np.array(table[c].to_pylist(), dtype=object) for c in ("prediction", "target"))
         truth = self._truth(table)
@@ -238,7 +242,7 @@ def _measures(table: pyarrow.Table, prediction: Array, target: Array) -> tuple[d
     features = table["features"].combine_chunks()
     owner = np.repeat(np.arange(len(features)), pc.list_value_length(features).to_numpy(zero_copy_only=False))
     inside = features.flatten()
-    codes = pc.dictionary_encode(pc.utf8_lower(inside.field("label")))
+    codes = pc.dictionary_encode(_names(table, inside))
     scores = inside.field("score").to_numpy(zero_copy_only=False).astype(float)
     starts, ends = (pc.fill_null(inside.field(c), -1).to_numpy().astype(np.int64) for c in ("start", "end"))
     value, gap, probability = (
@@ -257,6 +261,21 @@ def _measures(table: pyarrow.Table, prediction: Array, target: Array) -> tuple[d
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
 
 
+def _names(table: pyarrow.Table, features: Any) -> Any:
+    """The name of each feature: a word without regard to case; of rows also each column, and "title: word" of several texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words, lists = pc.utf8_lower(features.field("label")), table["parts"].combine_chunks()
+    if lists.null_count:  # each input is one text
+        return words
+    inside = lists.flatten()
+    parts, whole = inside.field("part"), inside.field("column")
+    if pc.any(whole).as_py() and len(pc.unique(parts.filter(pc.invert(whole)))) > 1:
+        words = pc.binary_join_element_wise(parts.cast(pa.string()), words, ": ")
+    return pc.if_else(whole, parts, words)
+
+
 def _pairs(table: pyarrow.Table) -> tuple[Any, Seen]:
     """Which text each pair of words is of; and the pairs, as "not + bad", from the begin of the one to the end of the other."""
     import pyarrow.compute as pc
@@ -271,7 +290,7 @@ def _pairs(table: pyarrow.Table) -> tuple[Any, Seen]:
     owner, scores = owner[sound], inside.field("score").to_numpy(zero_copy_only=False).astype(float)[sound]
     ends = [(np.cumsum(sizes) - sizes)[owner] + each[sound] for each in (first, second)]
     words = features.flatten()
-    labels = np.array(pc.utf8_lower(words.field("label")).to_pylist(), dtype=object)
+    labels = np.array(_names(table, words).to_pylist(), dtype=object)
     said = [f"{a} + {b}" for a, b in zip(*(labels[at] for at in ends), strict=True)]
     names, codes = np.unique(np.array(said, dtype=object), return_inverse=True)
     begin, last = (

@@ -85,7 +85,7 @@ class Words:
         self.sums[at] += np.stack(
             [np.bincount(own, weights) for weights in (None, seen.scores, seen.scores**2, seen.tips.astype(float))], 1
         )
-        order = _hashed(seen.rows, seen.starts)
+        order = hashed(seen.rows, seen.starts)
         sorted_ = np.lexsort((order, own))
         rank = np.arange(len(own)) - np.searchsorted(own[sorted_], own[sorted_])
         first = sorted_[rank < EXAMPLES]
@@ -134,7 +134,7 @@ class Words:
         return sorted(out, key=lambda w: (-w.count, w.label))
 
 
-def _hashed(rows: Array, starts: Array) -> Any:
+def hashed(rows: Array, starts: Array) -> Any:
     """uint64 [M]: the same for the same place of the same row, and otherwise as if at random (splitmix64)."""
     with np.errstate(over="ignore"):
         z = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + starts.astype(np.uint64) * np.uint64(

@@ -40,6 +40,7 @@ def main() -> None:
 def _job(plain: dict[str, Any]) -> Any:
     import torch
 
+    from ..models.background import Background
     from .jobs import Job
     from .plan import CorpusRequest
     from .schema import arrow
@@ -47,6 +48,8 @@ def _job(plain: dict[str, Any]) -> Any:
     torch.set_num_threads(plain["threads"])
     pa, wanted = arrow(), plain["wanted"]
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted["settings"].items()}
+    if (rows := wanted["settings"].get("background")) is not None:
+        settings["background"] = Background(tuple(rows["rows"]), rows["said"], rows["dtypes"])
     several = {name: None if wanted[name] is None else tuple(wanted[name]) for name in ("text", "keep")}
     schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(plain["schema"])))
     return Job(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from copy import copy
 from dataclasses import is_dataclass, replace
 from itertools import islice
 from typing import Any, overload
@@ -45,9 +44,9 @@ class Explainer:
         A Hugging Face id, a folder, ``(model, tokenizer)``, ``(model, image_processor)``, a transformers pipeline, a served
         language model (its address, "http://…/v1", or a `saywhy.Server`), a GGUF file, a saywhy classifier, an estimator that was
         fitted on texts or on the columns of a data frame (`predict_proba`, `decision_function` or `predict`, as of
-        scikit-learn, XGBoost, LightGBM) or a .skops or .onnx file of one, a pipeline of spaCy with a `textcat`, or any function
-        from a list of strings to an array [B, K] (then with `labels`). None, the default, is the small sentiment model in the
-        package.
+        scikit-learn, XGBoost, LightGBM, SetFit) or a .skops or .onnx file of one, a pipeline of spaCy with a `textcat`, a
+        `TextClassifier` of Flair, or any function from a list of strings to an array [B, K] (then with `labels`). None, the
+        default, is the small sentiment model in the package.
     tokenizer
         The tokenizer or image processor, where it is not part of `model`.
     task
@@ -164,6 +163,8 @@ class Explainer:
             The embeddings that gradients follow: "word" (default), or "position" or "token_type" where the model has them.
         trust
             How the explanation is checked against removal: "quick" (8 evaluations more), "full" (some 300) or "none".
+        background
+            For rows of a table, what stands in for an absent column, as for the Explainer, whose own it takes the place of.
         **options
             Options of the method, for example ``steps=50``.
 
@@ -181,14 +182,14 @@ class Explainer:
             Where the model fails, or answers something that is not a number.
         """
         several = self.inputs_of(given)
-        many, own = several is not None, self.for_rows(several, given)
+        many, settings = several is not None, self.with_background(settings, several, given)
         target, against = wanted("target", settings.get("target")), wanted("against", settings.get("against"))
-        inputs = [own.task.with_targets(each, [target], against) for each in ([given] if several is None else several)]
-        request = own.request(inputs, **settings)
-        encodings = own.check(inputs, request, many)
-        expected = own._afford(request, encodings, progress)
+        inputs = [self.task.with_targets(each, [target], against) for each in ([given] if several is None else several)]
+        request = self.request(inputs, **settings)
+        encodings = self.check(inputs, request, many)
+        expected = self._afford(request, encodings, progress)
         targets = [request.target]
-        explained = own._explained(inputs, request, targets, len(inputs), progress, encodings, expected)
+        explained = self._explained(inputs, request, targets, len(inputs), progress, encodings, expected)
         found = tuple(each[0] for each in explained)
         return Explanations(found) if many else found[0]
 
@@ -233,12 +234,12 @@ class Explainer:
         if taken := [name for name in ("target", "against") if name in settings]:
             raise OptionError(f"`each_target` has no {taken[0]!r}: name the targets as a list, in `targets`.")
         rows = self.inputs_of(given)
-        many, own = rows is not None, self.for_rows(rows, given)
-        inputs = [own.task.with_targets(each, chosen, None) for each in ([given] if rows is None else rows)]
-        request = own.request(inputs, **settings, target=None if chosen is None else chosen[0])
-        encodings = own.check(inputs, request, many)
-        expected = own._afford(request, encodings, progress)
-        explained = own._explained(inputs, request, chosen, len(inputs), progress, encodings, expected)
+        many, settings = rows is not None, self.with_background(settings, rows, given)
+        inputs = [self.task.with_targets(each, chosen, None) for each in ([given] if rows is None else rows)]
+        request = self.request(inputs, **settings, target=None if chosen is None else chosen[0])
+        encodings = self.check(inputs, request, many)
+        expected = self._afford(request, encodings, progress)
+        explained = self._explained(inputs, request, chosen, len(inputs), progress, encodings, expected)
         found = [Explanations(tuple(each)) for each in explained]
         return found if many else found[0]
 
@@ -266,7 +267,8 @@ class Explainer:
         """
         _several("stream", inputs)
         rows_or_values = None if isinstance(inputs, Iterator) else self.inputs_of(inputs)
-        inputs = inputs if rows_or_values is None else rows_or_values
+        if rows_or_values is not None:
+            settings, inputs = self.with_background(settings, rows_or_values, inputs), rows_or_values
         request = self.request(**settings, trust=trust)
         given = (self.task.with_targets(each, [request.target], request.against) for each in inputs)
         return (each[0] for each in self._explained(given, request, [request.target], None, False))
@@ -331,16 +333,15 @@ class Explainer:
         """The inputs that were given together; None where it is one input."""
         return several_inputs(given, self.model.row_columns)
 
-    def for_rows(self, inputs: Sequence[Any] | None, given: object) -> Explainer:
-        """This explainer; of rows without a background, one whose background is the mean of these.
+    def with_background(self, settings: Mapping[str, Any], inputs: Sequence[Any] | None, given: Any) -> dict[str, Any]:
+        """These settings of a call; of rows for which nothing stands in, with the mean of these rows as `background`.
 
         Raises OptionError where that is one row only. `given` is what the caller gave, whose column types are kept.
         """
-        if not isinstance(self.model, TableModel) or self.model.background is not None:
-            return self
-        own = copy(self)
-        own.model = self.model.with_typical([given] if inputs is None else inputs, given)
-        return own
+        model = self.model
+        if not isinstance(model, TableModel) or model.background is not None or settings.get("background") is not None:
+            return dict(settings)
+        return {**settings, "background": model.typical([given] if inputs is None else inputs, given)}
 
     def request(self, inputs: Sequence[Any] = (), /, **settings: Any) -> Request:
         """The request that these settings make, checked; see `request_for`."""

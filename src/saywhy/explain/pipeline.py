@@ -20,7 +20,7 @@ from ..methods.coalitions import EVERY_COALITION
 from ..methods.interactions import pairs_over_draws
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
 from ..tasks.protocol import Case, Task, WantedTarget
-from .focus import both, focused
+from .focus import both, by_sentence, focused, is_focus
 from .request import Request, few_enough
 from .trust import trust
 
@@ -41,7 +41,8 @@ class Pipeline:
         """How many inputs to take at once: more where one pass is all, so that the batches of short texts are full."""
         if self.request.method.reuses_forward:
             return max(WINDOW, self.engine.batches.budget // 4)
-        return max(1, WINDOW // self.model.row_parts)  # what is kept of an input grows with the rows of a background
+        background = self.request.encoding.background
+        return max(1, WINDOW // (1 if background is None else len(background.rows)))  # each of which is kept
 
     def attempt(self, window: Sequence[Any]) -> list[Explanation | SaywhyError]:
         """For each input an explanation of the target, or why there is none. What fails together is asked by halves.
@@ -70,7 +71,7 @@ class Pipeline:
         """
         with self.model.frozen():  # once for all that follows, which then finds nothing to change
             inputs = [self.task.complete_input(self.model, given) for given in window]
-            if self.request.encoding.by == "focus":
+            if is_focus(self.request.encoding.by):
                 return self._focus(inputs, wanted)
             made: list[Encoding | None] = [*encodings] or [None] * len(window)
             whole = [  # an input that the model itself has completed is another one
@@ -86,12 +87,13 @@ class Pipeline:
 
     def _focus(self, inputs: Sequence[Any], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         """First by sentence, then by the words of those that matter."""
-        by_sentence = replace(self.request.encoding, by="sentence")
+        by = self.request.encoding.by
+        coarsely = replace(self.request.encoding, by=by_sentence(by))
         first = replace(self, request=replace(self.request, trust="none"))
-        coarse = first._explain([self._encode(given, by_sentence) for given in inputs], wanted)
-        chosen = [replace(self.request.encoding, by=focused(found)) for found in coarse]
+        coarse = first._explain([self._encode(given, coarsely) for given in inputs], wanted)
+        chosen = [replace(self.request.encoding, by=focused(found, by)) for found in coarse]
         fine = self._explain([self._encode(*each) for each in zip(inputs, chosen, strict=True)], wanted)
-        return [both(before, after) for before, after in zip(coarse, fine, strict=True)]
+        return [both(before, after, by) for before, after in zip(coarse, fine, strict=True)]
 
     def _explain(self, encodings: Sequence[Encoding], wanted: Sequence[WantedTarget] | None) -> list[list[Explanation]]:
         found: list[list[Explanation]] = [[] for _ in encodings]
@@ -299,6 +301,7 @@ class Pipeline:
             "absent": encoding_options.absent,
             "overlong": encoding_options.overlong,
             "embedding": encoding_options.embedding,
+            **({} if encoding_options.background is None else {"background": encoding_options.background.recorded}),
         }
 
 

@@ -32,7 +32,7 @@ class Request:
 
     method: Method
     options: Mapping[str, Any]  # of the method, those that the caller gave
-    encoding: EncodingOptions  # the features, and what stands in for an absent one
+    encoding: EncodingOptions  # the features, and what stands in for an absent one; of rows, for an absent column
     target: WantedTarget = None
     against: WantedTarget = None
     unit: str | None = None
@@ -54,7 +54,8 @@ def request_for(
     overlong: str | None = None,
     embedding: str = "word",
     trust: str = "quick",
-    **options: object,
+    background: Any = None,
+    **options: Any,
 ) -> Request:
     """The request that these settings make of a model and a task; `Explainer` describes each setting.
 
@@ -83,6 +84,7 @@ def request_for(
         text_or_none("absent", absent, "mask") or "",
         model.overlong if overlong is None else one_of("value of `overlong`", overlong, OVERLONG),
         one_of("value of `embedding`", embedding, EMBEDDINGS),
+        model.background_rows(background),
     )
     if method is None:
         followed = followable and model.differentiable and encoding.absent not in NON_DIFFERENTIABLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -27,6 +27,13 @@ class Background:
     def columns(self) -> tuple[str, ...]:
         return tuple(self.rows[0])
 
+    @property
+    def recorded(self) -> Any:
+        """What a result keeps of it: the value of each column where it is one row, else how many rows it has."""
+        if len(self.rows) > 1:
+            return f"{len(self.rows):,} rows"
+        return {name: None if missing_value(value) else value for name, value in self.rows[0].items()}
+
 
 def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[str] = ()) -> Background:
     """The background that a caller gave.
@@ -35,7 +42,7 @@ def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[st
     ----------
     given
         A mapping of column to value; a frame or a list of rows, over which the answers are averaged; or ("mean", rows), the
-        mean of numbers and the most frequent value of other columns.
+        mean of numbers and the most frequent value of other columns. A background that is known already is narrowed down.
     columns
         What the model reads; by default the columns that are given.
     texts
@@ -46,7 +53,11 @@ def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[st
     OptionError
         For another type, no rows, too many, or a column that is lacking or unknown.
     """
-    if isinstance(given, tuple) and len(given) == 2 and given[0] == "mean":
+    if isinstance(given, Background):
+        _lacking(given.rows, columns, texts)
+        wanted = tuple(columns or given.columns)
+        return replace(given, rows=tuple({name: row.get(name, "") for name in wanted} for row in given.rows))
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and given[0] == "mean":
         rows = _rows(given[1], columns)
         _lacking(rows, columns or tuple(rows[0]), texts)
         chosen = [name for name in columns or tuple(rows[0]) if name not in texts]
@@ -98,7 +109,8 @@ def replace_dtypes(background: Background, frame: object) -> Background:
     kinds = getattr(frame, "dtypes", None)
     if kinds is None or not hasattr(kinds, "items"):
         return background
-    told = {str(n): kind for n, kind in kinds.items() if hasattr(kind, "categories") or kind.name in ("str", "string")}
+    told = {str(n): kind for n, kind in kinds.items() if hasattr(kind, "categories")}
+    told |= {str(n): kind.name for n, kind in kinds.items() if kind.name in ("str", "string")}
     return Background(background.rows, background.said, told)
 
 

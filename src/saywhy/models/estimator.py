@@ -17,6 +17,7 @@ from ..core.types import Array, Feature, Target
 from .additive import VECTORIZERS, AdditiveSteps, additive_steps, steps_of, words_stand_alone
 from .background import Background, background_of
 from .callable import Additive, CallableModel
+from .flair_classifier import flair_texts, is_flair
 from .labels import label_names, same_order
 from .protocol import Model
 from .spacy_pipeline import is_spacy, spacy_texts
@@ -61,6 +62,12 @@ def black_box(
                 "`output` and `background` are not for a pipeline of spaCy: it gives probabilities of texts."
             )
         return spacy_texts(model, labels, mask_token)
+    if is_flair(model):
+        if output is not None or background is not None:
+            raise OptionError(
+                "`output` and `background` are not for a model of Flair: it gives probabilities of texts."
+            )
+        return flair_texts(model, labels, mask_token)
     if not is_estimator(model):
         kind = _KINDS[one_of("value of `output`", "score" if output is None else output, OUTPUTS)]
         texts = CallableModel(model, labels, mask_token, kind)
@@ -139,8 +146,10 @@ def _classes(model: object) -> object:
     classes: Any = getattr(model, "classes_", None)
     if classes is None and hasattr(model, "predict_proba"):
         classes = getattr(model, "labels", None)  # SetFit's name for them
-    nested = isinstance(classes, list | tuple) and bool(classes) and hasattr(classes[0], "__len__")
-    return list(classes) if nested and not isinstance(classes[0], str) else classes
+    if not isinstance(classes, list | tuple):
+        return classes
+    nested = bool(classes) and hasattr(classes[0], "__len__") and not isinstance(classes[0], str)
+    return list(classes) if nested else tuple(classes)
 
 
 def _named(

@@ -16,6 +16,7 @@ from torch import nn
 from ..core.errors import ModelError, OptionError, SaywhyError
 from .estimator import black_box, is_estimator
 from .files import estimator_file, read_estimator
+from .flair_classifier import is_flair
 from .lock import loading
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
@@ -138,7 +139,7 @@ def adapt(
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
     if hasattr(model, "adapter"):
         return _own_adapter(model, head, tokenizer is labels is mask_token is output is background is None)
-    if not hasattr(model, "parameters"):
+    if not hasattr(model, "parameters") or is_flair(model):
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return black_box(model, labels, mask_token, output, background)

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..core.errors import MethodError, ModelError
+from ..core.errors import MethodError, ModelError, OptionError
 from ..core.features import Granularity
 from ..core.types import Encoding, Estimate, Held
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from .background import Background
     from .causal.prompts import Prompt
     from .pipelines import PipelineSettings
     from .text.attention import AttentionOutputs
@@ -36,6 +37,7 @@ class EncodingOptions:
     absent: str = "drop"
     overlong: str = "refuse"
     embedding: str = "word"
+    background: Background | None = None  # of a model of rows: what stands in for absent columns
 
 
 class Model(Protocol[R]):
@@ -60,7 +62,6 @@ class Model(Protocol[R]):
     most_rows: int | None = None  # the most rows of a batch, where the model sets a limit
     columns: tuple[str, ...] = ()  # parts of the input that hold a value in place of a text
     row_columns: tuple[str, ...] = ()  # where an input is a row of a table: its columns
-    row_parts: int = 1  # of how many rows one evaluation is the mean: those of a background
     has_label_attention: bool = False
     attention_unavailable: str | None = (
         "it does not say what its attention heads look at"  # None: `attention_maps` answers
@@ -83,6 +84,18 @@ class Model(Protocol[R]):
     def encode(self, parts: Mapping[str, Any], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The input, part by part, as rows and features. Raises InputError before any forward."""
         raise NotImplementedError
+
+    def background_rows(self, given: Any) -> Background | None:
+        """What stands in for absent columns, as a call said it, or as the model has it; None for a model that reads no rows.
+
+        Raises OptionError for what is no background, and where there is none.
+        """
+        if given is not None:
+            raise OptionError(
+                f"`background` stands in for absent columns, and {self.name} reads no rows of a table: leave it out. A function "
+                "of data frames is told by Explainer(function, labels=…, background=…)."
+            )
+        return None
 
     def encode_prompt(self, prompt: Prompt, options: EncodingOptions) -> Encoding:
         """For a language model: the rows of a prompt or a template with its continuations."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,16 +14,27 @@ from ..core.errors import InputError, MethodError, ModelError, OptionError, Sayw
 from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
 from ..core.types import Bools, Encoding, Feature, Held, Target
-from .background import Background, replace_dtypes, typical
+from .background import Background, background_of, replace_dtypes, typical
 from .callable import numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Row: TypeAlias = "list[Any]"  # a value for each column, in their order
-OPENED = ("word", "sentence", "line", "paragraph")  # how a text column may be cut; or "column", whole
+OPENED = ("word", "sentence", "focus", "line", "paragraph")  # how a text column may be cut; or "column", whole
 _SHOWN = 40  # characters of a value in a label
+_NEEDED = (
+    "An absent column needs something in its place: explainer(rows, background=…) or Explainer(model, background=…) takes a data "
+    "frame (rows to average over), ('mean', frame), or a mapping of column to value."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What the model is asked about: a value for each column, and the pandas types that values alone do not tell."""
+
+    values: list[Any]
+    dtypes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -48,26 +59,29 @@ class TableModel(Model[Row]):
     absences: tuple[str, ...] = ("background",)
     batch_tokens: int = 16_384
 
-    def __post_init__(self) -> None:
-        self.row_parts = 1 if self.background is None else len(self.background.rows)
+    def background_rows(self, given: Any) -> Background | None:
+        if given is not None:
+            return background_of(given, self.row_columns, self.texts)
+        if self.background is None:
+            raise OptionError(_NEEDED)
+        return self.background
 
-    def with_typical(self, rows: Sequence[Any], frame: object) -> TableModel:
-        """This model with the mean of these rows as its background. Raises OptionError where there are too few of them."""
-        known = [self._row(row) for row in rows]
+    def typical(self, rows: Sequence[Any], frame: Any, of: str = "of this call") -> Background:
+        """The mean of these rows as a background, `of` saying where they are from. Raises OptionError for a single row."""
+        known = [self._values(row) for row in rows]
         if len(known) < 2:
             raise OptionError(
-                "An absent column needs something in its place: Explainer(model, background=…) takes a data frame (rows to "
-                "average over), ('mean', frame), or a mapping of column to value. Several rows in one call stand in for "
-                "each other, by their mean; here is one row."
+                f"{_NEEDED} Several rows in one call stand in for each other, by their mean; here is "
+                f"{'one row' if known else 'none'}."
             )
         columns = [name for name in self.row_columns if name not in self.texts]
         found = typical([dict(zip(self.row_columns, row, strict=True)) for row in known], columns)
         row = {name: found.rows[0].get(name, "") for name in self.row_columns}
-        said = f"{found.said} of this call; give `background` to fix them"
-        return replace(self, background=replace_dtypes(Background((row,), said), frame))
+        said = f"{found.said} {of}; give `background` to fix them"
+        return replace_dtypes(Background((row,), said), frame)
 
-    def encode(self, parts: object, options: EncodingOptions, held: Held | None = None) -> Encoding:
-        values, background = self._row(parts), self._background()
+    def encode(self, parts: Any, options: EncodingOptions, held: Held | None = None) -> Encoding:
+        values, background = self._values(parts), options.background or self._background()
         opened: dict[str, str] = {}
         features: list[Feature] = []
         for name, value in zip(self.row_columns, values, strict=True):
@@ -89,11 +103,11 @@ class TableModel(Model[Row]):
         return Encoding(texts, tuple(features), at, notes=notes, labels=self.labels, additive=known)
 
     def _background(self) -> Background:
-        if self.background is None:  # of a single row whose prediction alone is asked for
+        if self.background is None:  # of rows whose prediction alone is asked for
             return Background((dict.fromkeys(self.row_columns),), "absent columns are missing")
         return self.background
 
-    def _row(self, given: object) -> Row:
+    def _values(self, given: Any) -> list[Any]:
         """The values of a row in the order of the columns. Raises InputError for another type, and for a column that lacks."""
         if hasattr(given, "to_dict") and hasattr(given, "index"):  # a row of a pandas frame
             given = given.to_dict()
@@ -124,6 +138,11 @@ class TableModel(Model[Row]):
             how = by if name in self.texts else "column"
             if isinstance(by, str):
                 one_of("granularity `by` of a row", by, (*OPENED, "column"))
+            elif len(self.texts) != 1:
+                raise OptionError(
+                    f"Spans are of one text, and {self.name} knows {len(self.texts)} columns of texts: "
+                    f"by={{{(self.texts or self.row_columns)[0]!r}: {by!r:.60}}} says of which column."
+                )
         if isinstance(how, str):
             one_of(f"granularity of the column {name!r}", how, (*OPENED, "column"))
         if how != "column" and missing_value(value):
@@ -133,10 +152,10 @@ class TableModel(Model[Row]):
         return how if how == "column" or value.strip() or not isinstance(how, str) else "column"
 
     def sizes(self, rows: Sequence[Row]) -> list[int]:
-        return [1 + sum(len(value) // 4 for value in row if isinstance(value, str)) for row in rows]
+        return [1 + sum(len(value) // 4 for value in row.values if isinstance(value, str)) for row in rows]
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        return [tuple("\0missing" if missing_value(value) else value for value in row) for row in rows]
+        return [tuple("\0missing" if missing_value(value) else value for value in row.values) for row in rows]
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor:
         if points is not None:
@@ -152,15 +171,14 @@ class TableModel(Model[Row]):
 
     def _batch(self, rows: Sequence[Row]) -> Any:
         if not self.named:
-            return np.array(rows, dtype=np.float64)
+            return np.array([row.values for row in rows], dtype=np.float64)
         try:
             import pandas as pd
         except ImportError:
             raise missing("pandas", "Explaining rows with named columns", "table") from None
-        columns = {name: [row[i] for row in rows] for i, name in enumerate(self.row_columns)}
-        frame = pd.DataFrame(columns)
-        dtypes = {} if self.background is None else self.background.dtypes
-        return frame.astype({name: kind for name, kind in dtypes.items() if name in columns})
+        columns = {name: [row.values[i] for row in rows] for i, name in enumerate(self.row_columns)}
+        known = rows[0].dtypes  # of one background, as all rows of a call
+        return pd.DataFrame(columns).astype({name: kind for name, kind in known.items() if name in columns})
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -172,13 +190,14 @@ class _Rows:
     """bool [N, n] -> the row of each coalition: a row, or a tuple of one for each row of the background."""
 
     columns: tuple[str, ...]
-    values: Row
+    values: list[Any]
     opened: Mapping[str, str]
     features: Sequence[Feature]
     background: Background
 
     def __call__(self, coalitions: Bools) -> list[Any]:
         stands = [[row[name] for name in self.columns] for row in self.background.rows]
+        dtypes = self.background.dtypes
         whole = [(i, self.columns.index(f.part)) for i, f in enumerate(self.features) if f.column]
         cut = []
         for name, text in self.opened.items():
@@ -190,7 +209,9 @@ class _Rows:
             for c, left, owner in cut:
                 own[c] = left([keep[i] for i in owner])
             gone = [c for i, c in whole if not keep[i]]
-            made = tuple([stand[c] if c in gone else value for c, value in enumerate(own)] for stand in stands)
+            made = tuple(
+                Row([stand[c] if c in gone else value for c, value in enumerate(own)], dtypes) for stand in stands
+            )
             found.append(made if len(made) > 1 else made[0])
         return found
 

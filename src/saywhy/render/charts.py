@@ -14,6 +14,7 @@ from ..core.explanation import Explanation
 from ..core.types import Array
 from . import content, headline
 from .aligned import Aligned, aligned, summarised
+from .points import heights, signs, strength, strongest
 from .theme import DARK, LIGHT, Palette, blend
 
 try:
@@ -49,9 +50,7 @@ def chart(
             )
         return _waterfall(items[0], top, palette, made)
     found = aligned(items, by)
-    sizes = np.abs(found.values).mean(0)
-    keys = [(-float(f"{size:.9g}"), name) for size, name in zip(sizes, found.names, strict=True)]
-    order = sorted(range(len(keys)), key=keys.__getitem__)[:top]
+    sizes, order = np.abs(found.values).mean(0), strongest(found, top)
     axes = _axes(len(order) + (len(sizes) > top and kind == "bar"), palette, made)
     if kind == "bar":
         _bars(axes, found, sizes, order, palette)
@@ -116,7 +115,7 @@ def _bars(axes: Axes, found: Aligned, sizes: Array, order: Sequence[int], palett
     rest = float(sizes.sum() - sizes[order].sum())
     more = len(sizes) - len(order)
     for place, at in enumerate(order):
-        mean = float(found.values[found.counts[:, at] > 0, at].mean())
+        mean = signs(found, at)
         sign = content.minus(content.signed(mean, form)[:1].strip("0123456789.")) if sizes[at] else ""
         axes.barh(place, sizes[at], height=0.62, color=palette.strong_down if mean < 0 else palette.strong_up)
         said = f" {format(sizes[at], form)}" + (f" ({sign})" if sign else "")
@@ -137,44 +136,20 @@ def _points(axes: Axes, found: Aligned, order: Sequence[int], palette: Palette) 
     for place, at in enumerate(order):
         there = found.counts[:, at] > 0
         scores = found.values[there, at]
-        strength = _strength(found.data[there, at])
-        graded |= strength is not None
-        colors = [_color(s, 1.0 if strength is None else strength[i], palette) for i, s in enumerate(scores)]
+        high = strength(found.data[there, at])
+        graded |= high is not None
+        colors = [_color(s, 1.0 if high is None else high[i], palette) for i, s in enumerate(scores)]
         size = 16 if len(scores) <= 200 else 7
-        axes.scatter(scores, place + _heights(scores), s=size, c=colors, linewidths=0, zorder=2, rasterized=raster)
+        axes.scatter(scores, place + heights(scores), s=size, c=colors, linewidths=0, zorder=2, rasterized=raster)
     _named(axes, [f"{found.names[at]} ({int((found.counts[:, at] > 0).sum()):,})" for at in order])
     graded_by = "; strong: a high value of the column, pale: a low one" if graded else ""
     axes.set_xlabel(f"score{_in(found.unit)}{graded_by}", color=palette.muted, fontsize=9)
 
 
-def _color(score: float, strength: float, palette: Palette) -> str:
+def _color(score: float, strong: float, palette: Palette) -> str:
     if score == 0:
         return palette.muted
-    return blend(palette.line, palette.strong_up if score > 0 else palette.strong_down, 0.25 + 0.75 * strength)
-
-
-def _strength(data: Array) -> Array | None:
-    """[M], 0 to 1: the rank of each value of a column of numbers; None for words and other values."""
-    if not all(isinstance(value, float) for value in data.tolist()):
-        return None
-    values = data.astype(float)
-    low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high > low else np.ones(len(values))
-
-
-def _heights(scores: Array) -> Array:
-    """[M]: how far each point lies off its line, so that points of like score stand beside each other, as bees do."""
-    if len(scores) < 2 or float(np.ptp(scores)) == 0:
-        step = min(0.06, 0.7 / max(1, len(scores)))
-        return (np.arange(len(scores)) - (len(scores) - 1) / 2) * step
-    bins = np.floor((scores - scores.min()) / np.ptp(scores) * 60).astype(int)
-    out = np.zeros(len(scores))
-    for b in np.unique(bins):
-        inside = np.flatnonzero(bins == b)
-        step = min(0.1, 0.7 / len(inside))
-        k = np.arange(len(inside))
-        out[inside] = np.where(k % 2, (k + 1) // 2, -(k // 2)) * step
-    return out
+    return blend(palette.line, palette.strong_up if score > 0 else palette.strong_down, 0.25 + 0.75 * strong)
 
 
 def _waterfall(e: Explanation, top: int, palette: Palette, made: type[Axes]) -> Axes:

@@ -26,6 +26,8 @@ UNSAID = (
     ("task", "image-classification"),
 )  # options that change nothing unless they are set otherwise
 
+TOLD = ("background",)  # an option that a note tells of in words
+
 
 class Part(NamedTuple):
     """One part of an input: its text in pieces, and the features that have no place in that text."""
@@ -292,7 +294,11 @@ def about(e: Explanation) -> list[str]:
     """The method and its options, each a phrase."""
     return [
         label(e.method),
-        *(f"{label(k)}={_option(v)}" for k, v in e.options.items() if (k, v) not in UNSAID and v is not None),
+        *(
+            f"{label(k)}={_option(v)}"
+            for k, v in e.options.items()
+            if k not in TOLD and (k, v) not in UNSAID and v is not None
+        ),
     ]
 
 

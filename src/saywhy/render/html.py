@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.explanation import Explanation, Explanations
-from . import arcs, content, headline, theme
+from . import arcs, content, headline, inline_charts, theme
 from .page import document, safe
 from .picture import ONE_SIDED, caption, data, drawn, ground, places
 
@@ -108,8 +108,32 @@ def _fragment(what: Explanation | Explanations, view: str, level: int) -> str:
             for g in groups
         )
         said = headline.count_headline([[e for e, _ in g] for g in groups])
-        body = _head(said, common, level, headline.several_badges(items)) + "\n".join(blocks)
+        body = _head(said, common, level, headline.several_badges(items)) + _charts(items, groups) + "\n".join(blocks)
     return f'<div class="saywhy-box" lang="en" dir="ltr">\n<style>{theme.scoped()}</style>\n{body}\n</div>'
+
+
+_MANY = 5  # inputs that are drawn together
+
+
+def _charts(items: Sequence[Explanation], groups: Sequence[object]) -> str:
+    """What the words or columns do over all inputs, where these are many, of one target each and in one unit."""
+    alike = len(items) == len(groups) and len({e.target.unit for e in items}) == 1 and any(e.features for e in items)
+    if len(groups) < _MANY or not alike or any(e.image is not None for e in items):
+        return ""
+    told = len({e.target.label for e in items}) > 1
+    mixed = (
+        '<p class="saywhy-small">Each input is explained by its own prediction: signs are towards it.</p>'
+        if told
+        else ""
+    )
+    return f"<style>{_CHARTED}</style>{inline_charts.over_inputs(items)}{mixed}\n"
+
+
+_CHARTED = inline_charts.style(
+    ".saywhy-box",
+    {name: f"rgb(var(--saywhy-strong-{name}))" for name in ("up", "down")}
+    | {name: f"var(--saywhy-{name})" for name in ("ink", "muted", "line")},
+)
 
 
 def _group(group: Sequence[tuple[Explanation, float]], common: Sequence[str], fold: bool, view: str, level: int) -> str:

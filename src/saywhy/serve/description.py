@@ -42,6 +42,11 @@ _ASKED: dict[str, Any] = {
         {"type": "string", "enum": ["refuse", "truncate", "window"]}, "For a text longer than it reads."
     ),
     "embedding": _field(_TEXT, "The embeddings that gradients follow."),
+    "background": {
+        "description": "Of a row of a table, what stands in for absent columns: an object of column to value, or a list of rows "
+        "to average over.",
+        "anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}],
+    },
     "trust": _field(
         {"type": "string", "enum": ["quick", "full", "none"]}, "How the scores are checked against removal."
     ),

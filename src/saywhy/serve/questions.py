@@ -27,6 +27,7 @@ from ..tasks.protocol import Case
 
 LONGEST = 100_000  # characters of all texts of an input together
 MOST_EVALUATIONS = 20_000  # that an option of a method may ask for
+MOST_BACKGROUND = 100  # rows that stand in for absent columns
 MOST_SETS = 2_000  # sets of absent features in one question
 KEPT = 16  # problems of a model that are kept open, so that toggling a word asks the model one input
 MOST_OUTPUTS = 5_000  # that are kept of one open problem
@@ -73,6 +74,10 @@ def question(body: object, more: Sequence[str] = ()) -> Question:
         if isinstance(settings.get(name), list):
             settings[name] = tuple(settings[name])
     _short_enough(body["input"])
+    if isinstance(settings.get("background"), list) and len(settings["background"]) > MOST_BACKGROUND:
+        raise OptionError(
+            f"A server takes up to {MOST_BACKGROUND} rows of `background`: each evaluation asks about all."
+        )
     each_target = yes_or_no("each_target", body.get("each_target", False))
     return Question(body["input"], {**settings, **options}, each_target, _methods(body))
 
@@ -156,12 +161,12 @@ class Subject:
 def _requested(subject: Subject, asked: Question) -> tuple[Explainer, list[Any], Request]:
     """The explainer, the input joined with its targets, and the request."""
     given = input_of(subject.explainer, asked.given)
-    own = subject.explainer.for_rows([given], given)
+    own, settings = subject.explainer, subject.explainer.with_background(asked.settings, [given], given)
     target, against = asked.settings.get("target"), asked.settings.get("against")
     if asked.each_target and (target is not None or against is not None):
         raise OptionError("With each_target every target is explained: leave out target and against.")
     inputs = [own.task.with_targets(given, None if asked.each_target else [target], against)]
-    return own, inputs, own.request(inputs, **asked.settings)
+    return own, inputs, own.request(inputs, **settings)
 
 
 def explain(

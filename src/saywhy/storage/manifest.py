@@ -59,7 +59,9 @@ def checked(data: object, name: str, format: str, version: int, fields: Mapping[
     if not isinstance(data, dict) or data.get("format") != format:
         theirs = str(data.get("format")) if isinstance(data, dict) else ""
         if theirs in _READERS:
-            raise FileError(f"{name!r} is a file of {theirs}, and {format} is wanted here. {_READERS[theirs]} reads it.")
+            raise FileError(
+                f"{name!r} is a file of {theirs}, and {format} is wanted here. {_READERS[theirs]} reads it."
+            )
         raise FileError(f'{name!r} was not written by saywhy: it lacks "format": "{format}".')
     found = data.get("version")
     if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= version:

@@ -110,14 +110,14 @@ def columns(path: Path, names: Sequence[str], limit: int | None = None) -> list[
     if not read:
         raise InputError(f"{path} has no rows.")
     for name in names:
-        cells = [_number(row[name]) for row in read]
+        cells = [number(row[name]) for row in read]
         if all(known is not None or row[name] is None for known, row in zip(cells, read, strict=True)):
             for row, known in zip(read, cells, strict=True):
                 row[name] = known
     return read
 
 
-def _number(cell: object) -> object:
+def number(cell: object) -> object:
     """A cell of a text file as the number that it is written as; numbers as they are; None for anything else."""
     if not isinstance(cell, str):
         return cell if isinstance(cell, int | float) else None
