@@ -131,7 +131,7 @@ def request_settings(
     return {**plain, **named, **({} if rows is None else {"background": rows}), **(options or {})}
 
 
-def _background(path: Path | None, many: int | None, model: Adapter[Any]) -> Any:
+def _background(path: Path | None, many: int | None, model: Adapter[Any]) -> object:
     """What stands in for absent columns, of a file: its mean, or so many of its rows. Raises BadParameter for other models."""
     if path is None:
         if many is not None:

@@ -43,7 +43,7 @@ def compare(
     by: Granularity | None = None,
     absent: str | None = None,
     overlong: str = "refuse",
-    background: Any = None,
+    background: object = None,
     scores: Mapping[str, Sequence[Any]] | None = None,
     rationales: Sequence[Sequence[bool]] | None = None,
     infill: object = None,

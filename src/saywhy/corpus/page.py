@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..render import headline, inline_charts
@@ -67,7 +67,7 @@ def _about(r: Report, title: str) -> str:
     return f"<p class=q>{safe(title)}. {safe(told + unfinished)}</p>{_first(r)}"
 
 
-def _cut(by: Any) -> str:
+def _cut(by: str | Mapping[str, str]) -> str:
     """How the inputs were cut, in words."""
     return f"{by} by {by}" if isinstance(by, str) else ", ".join(f"{name} by {how}" for name, how in by.items())
 

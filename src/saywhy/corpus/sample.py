@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.explanation import Explanation, Explanations
 from ..core.types import Feature, Target
 from .word_statistics import hashed
+
+if TYPE_CHECKING:
+    import pyarrow
 
 DRAWN = 1_000
 _NEEDED = ("row", "text", "prediction", "probability", "target", "unit", "value", "base", "features", "parts")
@@ -22,7 +25,7 @@ class Sample:
         self.most = most
         self.rows: dict[int, Mapping[str, Any]] = {}  # hash -> record
 
-    def add(self, table: Any) -> None:
+    def add(self, table: pyarrow.Table) -> None:
         """More rows, all of them explained."""
         numbers = table["row"].to_numpy()
         order = hashed(numbers, np.zeros(len(numbers), dtype=np.int64))

@@ -261,7 +261,7 @@ def _measures(table: pyarrow.Table, prediction: Array, target: Array) -> tuple[d
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
 
 
-def _names(table: pyarrow.Table, features: Any) -> Any:
+def _names(table: pyarrow.Table, features: pyarrow.StructArray) -> Any:
     """The name of each feature: a word without regard to case; of rows also each column, and "title: word" of several texts."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -32,7 +32,7 @@ def explained_columns(model: Model[Any], text: Sequence[str] | None) -> tuple[st
 
 
 def with_background(
-    model: TableModel, source: Any, found: Input, settings: Mapping[str, Any], text: Sequence[str]
+    model: TableModel, source: object, found: Input, settings: Mapping[str, Any], text: Sequence[str]
 ) -> tuple[Input, dict[str, Any]]:
     """The input with numbers where all of a text file's first cells are, and the settings with a `background`.
 

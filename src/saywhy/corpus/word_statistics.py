@@ -134,7 +134,7 @@ class Words:
         return sorted(out, key=lambda w: (-w.count, w.label))
 
 
-def hashed(rows: Array, starts: Array) -> Any:
+def hashed(rows: Array, starts: Array) -> Array:
     """uint64 [M]: the same for the same place of the same row, and otherwise as if at random (splitmix64)."""
     with np.errstate(over="ignore"):
         z = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + starts.astype(np.uint64) * np.uint64(
@@ -142,7 +142,8 @@ def hashed(rows: Array, starts: Array) -> Any:
         )
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    out: Array = z ^ (z >> np.uint64(31))
+    return out
 
 
 class Suspect(NamedTuple):

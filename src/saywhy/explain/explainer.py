@@ -305,7 +305,7 @@ class Explainer:
             out += [self.task.predict_label(case) for case in cases]
         return out
 
-    def widget(self, text: str | None = None) -> Any:
+    def widget(self, text: str | None = None) -> object:
         """The page of `saywhy serve` over this explainer, as a widget in a notebook: change the text, switch words off, and see.
 
         Parameters
@@ -333,7 +333,9 @@ class Explainer:
         """The inputs that were given together; None where it is one input."""
         return several_inputs(given, self.model.row_columns)
 
-    def with_background(self, settings: Mapping[str, Any], inputs: Sequence[Any] | None, given: Any) -> dict[str, Any]:
+    def with_background(
+        self, settings: Mapping[str, Any], inputs: Sequence[Any] | None, given: object
+    ) -> dict[str, Any]:
         """These settings of a call; of rows for which nothing stands in, with the mean of these rows as `background`.
 
         Raises OptionError where that is one row only. `given` is what the caller gave, whose column types are kept.

@@ -54,7 +54,7 @@ def request_for(
     overlong: str | None = None,
     embedding: str = "word",
     trust: str = "quick",
-    background: Any = None,
+    background: object = None,
     **options: Any,
 ) -> Request:
     """The request that these settings make of a model and a task; `Explainer` describes each setting.

@@ -28,7 +28,7 @@ class Background:
         return tuple(self.rows[0])
 
     @property
-    def recorded(self) -> Any:
+    def recorded(self) -> object:
         """What a result keeps of it: the value of each column where it is one row, else how many rows it has."""
         if len(self.rows) > 1:
             return f"{len(self.rows):,} rows"

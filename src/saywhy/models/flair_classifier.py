@@ -13,7 +13,7 @@ from .labels import label_names, same_order
 _ALL_ABSENT = "…"  # Flair gives an empty sentence no label, so all words absent is this sign, of which no word is part
 
 
-def is_flair(model: Any) -> bool:
+def is_flair(model: object) -> bool:
     """Is it a model of Flair? Its class, or one that it is made of, says so by where it was defined."""
     return any(each.__module__.split(".")[0] == "flair" for each in type(model).__mro__)
 

@@ -85,7 +85,7 @@ class Model(Protocol[R]):
         """The input, part by part, as rows and features. Raises InputError before any forward."""
         raise NotImplementedError
 
-    def background_rows(self, given: Any) -> Background | None:
+    def background_rows(self, given: object) -> Background | None:
         """What stands in for absent columns, as a call said it, or as the model has it; None for a model that reads no rows.
 
         Raises OptionError for what is no background, and where there is none.

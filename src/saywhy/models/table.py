@@ -59,14 +59,14 @@ class TableModel(Model[Row]):
     absences: tuple[str, ...] = ("background",)
     batch_tokens: int = 16_384
 
-    def background_rows(self, given: Any) -> Background | None:
+    def background_rows(self, given: object) -> Background | None:
         if given is not None:
             return background_of(given, self.row_columns, self.texts)
         if self.background is None:
             raise OptionError(_NEEDED)
         return self.background
 
-    def typical(self, rows: Sequence[Any], frame: Any, of: str = "of this call") -> Background:
+    def typical(self, rows: Sequence[Any], frame: object, of: str = "of this call") -> Background:
         """The mean of these rows as a background, `of` saying where they are from. Raises OptionError for a single row."""
         known = [self._values(row) for row in rows]
         if len(known) < 2:
@@ -80,7 +80,7 @@ class TableModel(Model[Row]):
         said = f"{found.said} {of}; give `background` to fix them"
         return replace_dtypes(Background((row,), said), frame)
 
-    def encode(self, parts: Any, options: EncodingOptions, held: Held | None = None) -> Encoding:
+    def encode(self, parts: object, options: EncodingOptions, held: Held | None = None) -> Encoding:
         values, background = self._values(parts), options.background or self._background()
         opened: dict[str, str] = {}
         features: list[Feature] = []
@@ -107,7 +107,7 @@ class TableModel(Model[Row]):
             return Background((dict.fromkeys(self.row_columns),), "absent columns are missing")
         return self.background
 
-    def _values(self, given: Any) -> list[Any]:
+    def _values(self, given: object) -> list[Any]:
         """The values of a row in the order of the columns. Raises InputError for another type, and for a column that lacks."""
         if hasattr(given, "to_dict") and hasattr(given, "index"):  # a row of a pandas frame
             given = given.to_dict()

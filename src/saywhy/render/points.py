@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..core.types import Array
 from .aligned import Aligned
 
 
@@ -16,7 +15,7 @@ def strongest(found: Aligned, top: int) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)[:top]
 
 
-def strength(data: Any) -> Any:
+def strength(data: Array) -> Array | None:
     """[M], 0 to 1: where each value of a column of numbers lies between the lowest and the highest; None for other values."""
     if not all(isinstance(value, float) for value in data.tolist()):
         return None
@@ -25,7 +24,7 @@ def strength(data: Any) -> Any:
     return (values - low) / (high - low) if high > low else np.ones(len(values))
 
 
-def heights(scores: Any) -> Any:
+def heights(scores: Array) -> Array:
     """[M]: how far each point lies off its line, so that points of like score stand beside each other, as bees do."""
     if len(scores) < 2 or float(np.ptp(scores)) == 0:
         step = min(0.06, 0.7 / max(1, len(scores)))
