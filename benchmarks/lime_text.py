@@ -152,7 +152,7 @@ def main() -> None:
         worker(*sys.argv[2:])
         return
     options = arguments(__doc__ or "")
-    counts = [2, 1, 1] if options.quick else [200, 10, 5]
+    counts = [2, 1, 1] if options.quick else [200, 200, 5]
     timed = [compared(name, count) for name, count in zip(CLASSIFIERS, counts, strict=True)]
     memory = [[name, *(f"{peak(package, name):,.0f}" for package in PACKAGES)] for name in CLASSIFIERS]
     for row in (*timed, *memory):
