@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.types import Bools, Floats, Ints
-from .search import LOST, MATTERS, Search
+from .search import MATTERS, Search
 
 SUPPORTED, WEAK, NONE, JOINS = "supported", "weakly supported", "no source in these documents", "nothing to cite"
 MOST_SOURCES = 5  # of one statement
@@ -48,10 +48,10 @@ class Check:
 def shortlisted(scores: Floats, stderr: Floats, lost: Floats, gain: float) -> list[int]:
     """The candidates [m] that may carry a statement: those above a share of what the documents do, and above their own error.
 
-    And those without which much of it is lost, `lost` [m], whatever they do alone: the first of two sentences that lead to it.
+    And those without which most of it is lost, `lost` [m], whatever they do alone: the first of two sentences that lead to it.
     """
     counts = scores >= np.maximum(max(MATTERS * gain, 1e-9), 2 * stderr)
-    counts |= lost >= max(LOST * gain, NATS)
+    counts |= lost >= ENOUGH * max(gain, NATS)
     return [int(i) for i in np.argsort(-scores, kind="stable") if counts[i]][:MOST_SOURCES]
 
 
@@ -61,7 +61,7 @@ def sources_of(
     """Of each statement's shortlist those that it takes, and those that say the same again.
 
     One more is taken while those that were taken do not do alone what all documents do, or where it does most of that by
-    itself, or where much of it is lost without it. Cost: for each of a shortlist a short prompt, one for each of its beginnings,
+    itself, or where most of it is lost without it. Cost: for each of a shortlist a short prompt, one for each of its beginnings,
     and the whole prompt without it.
     """
     asked: dict[tuple[int, ...], None] = {}
@@ -82,7 +82,7 @@ def sources_of(
         gain, taken = max(float(whole[k] - base[k]), NATS), list(each[:1])
         for i in each[1:]:
             enough = alone[tuple(sorted(taken))][k] >= (1 - MATTERS) * gain
-            if not enough or alone[(i,)][k] >= AGAIN * gain or lost[i][k] >= max(LOST * gain, NATS):
+            if not enough or alone[(i,)][k] >= AGAIN * gain or lost[i][k] >= ENOUGH * gain:
                 taken.append(i)  # what was passed over added nothing, so the beginning of the list tells of the taken
                 alone.setdefault(tuple(sorted(taken)), alone[tuple(sorted(each[: each.index(i) + 1]))])
         out.append(taken)
