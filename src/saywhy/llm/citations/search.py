@@ -27,7 +27,7 @@ FEW = 4  # sentences up to which all coalitions are asked at once
 RUNS = 8  # into which a group is cut that is looked at more closely
 DOUBT = 0.5  # of that share, from which a sentence by itself is a feature of the regression, which decides
 MATTERS = 0.15  # of what the documents do to a statement: with less, a group or a sentence is no source
-LOST = 0.25  # of what the documents do: where so much is lost without a sentence, the others do not stand for it
+LOST = 0.25  # of what the documents do: so much may be lost without a group among all sentences and not among a few
 CHECKS = 12  # forwards that a statement's sources are checked by, at most
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
 
