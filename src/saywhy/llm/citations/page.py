@@ -159,7 +159,7 @@ def badge(found: Citations) -> Badge:
     if told and all(verdict == SUPPORTED for verdict in told):
         return Badge("high", "✓", "all supported")
     if NONE in told:
-        return Badge("low", "!", "not all has a source")
+        return Badge("low", "!", "not every statement has a source")
     return Badge("medium", "~", "some weakly supported") if told else Badge("unknown", "?", "nothing to cite")
 
 
