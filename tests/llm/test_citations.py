@@ -351,3 +351,43 @@ def test_the_page_shows_what_a_language_model_in_a_file_gives(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert examples.alike(examples.run(code, {}), shown)
     assert (tmp_path / "answer.html").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+@pytest.mark.parametrize(("n", "pieces"), [(4, 1), (5, 2), (12, 1), (24, 3), (40, 12), (60, 1)])
+def test_no_more_is_asked_than_was_said(explainer, n, pieces, hops):
+    text = text_of(random.Random(n), n, hops)
+    documents = [" ".join(text.sentences[i::pieces]) for i in range(pieces)]
+    answer = f"{text.answer} Zzz: Nowhere."  # and a statement that has no source
+    told = []
+    settled = cited(explainer, text, documents, answer, announce=told.append)
+    assert settled.cost.rows <= told[0].most
+    assert {s.text for s in settled[0].sources} == {text.sentences[i] for i in text.sources}
+    least = next(b for b in range(1, 200) if _accepted(lambda b=b: cited(explainer, text, documents, answer, budget=b)))
+    for budget in (least, least + 3, least + 9, least + 20, least + 50):
+        assert cited(explainer, text, documents, answer, budget=budget).cost.rows <= budget
+
+
+def _accepted(call):
+    try:
+        call()
+    except OptionError:
+        return False
+    return True
+
+
+def test_a_statement_without_source_does_not_make_the_others_prompts_long(explainer):
+    text = text_of(random.Random(7), 60)
+    counted = []
+    handle = explainer.model.model.register_forward_pre_hook(
+        lambda module, args, kwargs: counted.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    try:
+        sizes = []
+        for answer in (text.answer, f"{text.answer} Zzz: Nowhere."):
+            counted.clear()
+            cited(explainer, text, answer=answer)
+            sizes.append(sum(counted))
+    finally:
+        handle.remove()
+    assert sizes[1] < 1.5 * sizes[0]

@@ -201,7 +201,7 @@ class Tally:
         ]
         return ["(none)" if n is None else names[int(np.searchsorted(edges, n))] for n in numbers]
 
-    def _truth(self, table: object) -> list[str | None] | None:
+    def _truth(self, table: pyarrow.Table) -> list[str | None] | None:
         """The label of each text as the model names it, None where the column holds nothing."""
         if self.label is None:
             return None

@@ -269,9 +269,11 @@ def _cost(
         groups = [documents if documents > 1 else min(n, RUNS)]
         while groups[-1] < n:
             groups.append(min(n, RUNS * groups[-1]))
-        rounds = sum(2 * each + 1 for each in groups)
+        rounds = (
+            sum(5 * each + 1 for each in groups) + 1
+        )  # with the check of what is left out, and once more where it failed
     fewest = 2 + 3 * k + (2**n if n <= FEW else 2 * min(documents if documents > 1 else RUNS, n))
-    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + rounds
+    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + 2 * looked + 1 + rounds
     [tokens] = model.sizes([encoding.whole])
     if budget is not None:
         most = whole_number("budget", budget, least=2 + CHECKS * k + min(2 * n + 2, 2 * RUNS + 4))

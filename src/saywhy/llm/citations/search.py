@@ -28,7 +28,7 @@ RUNS = 8  # into which a group is cut that is looked at more closely
 DOUBT = 0.5  # of that share, from which a sentence by itself is a feature of the regression, which decides
 MATTERS = 0.15  # of what the documents do to a statement: with less, a group or a sentence is no source
 LOST = 0.25  # of what the documents do: so much may be lost without a group among all sentences and not among a few
-CHECKS = 12  # forwards that a statement's sources are checked by, at most
+CHECKS = 15  # forwards that a statement's sources are checked by, at most
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
 
 
@@ -110,26 +110,26 @@ class Search:
         while len(alive) > FEW and 2 * len(groups) + 4 <= self.left():
             scores, lost = self.groups(groups, around, here, base)
             single = all(len(group) == 1 for group in groups)
-            effects = np.maximum(
-                scores, np.minimum(lost, gain)
-            )  # what is lost without it counts, whatever it does alone
+            # what is lost without a group counts, whatever it does alone
+            effects = np.maximum(scores, np.minimum(lost, gain))
             order = _mattering(effects[:, counts], gain[counts], DOUBT * MATTERS if single else MATTERS)
             groups, lost = [groups[g] for g in order], lost[order]
             alive = np.sort(np.concatenate(groups))
             if all(len(group) == 1 for group in groups):
                 break
-            if narrow and self._stand_alone(groups, lost, whole, gain):  # then the prompts can be short from here on
+            if narrow and len(groups) + 5 <= self.left() and self._stand_alone(groups, lost, whole, gain):
+                # then the prompts can be short from here on
                 around, here = self._only(alive), self.values(self._only(alive)[None])[0]
             groups, lost = _runs(groups), None
         found = np.concatenate(groups)[: self.room()]  # where more is left, what came out strongest
-        if not around.all():
+        if not around.all() and self.left() > 2 * len(found) + 2:
             passed_over = around & ~self._only(found)
             [left] = self.values(~passed_over[None])
-            if (whole - left > np.maximum(LOST * gain, GAIN)).any() and self.left() >= 8 * RUNS:
+            if (whole - left > np.maximum(LOST * gain, GAIN))[counts].any() and self.left() >= 8 * RUNS:
                 return self.candidates(documents, whole, base, narrow=False)
         by_place = np.argsort(found, kind="stable")
         found, lost = found[by_place], None if lost is None else lost[: len(found)][by_place]
-        if lost is None and 4 * len(found) <= self.left():
+        if lost is None and 3 * len(found) + 2 <= self.left():
             lost = whole - self.values(~np.stack([self._only(found[i : i + 1]) for i in range(len(found))]))
         return found, lost
 
@@ -146,7 +146,8 @@ class Search:
         m = len(candidates)
         gain = np.maximum(whole - base, GAIN)
         alone = [candidates[i : i + 1] for i in range(m)]
-        rest = m < self.n and not self._stand_alone(alone, lost, whole, gain)
+        affordable = 3 * m + 3 <= self.left()  # where it is not, all others stay: right as well, and longer
+        rest = m < self.n and not (affordable and self._stand_alone(alone, lost, whole, whole - base))
         budget = 2 * m + 2
         while True:
             scores, stderr = self._shapley(candidates, budget, rest)
@@ -162,17 +163,18 @@ class Search:
 
         All of them together must tell a statement as well; and where one is lost without a group among all sentences, it must be
         lost without it among these alone. (Of two sentences that tell it together one may be enough where nothing else is
-        left to mistake for it.)
+        left to mistake for it.) Statements to which the documents do nothing have no say.
         """
+        counts = gain >= GAIN
         there = self._only(np.concatenate(groups))
         rows = [there] if lost is None else [there, *(there & ~self._only(group) for group in groups)]
         with_all, *without = self.values(np.stack(rows))
-        if (np.abs(with_all - whole) > MATTERS * gain).any():
+        if (np.abs(with_all - whole) > MATTERS * gain)[counts].any():
             return False
         if lost is None:
             return True
         needed = np.minimum(lost, gain)
-        return not (needed - (with_all - np.stack(without)) > np.maximum(LOST * gain, GAIN)).any()
+        return not (needed - (with_all - np.stack(without)) > np.maximum(LOST * gain, GAIN))[:, counts].any()
 
     def _only(self, sentences: Ints) -> Bools:
         """[n]: these and no others."""
