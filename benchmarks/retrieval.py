@@ -79,27 +79,38 @@ def tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", eos_token="[EOS]")
 
 
-class Copier(torch.nn.Module):
-    """A causal decoder without positions: each place sees its own word and the one before, and looks back `layers` times.
+class Words(torch.nn.Module):
+    """From ids to vectors: a word has one however it is written ("Banra", " Banra", "Banra:"), and one of each way is added."""
 
-    A word has one vector however it is written ("Banra", " Banra", "Banra:"), and one of each way of writing is added.
-    """
-
-    def __init__(self, reader: Any, layers: int, width: int = 96):
-        from transformers import LlamaConfig
-
+    def __init__(self, reader: Any, width: int):
         super().__init__()
         words = len(reader)
-        self.config = LlamaConfig(vocab_size=words, pad_token_id=1, eos_token_id=2, bos_token_id=2)
-        self.config.max_position_embeddings = 4_096
         written = reader.convert_ids_to_tokens(list(range(words)))
         plain = [word.strip(" ").rstrip(":") or word for word in written]
         first = {word: i for i, word in reversed(list(enumerate(plain)))}
         self.register_buffer("word", torch.tensor([first[word] for word in plain]), persistent=False)
         ways = [word.startswith(" ") + 2 * word.endswith(":") for word in written]
         self.register_buffer("way", torch.tensor(ways), persistent=False)
-        self.table = torch.nn.Embedding(words, width)
-        self.ways = torch.nn.Embedding(4, width)
+        self.table = torch.nn.Parameter(torch.randn(words, width))
+        self.ways = torch.nn.Parameter(torch.randn(4, width))
+
+    def forward(self, input_ids: Any) -> Any:
+        look_up = torch.nn.functional.embedding
+        return look_up(self.word[input_ids], self.table) + look_up(self.way[input_ids], self.ways)
+
+
+class Copier(torch.nn.Module):
+    """A causal decoder without positions: each place sees its own word and the one before, and looks back `layers` times."""
+
+    def __init__(self, reader: Any, layers: int, width: int = 96):
+        from transformers import LlamaConfig
+
+        super().__init__()
+        words = len(reader)
+        sizes = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": 2}
+        self.config = LlamaConfig(vocab_size=words, pad_token_id=1, eos_token_id=2, bos_token_id=2, **sizes)
+        self.config.max_position_embeddings = 4_096
+        self.words = Words(reader, width)
         self.before = torch.nn.Linear(width, width, bias=False)
         self.layers = torch.nn.ModuleList(
             torch.nn.MultiheadAttention(width, 2, batch_first=True) for _ in range(layers)
@@ -117,7 +128,7 @@ class Copier(torch.nn.Module):
         self.out = torch.nn.Linear(width, words)
 
     def forward(self, input_ids: Any, attention_mask: Any = None) -> Any:
-        own = self.table(self.word[input_ids]) + self.ways(self.way[input_ids])
+        own = self.words(input_ids)
         x = own + self.before(torch.nn.functional.pad(own, (0, 0, 1, 0))[:, :-1])
         ahead = torch.full((input_ids.shape[1],) * 2, float("-inf")).triu(1)
         for attention, mixed, norm in zip(self.layers, self.mixed, self.norms, strict=False):

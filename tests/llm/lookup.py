@@ -6,7 +6,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import torch
-from benchmarks.retrieval import CITIES, tokenizer
+from benchmarks.retrieval import CITIES, Words, tokenizer
 from transformers import LlamaConfig
 
 SURE = 9.0  # the logit of what a sentence tells
@@ -59,3 +59,27 @@ def lookup(knows=None):
     reader = tokenizer()
     torch.manual_seed(0)
     return Lookup(reader, knows).eval(), reader
+
+
+class SoftLookup(torch.nn.Module):
+    """The same with attention instead of a search, so that it has gradients: each place looks for where its word stood before."""
+
+    def __init__(self, reader):
+        super().__init__()
+        sizes = {"hidden_size": len(reader), "num_hidden_layers": 1, "num_attention_heads": 1}
+        self.config = LlamaConfig(vocab_size=len(reader), pad_token_id=1, eos_token_id=2, bos_token_id=2, **sizes)
+        self.words = Words(reader, len(reader))
+        self.words.table.data, self.words.ways.data = torch.eye(len(reader)), torch.zeros(4, len(reader))
+
+    def forward(self, input_ids, attention_mask=None):
+        own = self.words(input_ids)
+        before = torch.nn.functional.pad(own, (0, 0, 1, 0))[:, :-1]
+        ahead = torch.full((input_ids.shape[1],) * 2, float("-inf")).triu(1)
+        weights = (SURE * 2 * own @ before.transpose(1, 2) + ahead).softmax(-1)
+        return SimpleNamespace(logits=SURE * (weights @ own) @ self.words.table[self.words.word].T)
+
+
+def soft_lookup():
+    """The model with gradients and its tokenizer."""
+    reader = tokenizer()
+    return SoftLookup(reader).eval(), reader

@@ -9,16 +9,17 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from benchmarks.retrieval import PROMPT, text_of
 from docs.build import examples
-from lookup import lookup
+from lookup import lookup, soft_lookup
 
 import saywhy
 from fake_server import tiny_server
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
-from saywhy.llm.citations import Document, load_citations, read_documents, verdicts
+from saywhy.llm.citations import Document, load_citations, read_documents, saliency, search, verdicts
 from saywhy.llm.citations.documents import split
 from saywhy.llm.citations.statements import spoken, token_ends
 from tiny_lm import language_model
@@ -391,3 +392,67 @@ def test_a_statement_without_source_does_not_make_the_others_prompts_long(explai
     finally:
         handle.remove()
     assert sizes[1] < 1.5 * sizes[0]
+
+
+@pytest.fixture(scope="module")
+def with_gradients():
+    return saywhy.Explainer(*soft_lookup(), task="text-generation")
+
+
+def test_a_backward_pass_points_to_the_sentence_that_tells(with_gradients, monkeypatch):
+    texts = [text_of(random.Random(n), n) for n in (5, 20, 60, 100)]
+    guided = [cited(with_gradients, text) for text in texts]
+    monkeypatch.setattr(search, "saliency", lambda *_: None)
+    for text, found in zip(texts, guided, strict=True):
+        plain = cited(with_gradients, text)
+        assert [s.text for s in found[0].sources] == [text.sentences[i] for i in text.sources]
+        assert [s.text for s in plain[0].sources] == [s.text for s in found[0].sources]
+        assert found[0].sources[0].score == pytest.approx(found[0].gain, rel=0.1)
+        assert found.cost.backward_rows == 1
+        assert plain.cost.backward_rows == 0
+        assert found.cost.rows <= 15
+    assert plain.cost.rows > 2 * found.cost.rows
+
+
+def test_a_fact_that_gradients_see_in_four_documents_is_named_four_times(with_gradients):
+    others = ["Dera: Calby.", "Golo: Bora.", "Tira: Holden.", "Putu: Eskford."]
+    documents = [f"{other} Ban: Bora." for other in others]
+    [statement] = found = saywhy.cite(with_gradients, "Ban", documents, "Ban: Bora.", prompt=PROMPT)
+    assert {s.document for s in statement.sources} == {"1", "2", "3", "4"}
+    assert {s.text for s in statement.sources} == {"Ban: Bora."}
+    assert found.cost.backward_rows == 1
+
+
+@pytest.mark.parametrize("wrong", ["reversed", "nothing", "not a number", "the same"])
+def test_a_guide_that_points_elsewhere_costs_a_few_forwards_and_no_source(with_gradients, monkeypatch, wrong):
+    text = text_of(random.Random(3), 40)
+    right, told = cited(with_gradients, text), []
+    true = saliency.saliency
+
+    def other(*given):
+        lengths = true(*given)
+        kinds = {"reversed": -lengths, "nothing": 0 * lengths, "not a number": lengths * np.nan}
+        return kinds.get(wrong, np.ones_like(lengths))
+
+    monkeypatch.setattr(search, "saliency", other)
+    found = cited(with_gradients, text, announce=told.append)
+    assert [s.text for s in found[0].sources] == [s.text for s in right[0].sources]
+    assert found.cost.rows <= told[0].most
+
+
+def test_no_backward_pass_where_memory_may_not_hold_it(with_gradients, monkeypatch):
+    text = text_of(random.Random(3), 40)
+    assert saliency._free(with_gradients.model) > 1e6
+    monkeypatch.setattr(saliency, "_free", lambda model: 1e6)
+    found = cited(with_gradients, text)
+    assert found.cost.backward_rows == 0
+    assert [s.text for s in found[0].sources] == [text.sentences[i] for i in text.sources]
+
+
+def test_sentences_that_gradients_point_to_must_carry_every_statement(with_gradients):
+    text, other = text_of(random.Random(11), 30), 4
+    name, city = text.sentences[other].rstrip(".").split(": ")
+    said = f"{text.answer} {name}: {city}. Zzz: Nowhere."
+    found = cited(with_gradients, text, answer=said)
+    told = [[source.text for source in statement.sources] for statement in found]
+    assert told == [[text.sentences[text.sources[0]]], [text.sentences[other]], []]

@@ -27,7 +27,7 @@ from ...models.protocol import EncodingOptions, Model
 from .documents import Document, Splitter, documents_of, read_documents
 from .grounding import Grounding, grounding_of
 from .result import ENDINGS, Citations, Source, Statement, load_citations
-from .search import CANDIDATES, CHECKS, FEW, RUNS, Search
+from .search import CANDIDATES, CHECKS, FEW, GUIDING, POINTED, RUNS, Search
 from .statements import Spoken, spoken, token_ends
 from .verdicts import Check, checked, shortlisted, sources_of
 
@@ -272,8 +272,10 @@ def _cost(
         rounds = (
             sum(5 * each + 1 for each in groups) + 1
         )  # with the check of what is left out, and once more where it failed
-    fewest = 2 + 3 * k + (2**n if n <= FEW else 2 * min(documents if documents > 1 else RUNS, n))
-    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + 2 * looked + 1 + rounds
+    guided = model.differentiable and n > FEW
+    first = min(3 + POINTED[0], n) if guided else 2 * min(documents if documents > 1 else RUNS, n)
+    fewest = 2 + 3 * k + (2**n if n <= FEW else first)
+    most = 2 + CHECKS * k + min(2**looked, 4 * looked + 32) + 2 * looked + 1 + rounds + GUIDING * guided
     [tokens] = model.sizes([encoding.whole])
     if budget is not None:
         most = whole_number("budget", budget, least=2 + CHECKS * k + min(2 * n + 2, 2 * RUNS + 4))

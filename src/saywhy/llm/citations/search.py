@@ -1,10 +1,12 @@
-"""Which sentences carry a statement, found with few forwards: documents first, then the sentences of those that matter.
+"""Which sentences carry a statement, found with few forwards: where gradients point first, else documents, then their sentences.
 
-The number of a statement is its log-probability after the prompt and what the answer said before it. A group of sentences is
-asked about twice: the prompt without it, and the prompt with it alone. The mean of both changes is the group's Shapley value
-where no more than two groups act together, and it sees a fact that stands in two places, which taking out one does not. Groups
-that matter are cut into smaller ones, down to sentences, and those that may count are the features of `kernel_shap`, in rounds,
-until it is settled which of them do. What does not matter is left out of the prompts where that changes nothing of the answer.
+The number of a statement is its log-probability after the prompt and what the answer said before it. Where a model has gradients,
+one backward pass says which sentences to look at; they are taken if a statement does with them alone, and is lost without them.
+Else groups of sentences are asked about, each twice: the prompt without it, and the prompt with it alone. The mean of both
+changes is the group's Shapley value where no more than two groups act together, and it sees a fact that stands in two places,
+which taking out one does not. Groups that matter are cut into smaller ones, down to sentences. Those that may count are the
+features of `kernel_shap`, in rounds, until it is settled which of them do. What does not matter is left out of the prompts where
+that changes nothing of the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ...core.types import Bools, Encoding, Floats, Ints, Problem, Target
 from ...engine.batching import BoundProblem, OutputCache
 from ...engine.engine import Engine
 from ...methods.surrogates import MOST, kernel_shap
+from .saliency import saliency
 from .statements import Spoken
 
 CANDIDATES = 24  # features of the regression, at most
@@ -27,9 +30,12 @@ FEW = 4  # sentences up to which all coalitions are asked at once
 RUNS = 8  # into which a group is cut that is looked at more closely
 DOUBT = 0.5  # of that share, from which a sentence by itself is a feature of the regression, which decides
 MATTERS = 0.15  # of what the documents do to a statement: with less, a group or a sentence is no source
+ENOUGH = 0.5  # of what the documents do: so much must be lost without the sentences that gradients point to
 LOST = 0.25  # of what the documents do: so much may be lost without a group among all sentences and not among a few
 CHECKS = 15  # forwards that a statement's sources are checked by, at most
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
+POINTED = (3, 6, 12)  # sentences that a gradient points to, of each statement: more are taken until they carry it
+GUIDING = 1 + 2 * len(POINTED)  # forwards that this takes at most
 
 
 @dataclass(eq=False)
@@ -91,6 +97,42 @@ class Search:
         lost = whole - left
         return (added - base + lost) / 2, lost
 
+    def pointed_to(self, whole: Floats, gain: Floats, counts: Bools) -> Ints | None:
+        """The sentences [m] that gradients point to, if they carry every statement that counts; None where it is not so.
+
+        A statement must do with them alone, and next to all of what the documents do must be lost without them, for otherwise
+        others say the same. Half of it is enough where it is no more without twice as many: a model that is left without the
+        sentence guesses among what else it reads.
+        """
+        which = np.flatnonzero(counts)
+        if self.n <= FEW or self.left() < GUIDING + 2 * RUNS + 4:
+            return None
+        lengths = saliency(self.engine, self.encoding, self.cache, self.score, which.tolist())
+        if lengths is None or not np.isfinite(lengths).all() or not lengths.any(1).all():
+            return None
+        order = np.argsort(-lengths, axis=1, kind="stable")
+        many, gains = np.full(len(which), POINTED[0]), gain[which]
+        carried, stood, before = (np.zeros(len(which), kind) for kind in (bool, bool, float))
+        for most in POINTED:
+            tried = np.where(carried, many, most)
+            there = self._pointed(order, tried)
+            if there.sum() > self.room():
+                return None
+            alone, without = self.values(np.stack([there, ~there]))[:, which]
+            stands, lost = whole[which] - alone <= MATTERS * gains, whole[which] - without
+            no_more = stood & (before >= ENOUGH * gains) & (lost - before <= MATTERS * gains)
+            carried |= stands & (lost >= (1 - MATTERS) * gains)
+            many = np.where(no_more & ~carried, many, tried)
+            carried |= no_more
+            if carried.all():
+                return np.flatnonzero(self._pointed(order, many))
+            stood, before = stands, lost
+        return None
+
+    def _pointed(self, order: Ints, many: Ints) -> Bools:
+        """[n]: of each statement's sentences, in their order [K, n], so many."""
+        return self._only(np.concatenate([each[:m] for each, m in zip(order, many, strict=True)]))
+
     def candidates(
         self, documents: Sequence[Ints], whole: Floats, base: Floats, narrow: bool = True
     ) -> tuple[Ints, Floats | None]:
@@ -105,7 +147,10 @@ class Search:
         counts = gain >= GAIN
         if not counts.any():
             return alive[:0], None
-        if len(groups) == 1:
+        pointed = self.pointed_to(whole, gain, counts) if narrow else None
+        if pointed is not None:
+            alive, groups = pointed, [pointed[i : i + 1] for i in range(len(pointed))]
+        elif len(groups) == 1:
             groups = _runs(groups)
         while len(alive) > FEW and 2 * len(groups) + 4 <= self.left():
             scores, lost = self.groups(groups, around, here, base)
