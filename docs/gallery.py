@@ -1,8 +1,8 @@
 """Draws docs/pages.md's pictures: every kind of page, at 1280 and at 400 pixels, light and dark, by a real browser.
 
-    python docs/gallery.py [--axe axe.min.js]
+    python docs/gallery.py
 
-Needs chromium and playwright. `--axe` names axe-core's file (npm install axe-core); its violations are printed, and none is expected.
+Needs Chromium and the extra `browser`. What axe-core finds is printed, and it is expected to find nothing.
 The models are the package's own and, for prompts and citations, the one of the tests that answers by a rule.
 """
 
@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def report(path: Path) -> None:
         corpus.report(output, label="label").save(path)
 
 
-def drawn(browser: Any, file: Path, axe: str | None) -> Image.Image:
+def drawn(browser: Any, file: Path, axe: str) -> Image.Image:
     """The page four times beside each other: wide and on a phone, light and dark."""
     shots = []
     for width in (WIDE, PHONE):
@@ -116,12 +117,8 @@ def drawn(browser: Any, file: Path, axe: str | None) -> Image.Image:
             page = browser.new_page(viewport={"width": width, "height": TALL}, color_scheme=scheme, bypass_csp=True)
             page.goto(file.as_uri())
             wide = page.evaluate("document.documentElement.scrollWidth")
-            found = (
-                page.evaluate(f"async () => {{ {axe}; return (await axe.run()).violations.map(v => v.id) }}")
-                if axe
-                else []
-            )
-            print(f"{file.stem} {width} {scheme}: {wide} wide, axe {found if axe else 'not run'}")
+            found = page.evaluate(f"async () => {{ {axe}; return (await axe.run()).violations.map(v => v.id) }}")
+            print(f"{file.stem} {width} {scheme}: {wide} wide, axe {found}")
             shots.append(Image.open(BytesIO(page.screenshot())).convert("RGB"))
             page.close()
     scale = 0.5
@@ -136,12 +133,11 @@ def drawn(browser: Any, file: Path, axe: str | None) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--axe", type=Path)
     parser.add_argument("--only")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    axe = options.axe.read_text(encoding="utf-8") if options.axe else None
+    axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, make in pages().items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-torch.set_num_threads(1)  # models as tiny as these are slower with more
+torch.set_num_threads(1)  # models as tiny as these are slower with more, and the suite has a worker per core already
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
 
 CORPUS = [
     "I love you, I like you, I also kinda dislike you",

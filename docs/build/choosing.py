@@ -44,7 +44,7 @@ Higher is better, 0 is chance. Seconds are processor time on one thread.
   padding the same fifty steps reach {pad_area} on MiniLM.
 - The package's model is nearly additive, so almost everything does well on it. Do not choose by it.
 - {sentences} of one domain. Yours are others: `saywhy compare` gives the same numbers, with intervals, for your model and texts.
-- `input_x_gradient`, the cheapest, is level with chance on MiniLM ({gi_area} against {random_area}). Cheap is not always a bargain.
+- `input_x_gradient`, the cheapest, is no better than chance on MiniLM ({gi_area} against {random_area}).
 
 ## By what the model can be asked
 
@@ -61,8 +61,9 @@ instead.
 
 ## What stands in for a missing word
 
-Every score is a difference to something absent, and *what* is absent is part of the question. By default the mask token, where there
-is none padding. [Measured](benchmarks/absence.md). Ask twice, with two values of `absent`, before you build on an order.
+Every score compares a word's presence with its absence, and what takes its place when it is absent is part of the question. By default it
+is the mask token, or padding where the model has none ([measured](benchmarks/absence.md)). Before you rely on an order of words, ask
+twice, with two values of `absent`.
 
 | `absent` | means | for |
 | --- | --- | --- |

@@ -75,6 +75,7 @@ def test_the_extras_are_few_and_each_error_names_one():
     section = text.split("[project.optional-dependencies]", 1)[1].split("\n[", 1)[0]
     extras = set(re.findall(r"^(\w+) = \[", section, re.M))
     assert extras == {
+        "browser",
         "corpus",
         "estimator",
         "gguf",
@@ -93,7 +94,7 @@ def test_the_extras_are_few_and_each_error_names_one():
     named = set()
     for path in PACKAGE.rglob("*.py"):
         named |= set(re.findall(r"\bmissing\([^()]*\"(\w+)\"\)", path.read_text(encoding="utf-8")))
-    assert named == extras - {"docs", "test"}
+    assert named == extras - {"browser", "docs", "test"}
 
 
 def test_versions_are_the_same_everywhere():

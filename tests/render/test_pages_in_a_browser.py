@@ -1,28 +1,29 @@
-"""Pages in a real browser: keyboard, phone, paper, and the switch between light and dark. Needs chromium and playwright."""
+"""Pages in a real browser: keyboard, phone, paper, and the switch between light and dark.
+
+Needs the extra `browser` and a Chromium that is installed; skipped where either is missing.
+"""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import chromium
 from render_samples import LONG, MANY, ONE, PAIR, TARGETS
 from saywhy.render import html
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("axe_playwright_python")
+pytestmark = chromium.needed
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium.launched() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -115,3 +116,19 @@ def test_the_page_follows_the_system_and_the_switch_turns_it_over(shown: Any, sc
     assert is_dark() is not dark
     page.emulate_media(media="print")
     assert not is_dark()  # paper is white
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("what", [PAIR, TARGETS, MANY])
+def test_axe_finds_nothing(shown: Any, what: Any, scheme: str) -> None:
+    page = shown(what, scheme=scheme)
+    assert chromium.violations(page) == []
+    page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
+    assert chromium.violations(page) == []
+
+
+def test_axe_sees_what_is_wrong(shown: Any) -> None:
+    """So that a page without a finding says something."""
+    page = shown(ONE)
+    page.evaluate("document.querySelector('summary').style.color = '#f2f2f2'")
+    assert [rule for rule, _ in chromium.violations(page)] == ["color-contrast"]

@@ -630,6 +630,49 @@ def test_citations_are_those_of_cite():
     )
 
 
+def test_citations_become_the_files_that_save_writes(package, tmp_path):
+    from llm.lookup import lookup
+
+    lm = saywhy.Explainer(*lookup(), task="text-generation")
+    documents, prompt = (
+        ["Ada: Paris. Bob: Rome.", {"id": "b", "text": "Carl: Oslo.", "title": "Ω <b>"}],
+        "{documents} {question}",
+    )
+    found = saywhy.cite(lm, "Ada:", documents, " Paris", prompt=prompt, progress=False)
+    for kind in ("html", "md", "json", "txt"):
+        drawn = package.post("/api/render", json={**found.to_dict(), "as": kind})
+        assert drawn.status_code == 200, drawn.text
+        assert drawn.content == found.save(tmp_path / f"sources.{kind}").read_bytes()
+        assert drawn.headers["content-disposition"] == f'attachment; filename="sources.{kind}"'
+    damaged = {**found.to_dict(), "statements": [{"text": 3}]}
+    for body, said in (({**found.to_dict(), "as": "png"}, "'png'"), ({**damaged, "as": "md"}, "statements[0]")):
+        refused = package.post("/api/render", json=body)
+        assert refused.status_code == 422
+        assert said in refused.json()["error"]["message"]
+        assert "/tmp" not in refused.text
+
+
+def test_a_conversation_is_a_chat():
+    import copy
+
+    from saywhy.llm import Chat
+    from tiny_lm import language_model
+
+    model, tokenizer = language_model("Llama")
+    template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    talking = copy.deepcopy(tokenizer)
+    talking.chat_template = template
+    messages = [{"role": "user", "content": "I love you"}, {"role": "assistant", "content": "a good film"}]
+    lm = saywhy.Explainer(model, talking)
+    about, _, answer, _ = asked(lm, {"messages": messages}, {"target": " like", "by": "message"})
+    same(answer, lm(Chat(messages), target=" like", by="message"))
+    assert about["chat"] is True
+    assert about["by"][-1] == "message"
+    plain, _, _, _ = asked(saywhy.Explainer(model, tokenizer), "I love you", {"target": " like"})
+    assert plain["chat"] is False
+    assert "message" not in plain["by"]
+
+
 def test_citations_can_be_cancelled():
     """Between two batches of forwards, as every other job."""
     from llm.lookup import lookup
@@ -676,6 +719,7 @@ def test_the_description_is_of_what_there_is(package, explainer):
     for path, operations in told["paths"].items():
         assert {(path, operation) for operation in operations} <= real
     assert {path for path, _ in real if path.startswith("/api/")} == set(told["paths"])
+    from saywhy.serve.files import KINDS
     from saywhy.serve.questions import CITE_FIELDS, FIELDS
 
     def fields(path):
@@ -685,6 +729,7 @@ def test_the_description_is_of_what_there_is(package, explainer):
     assert set(fields("/api/explain")) == {*FIELDS, "methods"}
     assert set(fields("/api/predict")) == {*FIELDS, "absent_features"} - {"each_target"}
     assert set(fields("/api/cite")) == set(CITE_FIELDS)
+    assert set(fields("/api/render")["as"]["enum"]) == {kind for kinds in KINDS.values() for kind in kinds}
 
 
 def test_models_say_what_they_can_be_asked(package, explainer):

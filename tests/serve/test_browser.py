@@ -1,33 +1,32 @@
 """The page in a real browser: what a person sees and does, by mouse, by keyboard alone, in the dark and on a phone.
 
-Needs the package playwright and a Chromium that is installed (`chromium`); the rules of axe-core are looked for in AXE_CORE.
+Needs the extra `browser` and a Chromium that is installed; skipped where either is missing.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("axe_playwright_python")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-import saywhy  # noqa: E402
-from saywhy.serve.app import CLIENT  # noqa: E402
+import chromium
+import saywhy
+from saywhy.serve.app import CLIENT
 
 TEXT = "I love you, I like you, I also kinda dislike you"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-AXE = Path(os.environ.get("AXE_CORE", "/usr/share/axe-core/axe.min.js"))
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+CHAT = (
+    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}I{% endif %}"
+)
+pytestmark = chromium.needed
 
 
 def serving(models, folder):
@@ -50,10 +49,8 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium.launched() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -305,12 +302,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(browser, address, scheme, widt
         tab.wait_for_selector("h3:has-text('How far they agree')")
         tab.click("text=History since")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        if AXE.is_file():
-            tab.evaluate(AXE.read_text(encoding="utf-8"))  # by the debugger, which no policy stops
-            found = tab.evaluate(
-                "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 90))]))"
-            )
-            assert found == []
+        assert chromium.violations(tab) == []
         tab.click("button:text-is('Dark'), button:text-is('Light')")
         other = tab.evaluate("getComputedStyle(document.querySelector('.box')).backgroundColor")
         assert other != paper
@@ -330,26 +322,43 @@ def test_the_client_is_small_and_has_no_markup_in_its_script():
 @pytest.fixture(scope="module")
 def tasks_address(tmp_path_factory):
     """A server over tiny models of other tasks, saved as folders."""
+    yield from serving(*saved_models(tmp_path_factory.mktemp("models")))
+
+
+def saved_models(folder):
+    import copy
+
     import pictures
     from conftest import headed
     from tiny_lm import language_model
 
-    folder = tmp_path_factory.mktemp("models")
+    tiny, tokenizer = language_model("GPT2")
+    longer, reads = copy.deepcopy(tiny.config), copy.deepcopy(tokenizer)
+    longer.n_positions = reads.model_max_length = 512  # documents and their instructions take 77 tokens
+    reads.chat_template = CHAT
+
     made = {
         "qa": headed("bert", "span"),
         "nli": headed("bert", "labels", "nli"),
-        "writer": language_model("GPT2"),
+        "writer": (tiny, tokenizer),
         "eyes": pictures.tiny("vit"),
         "near": headed("bert", "vector"),
         "tags": headed("bert", "tokens"),
         "gap": headed("bert", "blanks"),
+        "reader": (type(tiny)(longer), reads),
     }
     for name, parts in made.items():
         for part in parts:
             part.save_pretrained(folder / name)
     chosen = {"nli": f"zero-shot-classification={folder / 'nli'}", "near": f"sentence-similarity={folder / 'near'}"}
     models = [word for name in made for word in ("--model", chosen.get(name, str(folder / name)))]
-    yield from serving(models, folder)
+    return models, folder
+
+
+def ready(page):
+    """Waits until every model is loaded."""
+    until(page, "document.querySelector('.settings')?.textContent.includes('reader') === true")
+    until(page, "!document.querySelector('.settings').textContent.includes('loading')")
 
 
 def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
@@ -360,10 +369,7 @@ def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(tasks_address)
-    until(
-        page, "document.querySelectorAll('.settings select')[0]?.textContent.match(/eyes.*near.*tags.*gap/s) !== null"
-    )
-    until(page, "!document.querySelector('.settings').textContent.includes('loading')")
+    ready(page)
 
     def field(label):
         return page.locator(f"label:has-text('{label}') textarea").first
@@ -437,4 +443,70 @@ def test_every_kind_of_input_has_its_fields(browser, tasks_address, tmp_path):
     page.wait_for_selector("section.box >> nth=1 >> .word")
     page.wait_for_selector("section.under:has-text('on the right') >> nth=0")
     assert not wrong
+    page.close()
+
+
+def test_a_conversation_has_a_turn_for_each_message(browser, tasks_address):
+    """The words are those of the messages, and the scores those of a Chat."""
+    page = browser.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(tasks_address)
+    ready(page)
+    choose(page, "Model", "writer")
+    page.wait_for_selector("label:has-text('Prompt')")
+    assert page.locator("text=A conversation instead").count() == 0  # its tokenizer has no template for one
+    choose(page, "Model", "reader")
+    page.locator("label:has-text('Prompt') textarea").first.fill("I love you")
+    page.locator("label:has-text('Target') input").fill(" like")
+    page.click("text=A conversation instead")
+    page.click("text=Add a turn")
+    page.get_by_label("Words of turn 2").fill("a good film")
+    page.click("text=Add a turn")
+    page.get_by_label("Words of turn 3").fill("not at all")
+    roles = page.eval_on_selector_all(".turn select", "all => all.map(each => each.value)")
+    assert roles == ["user", "assistant", "user"]
+    page.get_by_label("Role, turn 1").select_option("system")
+    until(page, "document.querySelectorAll('.word').length === 9")
+    assert page.locator(".word").all_inner_texts() == ["I", "love", "you", "a", "good", "film", "not", "at", "all"]
+    page.click("text=Code for this")
+    shown = page.inner_text("pre")
+    messages = [("system", "I love you"), ("assistant", "a good film"), ("user", "not at all")]
+    assert "from saywhy.llm import Chat" in shown
+    assert str([{"role": r, "content": c} for r, c in messages]).replace("'", '"') in shown
+    choose(page, "Features", "message")
+    until(page, "document.querySelectorAll('.word').length === 3")
+    page.get_by_label("Remove turn 2").click()
+    until(page, "document.querySelectorAll('.word').length === 2")
+    page.locator(".word").first.click()
+    page.wait_for_selector(".toggle b")
+    page.click("text=One prompt instead")
+    until(page, "document.querySelectorAll('.word').length === 3")
+    assert page.input_value("label:has-text('Prompt') textarea >> nth=0") == "I love you"
+    assert not wrong
+    page.close()
+
+
+def test_sources_are_saved_as_a_page_and_as_markdown(browser, tasks_address, tmp_path):
+    from saywhy.llm.citations import Citations
+
+    page = browser.new_page()
+    page.goto(tasks_address)
+    ready(page)
+    page.click("text=Citations: which sentences")
+    sources = page.locator("details:has-text('Citations')")
+    sources.locator("select").select_option("reader")
+    for label, text in {"Question": "who?", "Documents": "I love you. I like you.", "Answer": "I love you."}.items():
+        sources.locator(f"label:has-text('{label}') textarea").fill(text)
+    page.click("text=Find the sources")
+    sources.locator("h3:has-text('The answer')").wait_for()
+    for button, ending in {"JSON": "json", "HTML": "html", "Markdown": "md"}.items():
+        with page.expect_download() as waiting:
+            sources.locator(f"button:text-is('{button}')").click()
+        assert waiting.value.suggested_filename == f"sources.{ending}"
+        waiting.value.save_as(tmp_path / f"sources.{ending}")
+    found = Citations.load(tmp_path / "sources.json")
+    assert (found.answer, found.model, len(found)) == ("I love you.", "reader", 1)
+    assert (tmp_path / "sources.html").read_text(encoding="utf-8").strip() == found.to_html().strip()
+    assert (tmp_path / "sources.md").read_text(encoding="utf-8").strip() == found.to_markdown().strip()
     page.close()

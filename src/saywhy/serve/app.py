@@ -25,6 +25,7 @@ from ..core.errors import (
     SaywhyError,
     unknown,
 )
+from . import files
 from .description import openapi
 from .guard import LOOPBACK, Guard
 from .jobs import WAITING, BusyError, CancelledError, Job, TimeLimitError, Worker
@@ -35,10 +36,6 @@ CLIENT = Path(__file__).parent / "client"
 FILES = {"client.js": "text/javascript", "page.js": "text/javascript", "client.css": "text/css"}
 PATIENCE = 10.0  # seconds that a body may take to arrive
 LOOK = 0.2  # seconds between two looks whether the client is still there
-MEDIA = {
-    "html": "text/html", "svg": "image/svg+xml", "png": "image/png", "json": "application/json", "txt": "text/plain",
-    "parquet": "application/vnd.apache.parquet",
-}  # fmt: skip
 STATUS = (  # the first that fits
     (BusyError, 429),
     (TimeLimitError, 504),
@@ -281,21 +278,13 @@ async def _cite(request: Request, desk: Desk) -> Response:
 
 
 async def _render(request: Request, desk: Desk) -> Response:
-    """Explanations that were answered, as a file of another kind."""
+    """Explanations or citations that were answered, as a file of another kind."""
     body = await _body(request, desk.limits.body)
-    ending = body.pop("as", "html")
-    if ending not in MEDIA:
-        raise unknown("kind of file", ending, MEDIA)
-
-    def work(held: object, job: Job) -> bytes:
-        from ..storage.explanations import content, parsed
-
-        return content(parsed(body, "the body"), f".{ending}")
-
-    job = _start(desk, desk.drawer, work, urgent=False)
+    ending = files.ending_of(body)
+    job = _start(desk, desk.drawer, lambda held, job: files.content(body, "the body"), urgent=False)
     await _ended(request, desk, job)
-    name = f'attachment; filename="why.{ending}"'
-    return Response(_result(job), media_type=MEDIA[ending], headers={"content-disposition": name})
+    name = f'attachment; filename="{files.file_name(body)}"'
+    return Response(_result(job), media_type=files.MEDIA[ending], headers={"content-disposition": name})
 
 
 async def _cancel(request: Request, desk: Desk) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
+from .files import MEDIA
 
 _TEXT = {"type": "string"}
 _NAME = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array"}]}
@@ -34,7 +35,8 @@ _ASKED: dict[str, Any] = {
     "against": _field(_NAME, "Why the target rather than this one."),
     "unit": _field(_TEXT, "One of the model's units: logit, log-prob, prob, log-odds, …"),
     "by": {
-        "description": "The features: word, token, sentence, line, paragraph, focus, or spans [[start, end], …].",
+        "description": "The features: word, token, sentence, line, paragraph, focus, in a conversation message, or spans "
+        "[[start, end], …].",
         "anyOf": [{"type": "string"}, {"type": "array"}, {"type": "object"}],
     },
     "absent": _field(_TEXT, "What takes an absent feature's place: one of the model's."),
@@ -159,7 +161,9 @@ def openapi() -> dict[str, Any]:
                     "Which sentences stand behind an answer", _CITED, ["question", "documents"], {"type": "object"}
                 )
             },
-            "/api/render": {"post": _post("Explanations as another kind of file", _rendered(), ["as"], None)},
+            "/api/render": {
+                "post": _post("Explanations or citations as another kind of file", _rendered(), ["as"], None)
+            },
             "/api/jobs/{id}": {"delete": _delete()},
         },
     }
@@ -184,8 +188,12 @@ def _predicted() -> dict[str, Any]:
 
 
 def _rendered() -> dict[str, Any]:
-    kinds = ["html", "svg", "png", "json", "txt", "parquet"]
-    return {**_SCORED["properties"], "as": {"type": "string", "enum": kinds}}  # type: ignore[dict-item]
+    kinds = "Explanations become html, svg, png, json, txt or parquet; citations html, md, json or txt."
+    return {
+        "format": {"enum": ["saywhy.explanations", "saywhy.citations"]},
+        **{name: {} for name in ("version", "single", "explanations")},
+        "as": _field({"type": "string", "enum": list(MEDIA)}, kinds),
+    }
 
 
 def _responses(answer: dict[str, Any] | None) -> dict[str, Any]:

@@ -32,6 +32,7 @@ MOST_SETS = 2_000  # sets of absent features in one question
 KEPT = 16  # problems of a model that are kept open, so that toggling a word asks the model one input
 MOST_OUTPUTS = 5_000  # that are kept of one open problem
 MOST_LABELS = 300  # that a description lists
+BY = ("word", "token", "sentence", "line", "paragraph", "focus")  # what the features of a text may be
 FIELDS = ("model", "input", "options", "each_target", *SETTINGS)
 
 
@@ -329,7 +330,7 @@ _SHAPES = {
 def described(subject: Subject) -> dict[str, Any]:
     """What a program and the page must know of a model: its task, labels, units, methods, absences."""
     model, task = subject.explainer.model, subject.explainer.task
-    image = task.name == "image-classification"
+    image, chat = task.name == "image-classification", _chats(subject.explainer)
     units = ("logit", "log-prob", "prob", "log-odds", "score", "decision", "cosine")
     return {
         "task": task.name,
@@ -338,7 +339,8 @@ def described(subject: Subject) -> dict[str, Any]:
         "labels": list(model.labels[:MOST_LABELS]) if task.head != "next" else [],
         "units": [unit for unit in units if _taken(subject.explainer, unit=unit)],
         "absent": [each for each in model.absences if _taken(subject.explainer, absent=each, method="occlusion")],
-        "by": ["patch", "channel"] if image else ["word", "token", "sentence", "line", "paragraph", "focus"],
+        "chat": chat,
+        "by": ["patch", "channel"] if image else [*BY, "message"] if chat else [*BY],
         "methods": [
             {"name": name, "summary": row.summary, "cost": row.cost, "complete": row.complete, "options": _options(row)}
             for name, row in METHODS.items()
@@ -346,6 +348,13 @@ def described(subject: Subject) -> dict[str, Any]:
         ],
         "limit": model.limit,
     }
+
+
+def _chats(explainer: Explainer) -> bool:
+    """Is it a language model with a template for conversations?"""
+    if explainer.task.head != "next":
+        return False
+    return bool(getattr(explainer.model.text_tokenizer, "chat_template", None))
 
 
 def _taken(explainer: Explainer, **settings: object) -> bool:

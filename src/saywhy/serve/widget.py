@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import SaywhyError, missing, unknown
+from . import files
 from .questions import Subject, absent_sets, answer, cite, described, predict, question
 from .style import stylesheet
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ..explain.explainer import Explainer
 
 CLIENT = Path(__file__).parent / "client"
-TYPES = {"html": "text/html", "svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
 SAMPLE = "I love you, I like you, I also kinda dislike you"
 _IMPORT = 'import { mount } from "./client.js";\n'
 
@@ -72,11 +72,6 @@ def _result(subject: Subject, kind: object, body: dict[str, Any]) -> object:
 
 
 def _file(body: dict[str, Any]) -> dict[str, str]:
-    """Explanations as another kind of file, in base64."""
-    from ..storage.explanations import content, parsed
-
-    ending = body.pop("as", "html")
-    if ending not in TYPES:
-        raise unknown("kind of file", ending, TYPES)
-    data = content(parsed(body, "the message"), f".{ending}")
-    return {"data": base64.b64encode(data).decode("ascii"), "type": TYPES[ending]}
+    """Explanations or citations as another kind of file, in base64."""
+    data, kind = files.content(body, "the message"), files.MEDIA[files.ending_of(body)]
+    return {"data": base64.b64encode(data).decode("ascii"), "type": kind}

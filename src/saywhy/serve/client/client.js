@@ -56,6 +56,10 @@ function code(about, body) {
   let given = Array.isArray(input) ? `(${input.map(python).join(", ")})` : python(input);
   let imported = "import saywhy";
   if (input?.image) given = '"image.png"';
+  if (input?.messages) {
+    imported += "\nfrom saywhy.llm import Chat";
+    given = `Chat(${python(input.messages)})`;
+  }
   if (input?.template) {
     imported += "\nfrom saywhy.llm import Template";
     given = `Template(${[input.template, input.values, input.baselines].map(python).join(", ")})`;
@@ -82,7 +86,8 @@ function fieldsOf(about) {
   return about?.input === "text" && !readsPairs(about) ? fields.slice(0, 1) : fields;
 }
 
-const namesOf = (about) => fieldsOf(about).map(([name, label]) => name + label).join(); // a form is drawn anew only where these change
+const namesOf = (about) => [about?.chat, ...fieldsOf(about).map(([name, label]) => name + label)].join(); // a form is drawn anew only where these change
+const ROLES = ["user", "assistant", "system"];
 const readsPairs = (about) => about?.task === "text-classification"; // taggers and gaps have one text
 
 function slotsOf(lines) {
@@ -107,6 +112,10 @@ function inputOf(about, fields) {
     case "row": return Object.fromEntries(about.columns.map((name) => [name, rowValue(fields[name] ?? "")]));
     case "prompt": {
       const slots = slotsOf(fields.slots ?? "");
+      if (about.chat && fields.messages) {
+        const messages = fields.messages.filter((each) => each.content.trim());
+        return messages.length ? { messages } : null;
+      }
       if (!text.trim()) return null;
       return Object.keys(slots.values).length ? { template: text, ...slots } : text;
     }
@@ -232,7 +241,7 @@ function agreement(explanations) {
 class Panel {
   constructor(page, saved) {
     this.page = page;
-    this.fields = { text: SAMPLE, ...saved?.fields };
+    this.fields = structuredClone({ text: SAMPLE, ...saved?.fields });
     this.settings = { ...saved?.settings };
     this.model = saved?.model ?? null;
     this.off = new Set(saved?.off ?? []);
@@ -264,9 +273,44 @@ class Panel {
       ? h("input", { type: "file", accept: "image/*", onchange: (event) => this.readImage(event.target.files[0]) })
       : h("textarea", { rows, class: rows === 1 ? "low" : "", value: this.fields[name] ?? "", spellcheck: false, dir: "auto",
         oninput: (event) => this.typed(name, event.target.value) }));
-    this.form.replaceChildren(...fields.map((each) => (each[3] && !this.fields[each[0]]
-      ? h("details", {}, h("summary", {}, each[3]), field(each)) : field(each))));
+    const shown = this.chats ? this.turns() : fields.map((each) => (each[3] && !this.fields[each[0]]
+      ? h("details", {}, h("summary", {}, each[3]), field(each)) : field(each)));
+    this.form.replaceChildren(...shown, ...(this.about?.chat ? [this.promptOrChat()] : []));
     this.formOf = namesOf(this.about);
+  }
+
+  get chats() {
+    return Boolean(this.about?.chat && this.fields.messages);
+  }
+
+  // A conversation: the role and the words of each turn
+  turns() {
+    const turns = this.fields.messages, changed = () => this.typed("messages", turns);
+    const redraw = (focused) => { changed(); this.drawForm(); this.form.querySelectorAll(".turn textarea")[focused]?.focus(); };
+    return turns.map((turn, i) => h("div", { class: "turn" },
+      h("label", {}, `Role, turn ${i + 1}`, h("select", { onchange: (event) => { turn.role = event.target.value; changed(); } },
+        ...ROLES.map((role) => h("option", { value: role, selected: role === turn.role }, role)))),
+      h("label", {}, `Words of turn ${i + 1}`, h("textarea", { rows: 1, class: "low", value: turn.content, spellcheck: false, dir: "auto",
+        oninput: (event) => { turn.content = event.target.value; changed(); } })),
+      turns.length > 1 ? h("button", { type: "button", "aria-label": `Remove turn ${i + 1}`, onclick: () => { turns.splice(i, 1); redraw(Math.max(0, i - 1)); } }, "Remove") : null,
+    )).concat(h("div", {}, h("button", { type: "button", onclick: () => {
+      turns.push({ role: turns.at(-1).role === "user" ? "assistant" : "user", content: "" });
+      redraw(turns.length - 1);
+    } }, "Add a turn")));
+  }
+
+  promptOrChat() {
+    const change = () => {
+      if (this.chats) {
+        delete this.fields.messages;
+        if (this.settings.by === "message") delete this.settings.by;
+      } else this.fields.messages = [{ role: "user", content: this.fields.text ?? "" }];
+      this.off.clear();
+      this.drawForm();
+      this.drawChoices();
+      this.explain();
+    };
+    return h("div", {}, h("button", { type: "button", onclick: change }, this.chats ? "One prompt instead" : "A conversation instead"));
   }
 
   async readImage(file) {
@@ -304,7 +348,7 @@ class Panel {
       ]),
       select("method", "Method", (about?.methods ?? []).map((m) => [m.name])),
       select("unit", "Unit", one(about?.units ?? [])),
-      select("by", "Features", one(about?.by ?? [])),
+      select("by", "Features", one((about?.by ?? []).filter((each) => each !== "message" || this.chats))),
       select("absent", "Baseline value", one(about?.absent ?? [])),
       about?.input === "image" ? null : select("overlong", "A text that is too long", one(["refuse", "truncate", "window"])),
     ].filter((node) => node !== null));
@@ -586,7 +630,7 @@ class Panel {
   }
 
   restore(saved) {
-    Object.assign(this, { fields: { ...saved.fields }, settings: { ...saved.settings }, model: saved.model, off: new Set(saved.off) });
+    Object.assign(this, { fields: structuredClone({ ...saved.fields }), settings: { ...saved.settings }, model: saved.model, off: new Set(saved.off) });
     this.drawForm();
     this.drawChoices();
     return this.explain();
@@ -603,6 +647,13 @@ function citations(page) {
   page.listWriters = () => {
     const names = page.models.filter((m) => m.input === "prompt").map((m) => m.name), chosen = models.value;
     models.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === chosen }, name)));
+  };
+  const save = async (found, kind) => {
+    try {
+      download(kind === "json" ? new Blob([JSON.stringify(found, null, 1)], { type: "application/json" }) : await page.api.render({ ...found, as: kind }), `sources.${kind}`);
+    } catch (error) {
+      status.replaceChildren(error.message);
+    }
   };
   const ask = async () => {
     const documents = fields.documents.value.split(/\n\s*\n/).map((text) => text.trim()).filter(Boolean);
@@ -623,7 +674,7 @@ function citations(page) {
         h("p", {}, s.text.trim(), " ", h("span", { class: `badge ${s.sources.length ? "high" : "low"}` }, s.verdict)),
         ...s.sources.map((source) => h("p", { class: "small" }, `document ${source.document}, ${signed(source.score)} nats: ${source.text}`)))),
       h("div", { class: "row" }, show, h("span", { class: "small" }, "Save as"),
-        h("button", { type: "button", onclick: () => download(new Blob([JSON.stringify(found, null, 1)], { type: "application/json" }), "sources.json") }, "JSON")), place);
+        ...[["html", "HTML"], ["md", "Markdown"], ["json", "JSON"]].map(([kind, name]) => h("button", { type: "button", onclick: () => save(found, kind) }, name))), place);
     } catch (error) {
       if (error.name !== "AbortError") status.replaceChildren(error.message);
     }
