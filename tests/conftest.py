@@ -11,6 +11,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+import shapes
+
+shapes.install()  # before anything of saywhy is imported
 torch.set_num_threads(1)  # models as tiny as these are slower with more
 
 CORPUS = [

@@ -96,7 +96,7 @@ class ClassifierModel(Model[Row]):
             gone = (holders >= 0) & ~coalitions[:, holders]
             words, values = gone[:, : len(row.ids)], gone[:, len(row.ids) :]
             left = [np.where(each, -1, row.codes) for each in values]
-            return [replace(without(row, w, absence), codes=codes) for w, codes in zip(words, left, strict=True)]
+            return [replace(each, codes=codes) for each, codes in zip(without(row, words, absence), left, strict=True)]
 
         read = max((end for _, end in tokens.spans), default=0)
         cut = texts["text"][read:].strip()

@@ -67,7 +67,7 @@ def _text(model: PromptReader, prompt: Prompt, goals: list[Ints], options: Encod
 
     def at(coalitions: Bools) -> list[Any]:
         gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-        made = [tuple(without(row, each, absence) for row in whole) for each in gone]
+        made = zip(*(without(row, gone, absence) for row in whole), strict=True)
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
     owner = np.concatenate([_owner(model, t.owner, goal) for goal in goals or [NOTHING]])

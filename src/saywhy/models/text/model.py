@@ -91,8 +91,8 @@ class TextModel(Model[Row]):
 
         def at(coalitions: Bools) -> list[Any]:
             gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-            made = [[without(row, each[places], absence) for row, places in rows] for each in gone]
-            return [tuple(row) if t.windows else row[0] for row in made]
+            made = zip(*(without(row, gone[:, places], absence) for row, places in rows), strict=True)
+            return [row if t.windows else row[0] for row in made]
 
         owner = np.concatenate([t.owner[places] for _, places in rows])
         notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,)) + ((_NO_BOXES,) if self.boxes else ())

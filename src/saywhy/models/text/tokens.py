@@ -72,8 +72,12 @@ class Absence:
     )
 
 
-def without(row: AnyRow, gone: Bools, absence: Absence) -> AnyRow:
-    """The row with the tokens at `gone` [S] absent."""
+def without(row: AnyRow, gone: Bools, absence: Absence) -> list[AnyRow]:
+    """The row once for each of `gone` [N, S], with these of its tokens absent."""
+    return [_without(row, each, absence) for each in gone]
+
+
+def _without(row: AnyRow, gone: Bools, absence: Absence) -> AnyRow:
     if not gone.any():
         return row
     if absence.way == "drop" and gone.all():  # no special tokens around the text: the shortest input there is
