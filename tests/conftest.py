@@ -12,6 +12,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+import shapes
+
+shapes.install()  # before anything of saywhy is imported
 torch.set_num_threads(1)  # models as tiny as these are slower with more, and the suite has a worker per core already
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import saywhy
+from reviews import TEXTS
 from saywhy.extend import InputError
 
 pytest.importorskip("sklearn")
@@ -22,16 +23,6 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler  # noqa: E402
 
-TEXTS = [
-    "good film",
-    "bad film",
-    "a great good story",
-    "a bad dull story",
-    "great",
-    "dull plot",
-    "a fine plot",
-    "no no",
-]
 TITLES = ["dull morning", "great night", "the plot", "no film"]
 FRAME = pd.DataFrame(
     {

@@ -244,3 +244,16 @@ def test_predict_refuses_a_string_and_an_unknown_overlong():
         explainer.predict("good")
     with pytest.raises(OptionError, match="Did you mean 'window'"):
         explainer.predict(["good"], overlong="windw")
+
+
+@pytest.mark.parametrize("absent", ["mask", "pad", "drop"])
+def test_where_positions_are_left_out_there_are_no_embeddings(absent):
+    """A comparison binds one input under several removals; a baseline must stand at the positions of the input."""
+    explainer = saywhy.Explainer(tiny("bert"))
+    pipeline = explainer.pipeline(explainer.request())
+    encoding = explainer.task.encode(explainer.model, TEXTS[0], EncodingOptions(absent=absent))
+    with explainer.model.frozen():
+        [case], [cache] = pipeline.cases([encoding])
+        path = pipeline.bind_targets(case, [None], cache).problem.path
+    assert (path is None) == (absent == "drop")
+    assert path is None or path.input.shape == path.baseline.shape == (len(encoding.tokens), 32)

@@ -12,6 +12,8 @@ import saywhy
 from saywhy.core.errors import InputError, ModelError, OptionError
 from saywhy.llm import Chat, Template, probe
 from saywhy.models.causal.model import LanguageModel
+from saywhy.models.causal.prompts import Prompt
+from saywhy.models.protocol import EncodingOptions
 from tiny_lm import language_model, straight
 
 PROMPT, TARGET = "I love you, the movie was a", " lovely mess"
@@ -139,4 +141,5 @@ class TestPromptsAndTargets:
 
     def test_dropping_everything_leaves_one_token(self):
         adapter = LanguageModel(language_model("Llama")[0], bare("bos_token", "eos_token", "unk_token", "pad_token"))
-        assert adapter.blank_id == 0
+        encoding = adapter.encode_prompt(Prompt("good"), EncodingOptions(absent="drop"))
+        assert encoding.nothing.ids.tolist() == [0]

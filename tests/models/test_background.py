@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import saywhy
+from reviews import COLUMNS
 from saywhy.corpus import load, report, run
 from saywhy.extend import InputError, OptionError
 
@@ -25,24 +26,7 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: E402
 
-TEXTS = [
-    "good film",
-    "bad film",
-    "a great good story",
-    "a bad dull story",
-    "great",
-    "dull plot",
-    "a fine plot",
-    "no no",
-]
-FRAME = pd.DataFrame(
-    {
-        "review": TEXTS * 4,
-        "age": [20.0 + (7 * i) % 31 for i in range(32)],
-        "city": ["Rome", "Oslo", "Rome", "Lima"] * 8,
-        "note": [f"n{i % 3}" for i in range(32)],
-    }
-)
+FRAME = pd.DataFrame({**COLUMNS, "note": [f"n{i % 3}" for i in range(32)]})
 READ = ["review", "age", "city"]
 ROW = {"review": "a great dull story", "age": 47.0, "city": "Rome"}
 

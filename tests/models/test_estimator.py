@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import reviews
 import saywhy
 from saywhy.extend import InputError, OptionError
 
@@ -25,26 +26,11 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler  # noqa: E402
 from sklearn.svm import LinearSVC  # noqa: E402
 
-TEXTS = [
-    "good film",
-    "bad film",
-    "a great good story",
-    "a bad dull story",
-    "great",
-    "dull plot",
-    "a fine plot",
-    "no no",
-] * 4
+TEXTS = reviews.TEXTS * 4
 TWO = ["pos", "neg", "pos", "neg", "pos", "neg", "pos", "neg"] * 4
 THREE = ["pos", "neg", "pos", "neg", "pos", "neg", "mid", "mid"] * 4
 ASKED = "great plot bad film good"
-FRAME = pd.DataFrame(
-    {
-        "review": TEXTS,
-        "age": [20.0 + (7 * i) % 31 for i in range(32)],
-        "city": ["Rome", "Oslo", "Rome", "Lima"] * 8,
-    }
-)
+FRAME = pd.DataFrame(reviews.COLUMNS)
 
 
 def shapley(players, worth):

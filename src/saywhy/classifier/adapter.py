@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ..core.errors import InputError, MethodError, ModelError, OptionError
 from ..core.features import Span, own
-from ..core.types import Bools, Encoding, Feature, Ints
+from ..core.types import Array, Bools, Encoding, Feature, Ints
 from ..models.lock import frozen
 from ..models.protocol import EncodingOptions, Model
 from ..models.text.model import together
+from ..models.text.tokens import Absence, without
 from .batches import padded
 from .encoders import Values
 from .network import Variables, attended, has_attention, side_by_side
@@ -33,6 +34,10 @@ class Row:
 
     ids: Ints  # [T]
     codes: Ints  # [V]
+
+    def only(self, kept: slice | Array) -> Row:
+        """The row of these tokens alone, with all its codes."""
+        return replace(self, ids=self.ids[kept])
 
 
 class ClassifierModel(Model[Row]):
@@ -84,23 +89,19 @@ class ClassifierModel(Model[Row]):
         features = [*found, *(Feature(texts[name], (0, len(texts[name])), name) for name in wanted[1:])]
         row = Row(np.array(tokens.ids, dtype=np.int64), np.array(codes, dtype=np.int64))
         holders = np.concatenate([owner, np.arange(len(found), len(features))])
+        blank = self.fillers.get("unk", self.tokenizer.padding)
+        absence = Absence(options.absent, blank, self.fillers.get(options.absent))
 
         def at(coalitions: Bools) -> list[Row]:
             gone = (holders >= 0) & ~coalitions[:, holders]
-            return [self._without(row, positions, options.absent) for positions in gone]
+            words, values = gone[:, : len(row.ids)], gone[:, len(row.ids) :]
+            left = [np.where(each, -1, row.codes) for each in values]
+            return [replace(each, codes=codes) for each, codes in zip(without(row, words, absence), left, strict=True)]
 
         read = max((end for _, end in tokens.spans), default=0)
         cut = texts["text"][read:].strip()
         notes = (f"the tokenizer cuts this text after {read} characters",) if cut else ()
         return Encoding(texts, tuple(features), at, holders, notes, labels=self.labels)
-
-    def _without(self, row: Row, gone: Bools, absent: str) -> Row:
-        words, values = gone[: len(row.ids)], gone[len(row.ids) :]
-        codes = np.where(values, -1, row.codes)
-        if absent != "drop":
-            return Row(np.where(words, self.fillers[absent], row.ids), codes)
-        left = row.ids[~words]
-        return Row(left if len(left) else np.array([self.fillers.get("unk", self.tokenizer.padding)]), codes)
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class ClassifierModel(Model[Row]):
         cut = [point[: len(row.ids), :width] for row, point in zip(rows, points, strict=True)]
         vectors = together(cut)
 
-        def swap(_: object, args: Any, output: Tensor) -> Tensor | None:
+        def swap(_: object, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             return vectors.to(output.dtype) if _same(args[0], ids) else None
 
         with ExitStack() as hooks:
@@ -176,7 +177,7 @@ class ClassifierModel(Model[Row]):
         found: list[nn.Embedding] = []
         ids, mask, codes = self._collated([row])
 
-        def watch(module: nn.Module, args: Any, _: object) -> None:
+        def watch(module: nn.Module, args: tuple[Tensor, ...], _: object) -> None:
             if isinstance(module, nn.Embedding) and module not in found and _same(args[0], ids):
                 found.append(module)
 
@@ -211,5 +212,5 @@ def _same(given: object, ids: Tensor) -> bool:
     return isinstance(given, Tensor) and given.shape == ids.shape and bool((given == ids).all())
 
 
-def _answering(vectors: Tensor) -> Any:
+def _answering(vectors: Tensor) -> Callable[[nn.Module, object, Tensor], Tensor]:
     return lambda module, args, output: vectors[:, : output.shape[-1]].to(output.dtype)

@@ -201,7 +201,9 @@ def _multi(labels: Any, level: Values) -> list[Ints]:
             for i, row in enumerate(labels)]  # fmt: skip
 
 
-def coded(variables: Sequence[Values], columns: Mapping[str, Sequence[Any]] | None, count: int, start: int = 0) -> Any:
+def coded(
+    variables: Sequence[Values], columns: Mapping[str, Sequence[Any]] | None, count: int, start: int = 0
+) -> Ints | None:
     """int64 [count, V]: the categorical columns as codes; None where the network has none. Missing columns are refused."""
     columns = columns or {}
     expected = [variable.column for variable in variables]

@@ -19,6 +19,9 @@ from ..core.errors import ModelError
 from .batches import Order, Rows
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+
     from .classifier import TextClassifier
     from .training import Training
 
@@ -74,7 +77,7 @@ class TrainingModule(pl.LightningModule):
         held[1] += rows
         self.log(name, held[0] / held[1], prog_bar=True, on_step=True, on_epoch=False, batch_size=rows)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         chosen = self.training_choices
         asked = [p for p in self.network.parameters() if p.requires_grad]
         if chosen.optimizer is not None:
@@ -85,9 +88,11 @@ class TrainingModule(pl.LightningModule):
             made = chosen.schedule if not isinstance(chosen.schedule, str) else _plateau
             schedule = made(optimizer)
             monitor = "val_loss" if self.trainer.val_dataloaders is not None else "train_loss"
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+            watching: LRSchedulerConfigType = {"scheduler": schedule, "monitor": monitor}
+            return {"optimizer": optimizer, "lr_scheduler": watching}
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        stepping: LRSchedulerConfigType = {"scheduler": schedule, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": stepping}
 
     def _factor(self, step: int) -> float:
         """The learning rate at a step, as a share of the highest."""
@@ -100,7 +105,7 @@ class TrainingModule(pl.LightningModule):
         )
 
 
-def _plateau(optimizer: torch.optim.Optimizer) -> object:
+def _plateau(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
     return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
 
 
@@ -127,7 +132,7 @@ class Best(pl.Callback):
         self.best = -1
         self.weights: dict[str, Tensor] = {}
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, module: Any) -> None:
         numbers = {name: float(total) / rows for name, (total, rows) in module.sums.items() if rows}
         module.sums.clear()
         self.epochs.append(numbers)

@@ -175,12 +175,12 @@ def hugging_face(source: object, *, longest: int | None = None) -> Subwords:
     return Subwords(inner, named["pad"], named["unk"], named["mask"])
 
 
-def _first_of(inner: Any, names: Sequence[str]) -> int | None:
+def _first_of(inner: tokenizers.Tokenizer, names: Sequence[str]) -> int | None:
     found = (inner.token_to_id(name) for name in names)
     return next((i for i in found if i is not None), None)
 
 
-def _shortened(inner: Any, longest: int | None) -> None:
+def _shortened(inner: tokenizers.Tokenizer, longest: int | None) -> None:
     if longest is None:
         return
     if longest < 3:

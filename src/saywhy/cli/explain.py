@@ -24,6 +24,7 @@ from .options import (
 from .streams import Format, given_by, loading, style_of, write_result
 
 if TYPE_CHECKING:
+    from ..core.explanation import Explanation, Explanations
     from ..explain.explainer import Explainer
 
 EXAMPLES = """Examples:
@@ -133,15 +134,15 @@ def _telling_of_pairs(wanted: bool, method: str | None, options: dict[str, Any])
     return method, options
 
 
-def _written(found: Any, style: Format, output: Path | None, top: int, pairs: bool) -> None:
+def _written(found: Explanation | Explanations, style: Format, output: Path | None, top: int, pairs: bool) -> None:
     """Writes the result, and in a terminal the pairs under it, where they are wanted."""
     write_result(found, style, output, top)
     if not pairs or output is not None or style is not Format.terminal:
         return
-    from ..core.explanation import Explanation
+    from ..render.content import listed
     from ..render.terminal import pair_table
 
-    for e in [found] if isinstance(found, Explanation) else found:
+    for e in listed(found):
         typer.echo(f"\n{pair_table(e, top)}")
 
 

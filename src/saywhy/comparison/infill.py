@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from ..core.errors import ModelError, OptionError
 from ..core.types import Bools, Encoding
 from ..models.lock import frozen
 from ..models.protocol import Model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 AT_ONCE = 32  # rows that the masked language model fills in together
 
@@ -68,7 +71,7 @@ class Infill:
         return out
 
 
-def _loaded(masked: object) -> Any:
+def _loaded(masked: object) -> PreTrainedModel:
     if isinstance(masked, str):
         from transformers import AutoModelForMaskedLM
 
@@ -78,4 +81,4 @@ def _loaded(masked: object) -> Any:
             raise ModelError(f"`infill` {masked!r:.60} could not be loaded: {str(error).strip():.300}") from error
     if not hasattr(masked, "get_input_embeddings"):
         raise OptionError(f"`infill` is a masked language model or its name, not {type(masked).__name__}.")
-    return masked
+    return cast("PreTrainedModel", masked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.types import Cost, MethodGenerator, Problem, Scores, Target
+from ..core.types import Cost, MethodGenerator, Problem, Question, Scores, Target
 from ..engine.batching import BoundProblem, OutputCache
 from ..engine.engine import Engine
 from ..explain.pipeline import Pipeline, over_draws
@@ -249,7 +249,7 @@ def _once(bound: BoundProblem) -> tuple[Target, ...]:
     return bound.problem.targets[: len(bound.problem.targets) // (1 + bound.encoding.drawn)]
 
 
-def _mean_under_noise(problem: Problem, candidate: Candidate) -> Any:
+def _mean_under_noise(problem: Problem, candidate: Candidate) -> Generator[Question, Any, torch.Tensor | None]:
     """The mean of the scores over NOISY shaken embeddings, as something the engine can drive; None where that cannot be."""
     if problem.path is None:
         return None

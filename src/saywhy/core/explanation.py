@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..render.aligned import Aligned, Summary
     from ..storage.charts import ChartAxes
+    from .shapes import Float64
 
 
 class Variant(NamedTuple):
@@ -56,8 +57,8 @@ class Interactions(NamedTuple):
     Pairs are in the order (0, 1), (0, 2), …, (n - 2, n - 1), as of `numpy.triu_indices(n, 1)`.
     """
 
-    scores: Mapping[str, Floats]
-    stderr: Mapping[str, Floats] | None = None  # None where they are exact
+    scores: Mapping[str, Float64[Floats, " pairs"]]
+    stderr: Mapping[str, Float64[Floats, " pairs"]] | None = None  # None where they are exact
 
 
 def _frozen(array: object) -> Floats:
@@ -76,12 +77,12 @@ class Explanation:
     """Why one target is what it is: a raw, signed score for each feature, in the target's unit."""
 
     features: tuple[Feature, ...]
-    scores: Floats  # [n], read-only
+    scores: Float64[Floats, " n"]  # read-only
     target: Target
     method: str
     value: float  # the target with everything present
     base: float  # the target with everything absent
-    stderr: Floats | None = None  # [n], read-only
+    stderr: Float64[Floats, " n"] | None = None  # read-only
     texts: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     prediction: str | None = None  # the label the model gives, whichever target is explained
@@ -207,8 +208,8 @@ class Explanation:
         return save(self, path, view)
 
     @property
-    def values(self) -> Floats:
-        """The scores [n], by the name that shap has for them."""
+    def values(self) -> Float64[Floats, " n"]:
+        """The scores, by the name that shap has for them."""
         return self.scores
 
     @property
@@ -302,20 +303,20 @@ class Explanations(Sequence[Explanation]):
         )
 
     @property
-    def matrix(self) -> Floats:
-        """[K, n]: the scores of all targets over the same features. Raises ValueError when the features differ."""
+    def matrix(self) -> Float64[Floats, "K n"]:
+        """The scores of all targets over the same features. Raises ValueError when the features differ."""
         if any(e.features != self.items[0].features for e in self.items):
             raise ValueError("These explanations have different features (different texts): there is no common matrix.")
         return _frozen([e.scores for e in self.items])
 
     @property
-    def values(self) -> Floats:
-        """[B, F]: the scores of each input over the words and columns that any of them has; 0 where one lacks it."""
+    def values(self) -> Float64[Floats, "B F"]:
+        """The scores of each input over the words and columns that any of them has; 0 where one lacks it."""
         return _frozen(_aligned(self.items).values)
 
     @property
-    def base_values(self) -> Floats:
-        """[B]: the target of each input with everything absent."""
+    def base_values(self) -> Float64[Floats, " B"]:
+        """The target of each input with everything absent."""
         return _frozen([e.base for e in self.items])
 
     @property

@@ -6,15 +6,18 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress, pairwise
 from operator import index
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import regex
 
 from .errors import InputError, OptionError, unknown
 from .sentences import Span as Span
-from .sentences import sentences, trim
+from .sentences import sentences, trim, trimmed
 from .types import Feature, Ints
+
+if TYPE_CHECKING:
+    from .shapes import Int
 
 FeatureSpans: TypeAlias = "Span | Sequence[Span]"  # where one feature stands: in one place or in several
 Granularity: TypeAlias = "str | tuple[int, int] | Sequence[FeatureSpans] | Mapping[str, str | Sequence[FeatureSpans]]"
@@ -152,7 +155,9 @@ def _feature(text: str, spans: Sequence[Span], part: str) -> Feature:
     return Feature(label, spans[0], part, more_spans=tuple(spans[1:]))
 
 
-def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "text") -> tuple[list[Feature], Ints]:
+def own(
+    text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "text"
+) -> tuple[list[Feature], Int[Ints, " S"]]:
     """The features of a tokenised text and, for each token, the index of the feature it belongs to.
 
     `tokens` holds each token's span, None for one that is not of the text (a special token: it belongs to none, -1).
@@ -161,17 +166,16 @@ def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "
     a span that cuts a token is refused, because the model reads tokens whole; spans given by part, as a mapping, are
     joined like words where they share a token. Cost: n log n in spans and tokens.
     """
-    kept = [(i, trim(text, span)) for i, span in enumerate(tokens) if span is not None]
+    at = [i for i, span in enumerate(tokens) if span is not None]
+    read = trimmed(text, (span for span in tokens if span is not None))
     groups = feature_spans(text, by, part)
     owner = np.full(len(tokens), -1, dtype=np.int64)
     if groups is None:
-        owner[[i for i, _ in kept]] = np.arange(len(kept))
-        return [Feature(text[a:b], (a, b), part) for _, (a, b) in kept], owner
+        owner[at] = np.arange(len(at))
+        return [Feature(text[a:b], (a, b), part) for a, b in read], owner
     exact = not isinstance(by, str | Mapping)
-    if not exact:
-        groups = _joined(groups, [span for _, span in kept if span[0] < span[1]])
+    groups = groups if exact else _joined(groups, [span for span in read if span[0] < span[1]])
     placed = sorted((span, g) for g, group in enumerate(groups) for span in group)
-    read = [span for _, span in kept]
     found = _held(text, placed, read) if exact else _within([span for span, _ in placed], read)
     holders = [placed[j][1] if j >= 0 else -1 for j in found]
     used = sorted({h for h in holders if h >= 0})
@@ -179,8 +183,7 @@ def own(text: str, tokens: Sequence[Span | None], by: Granularity, part: str = "
         lost = groups[min(set(range(len(groups))).difference(used))][0]
         raise OptionError(f"The span {lost} ({text[slice(*lost)]!r}) holds no token of its own.")
     rank = {h: j for j, h in enumerate(used)}
-    for (i, _), holder in zip(kept, holders, strict=True):
-        owner[i] = rank.get(holder, -1)
+    owner[at] = [rank.get(holder, -1) for holder in holders]
     return [_feature(text, groups[h], part) for h in used], owner
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from .checks import plain
 from .errors import InputError
+from .types import Array
 
 
 def several_inputs(given: object, columns: Sequence[str] = ()) -> list[Any] | None:
@@ -38,17 +39,17 @@ def several_inputs(given: object, columns: Sequence[str] = ()) -> list[Any] | No
     if (values := column_values(given)) is not None:
         return values
     if columns and getattr(given, "ndim", 0) == 2 and hasattr(given, "tolist"):
-        return _numbered(given, columns)
+        return _numbered(cast(Array, given), columns)
     return list(given) if isinstance(given, Iterator) else None
 
 
-def rows_of(frame: Any) -> list[dict[str, Any]] | None:
+def rows_of(frame: object) -> list[dict[str, Any]] | None:
     """The rows of a frame or a table as mappings; None for anything else. Raises InputError for a column name twice."""
     if hasattr(frame, "column_names") and hasattr(frame, "to_pylist"):  # an Arrow table or batch
         _named_once(frame.column_names)
         return [dict(row) for row in frame.to_pylist()]
     if hasattr(frame, "column_names") and hasattr(frame, "features"):  # a dataset of Hugging Face
-        return [dict(row) for row in frame]
+        return [dict(row) for row in cast(Iterable[Mapping[str, Any]], frame)]
     if hasattr(frame, "collect") and hasattr(
         frame, "collect_schema"
     ):  # polars, not computed yet; asked for its columns it would warn
@@ -65,7 +66,7 @@ def rows_of(frame: Any) -> list[dict[str, Any]] | None:
     return None
 
 
-def column_values(column: Any) -> list[Any] | None:
+def column_values(column: object) -> list[Any] | None:
     """The values of a Series, an Arrow array or an array of strings; None for anything else, arrays of numbers among it."""
     if hasattr(column, "to_pylist"):  # Arrow
         return list(column.to_pylist())
@@ -73,7 +74,7 @@ def column_values(column: Any) -> list[Any] | None:
         return list(column.to_list())
     kind = getattr(getattr(column, "dtype", None), "kind", "")
     if getattr(column, "ndim", 0) == 1 and kind in ("U", "S", "O", "T"):  # S: bytes, which are refused one by one
-        return [plain(value) for value in column]
+        return [plain(value) for value in cast(Iterable[object], column)]
     return None
 
 
@@ -103,7 +104,7 @@ def _named_once(names: Sequence[str]) -> None:
         raise InputError(f"The column {twice[0]!r} is there more than once: rename one.")
 
 
-def _numbered(array: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
+def _numbered(array: Array, columns: Sequence[str]) -> list[dict[str, Any]]:
     if array.shape[1] != len(columns):
         raise InputError(
             f"The rows have {array.shape[1]} columns; the model reads {len(columns)}: {', '.join(columns)}."

@@ -6,7 +6,7 @@ sentence-break exceptions, and those of academic, legal and postal writing). In 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -139,6 +139,11 @@ def trim(text: str, span: Span) -> Span:
     while end > start and text[end - 1].isspace():
         end -= 1
     return start, end
+
+
+def trimmed(text: str, spans: Iterable[Span]) -> list[Span]:
+    """Each span without white space at its ends."""
+    return [trim(text, span) for span in spans]
 
 
 # ---- lines -----------------------------------------------------------------------------------------------------------

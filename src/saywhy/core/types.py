@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .shapes import Bool, Float, Float64, Int
+
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 Bools: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
@@ -107,8 +109,8 @@ class Encoding:
     texts: Mapping[str, str]  # part -> the text as it was given
     features: tuple[Feature, ...]
     at: Callable[[Bools], Sequence[Any]]  # bool [N, n] -> N rows for the model; True is present
-    owner: Ints | None = (
-        None  # [S] feature of each position of a row, its parts end to end; -1 belongs to none and is never perturbed
+    owner: Int[Ints, " S"] | None = (
+        None  # feature of each position of a row, its parts end to end; -1 belongs to none and is never perturbed
     )
     notes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()  # what the model may say of this input, where it chooses one label
@@ -136,14 +138,14 @@ class Encoding:
 class EmbeddingPath:
     """The differentiable face of a problem: everything present and everything absent, as embeddings."""
 
-    input: Tensor  # [S, D], the embeddings with everything present
-    baseline: Tensor  # [S, D], the embeddings of `at(nothing)`
-    owner: Ints  # [S]
+    input: Float[Tensor, "S D"]  # the embeddings with everything present
+    baseline: Float[Tensor, "S D"]  # the embeddings of `at(nothing)`
+    owner: Int[Ints, " S"]
     n: int
     precision: str = "float32"  # in which the model computes, whatever these embeddings are kept in
 
-    def fold(self, positions: Tensor) -> Tensor:
-        """[..., S] -> [..., n]: each feature's sum over its positions."""
+    def fold(self, positions: Float[Tensor, "*any S"]) -> Float[Tensor, "*any {self.n}"]:
+        """Each feature's sum over its positions."""
         import torch
 
         owner = torch.as_tensor(self.owner, device=positions.device)
@@ -168,22 +170,22 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A question: what are the targets on these subsets? Coalitions bool [N, n]; the answer is float64 [N, K]."""
+    """A question: what are the targets on these subsets? The answer is float64 [N, K]."""
 
-    coalitions: Tensor
+    coalitions: Bool[Tensor, "N n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """A question: how do the targets change with the embeddings at these points [B, S, D]?
+    """A question: how do the targets change with the embeddings at these points?
 
     The answer is `(values [B, K], gradients [K, B, S])`, float64: each position's gradient dotted with `direction`, one direction
     [S, D] or one for each point [B, S, D]; or its L2 norm for `along="norm"`. `only` names the targets whose
     gradients are wanted; each is a backward pass. `rules` names other backward rules, of `backward.RULES`.
     """
 
-    points: Tensor
-    direction: Tensor | str
+    points: Float[Tensor, "B S D"]
+    direction: Float[Tensor, "S D"] | Float[Tensor, "B S D"] | str
     only: tuple[int, ...] | None = None
     rules: str | None = None
 
@@ -210,10 +212,12 @@ class AttentionMaps:
 class AttentionWeights:
     """What the heads of a model look at, float64 on the CPU. Only self-attention over the input's own positions."""
 
-    weights: Tensor  # [L, H, S, S]: from (a row, sums to 1) and to; the first layer first
-    readout: Tensor  # [K, S]: each position's share of the last layer's gradient: where a target is read off; sums to 1
-    owner: Ints  # [S]
-    gradients: Tensor | None = None  # [K, L, H, S, S]
+    weights: Float64[Tensor, "L H S S"]  # from (a row, sums to 1) and to; the first layer first
+    readout: Float64[
+        Tensor, "K S"
+    ]  # each position's share of the last layer's gradient, where a target is read off; sums to 1
+    owner: Int[Ints, " S"]
+    gradients: Float64[Tensor, "K L H S S"] | None = None
 
 
 Question: TypeAlias = "Values | Gradients | LabelAttentions | AttentionMaps"
@@ -224,18 +228,20 @@ MethodGenerator: TypeAlias = "Generator[Question, Any, Scores]"
 class PairScores:
     """The interaction of every two features, by each index. Pairs are in the order (0, 1), (0, 2), …, (n - 2, n - 1)."""
 
-    values: Mapping[str, Tensor]  # "SII", "FSII", "Banzhaf" -> [K, n (n - 1) / 2]
-    stderr: Mapping[str, Tensor] | None = None  # likewise; None where they are exact
+    values: Mapping[str, Float[Tensor, "K pairs"]]  # "SII", "FSII", "Banzhaf" -> n (n - 1) / 2 pairs
+    stderr: Mapping[str, Float[Tensor, "K pairs"]] | None = None  # None where they are exact
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
     """What a method returns."""
 
-    values: Tensor  # [K, n]
-    stderr: Tensor | None = None  # [K, n]
+    values: Float[Tensor, "K n"]
+    stderr: Float[Tensor, "K n"] | None = None
     notes: tuple[str, ...] = ()
-    without: Tensor | None = None  # [K, n]: the targets with each feature alone absent, where the method asked that
+    without: Float[Tensor, "K n"] | None = (
+        None  # the targets with each feature alone absent, where the method asked that
+    )
     pairs: PairScores | None = None  # where the method can tell of pairs from what it asked
 
 

@@ -52,10 +52,11 @@ def _handed_out(job: Job, waiting: Sequence[int], ray: ModuleType, workers: int,
             ray.shutdown()
 
 
-def _ray() -> Any:
+def _ray() -> ModuleType:
     try:
         import ray
         import ray.data
     except ImportError:
         raise missing("ray", "engine='ray'", "ray") from None
-    return ray
+    package: ModuleType = ray
+    return package

@@ -12,6 +12,8 @@ from ..core.explanation import Explanation
 from ..storage.atomic import write
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import pyarrow
 
 FORMAT = "saywhy.corpus"
@@ -21,13 +23,14 @@ LATER = ("pairs", "parts")  # columns that shards of earlier releases lack
 DIGEST = b"saywhy.input"  # metadata of a shard: which rows of the input it was made from
 
 
-def arrow() -> Any:
+def arrow() -> ModuleType:
     """pyarrow, or MissingError with how to install it."""
     try:
         import pyarrow.parquet
     except ImportError:
         raise missing("pyarrow", "A corpus", "corpus") from None
-    return pyarrow
+    package: ModuleType = pyarrow
+    return package
 
 
 def schema(kept: Mapping[str, Any], about: Mapping[str, str]) -> pyarrow.Schema:

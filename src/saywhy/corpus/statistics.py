@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 
@@ -222,7 +222,9 @@ def _given(table: pyarrow.Table, column: str) -> list[Any]:
     return found
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
+    if not isinstance(value, str | SupportsFloat):
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -261,7 +263,7 @@ def _measures(table: pyarrow.Table, prediction: Array, target: Array) -> tuple[d
     return {"probability": probability, "value": value, "gap": share, "tips": tipped.astype(float)}, owner, seen
 
 
-def _names(table: pyarrow.Table, features: pyarrow.StructArray) -> Any:
+def _names(table: pyarrow.Table, features: pyarrow.StructArray) -> pyarrow.Array:
     """The name of each feature: a word without regard to case; of rows also each column, and "title: word" of several texts."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -19,6 +19,8 @@ from .schema import arrow, digest_of, is_whole, path_of, read_shard, store_shard
 from .shards import Known, records
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import pyarrow
 
 
@@ -138,8 +140,9 @@ def finished(plan: Plan, seconds: float, stamp: object) -> Corpus:
     return Corpus(plan.folder, data)
 
 
-def _compute() -> Any:
+def _compute() -> ModuleType:
     arrow()
     import pyarrow.compute
 
-    return pyarrow.compute
+    package: ModuleType = pyarrow.compute
+    return package

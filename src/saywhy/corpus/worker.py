@@ -8,7 +8,10 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .jobs import Job
 
 READY, FAILED = "ready", "failed"
 
@@ -37,7 +40,7 @@ def main() -> None:
         print(json.dumps(said), file=out, flush=True)
 
 
-def _job(plain: dict[str, Any]) -> Any:
+def _job(plain: dict[str, Any]) -> Job:
     import torch
 
     from ..models.background import Background

@@ -12,6 +12,7 @@ from ..core.errors import MethodError
 from ..core.types import AttentionMaps, AttentionWeights, LabelAttentions
 
 if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64
     from ..models.protocol import Model
     from ..models.text.attention import AttentionOutputs
     from .batching import BoundProblem
@@ -25,8 +26,8 @@ Answer = Callable[[Any, Sequence[Any], Sequence[Any]], "tuple[list[Any], int]"]
 
 def label_attention(
     model: Model[Any], asked: Sequence[tuple[BoundProblem, LabelAttentions]], rows: Sequence[Any]
-) -> tuple[list[Tensor], int]:
-    """For each float64 [H, K, n] on the CPU, from one forward; and 0 backward passes."""
+) -> tuple[list[Float64[Tensor, "_ _ _"]], int]:
+    """For each [H, K, n] on the CPU, from one forward; and 0 backward passes."""
     with torch.no_grad():
         found = model.label_attention(rows)
     answers = []
@@ -71,8 +72,8 @@ def attention_maps(
     ], passes
 
 
-def _numbers(bound: BoundProblem, output: Tensor) -> Tensor:
-    """The targets of one output, [K]."""
+def _numbers(bound: BoundProblem, output: Float[Tensor, "*_"]) -> Float[Tensor, " K"]:
+    """The targets of one output."""
     keep = bound.cache.keep
     return bound.score((output if keep is None else keep(output))[None])[0]
 
@@ -82,7 +83,7 @@ def _weights(
 ) -> AttentionWeights:
     at = seen.at[b]
 
-    def own(layers: Sequence[Tensor]) -> Tensor:
+    def own(layers: Sequence[Float[Tensor, "B H longest longest"]]) -> Float64[Tensor, "layers H S S"]:
         return torch.stack([layer[b, :, at, at] for layer in layers]).detach().cpu().double()
 
     readout = torch.stack([each[0][b, at].norm(dim=-1) for each in by_target[:targets]]).cpu().double()

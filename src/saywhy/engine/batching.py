@@ -15,6 +15,7 @@ from ..core.progress import Tick
 from ..core.types import Cost, Encoding, Problem
 
 if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64, Shaped
     from ..models.protocol import Model
 
 
@@ -26,7 +27,7 @@ WINDOW = 64  # how many inputs are in flight at once; memory is bounded by it
 class OutputCache:
     """What the model has answered about one input so far: no row is sent twice, whichever method asks."""
 
-    outputs: dict[Hashable, Tensor] = field(default_factory=dict)  # float64, on the CPU
+    outputs: dict[Hashable, Float64[Tensor, "*_"]] = field(default_factory=dict)  # on the CPU
     cost: Cost = field(default_factory=Cost)
     keep: Callable[[Tensor], Tensor] | None = None  # what of a row's output is worth keeping; None is all of it
 
@@ -46,8 +47,8 @@ class BoundProblem:
     cache: OutputCache
 
 
-def refuse_non_finite(bound: BoundProblem, numbers: Tensor) -> None:
-    """Raises ModelError for numbers [N, K] that are not all finite, with the target and the text."""
+def refuse_non_finite(bound: BoundProblem, numbers: Float[Tensor, "N K"]) -> None:
+    """Raises ModelError for numbers that are not all finite, with the target and the text."""
     bad = ~torch.isfinite(numbers)
     label = bound.problem.targets[int(bad.any(0).nonzero()[0])].label
     text = next(iter(bound.encoding.texts.values()), "an image")
@@ -124,8 +125,10 @@ def attribute_cost(
             )
 
 
-def to_cpu_rows(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """The outputs row by row, float64 on the CPU, in one transfer."""
+def to_cpu_rows(
+    outputs: Shaped[Tensor, "B ..."] | Sequence[Shaped[Tensor, "*_"]],
+) -> list[Float64[Tensor, "*_"]]:
+    """The outputs row by row on the CPU, in one transfer."""
     if isinstance(outputs, Tensor):
         return list(outputs.to("cpu", torch.float64, copy=True))  # a model may hand out one buffer again and again
     flat = torch.cat([output.reshape(-1) for output in outputs]).cpu().double()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,11 +23,14 @@ from ..core.types import (
     Values,
 )
 
+if TYPE_CHECKING:
+    from ..core.shapes import Bool
+
 
 def first_coalitions(
     method: Callable[..., MethodGenerator], features: Sequence[Feature], options: Mapping[str, Any]
-) -> Tensor:
-    """bool [N, n]: the coalitions that a method asks about first; none where its first question is another, or it asks nothing.
+) -> Bool[Tensor, "N n"]:
+    """The coalitions that a method asks about first; none where its first question is another, or it asks nothing.
 
     Raises what the method raises of these features and options.
     """

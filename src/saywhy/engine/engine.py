@@ -27,6 +27,7 @@ from .batching import Batches, BoundProblem, OutputCache, attribute_cost, parts,
 from .gradients import GradientAnswers
 
 if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float, Float64
     from ..models.protocol import Model
 
 
@@ -41,7 +42,7 @@ class Engine:
         self.batches = Batches(model, batch_tokens or model.batch_tokens, tick)
         self.gradients = GradientAnswers(model, self.batches)
         # what the model says of rows with everything absent: inputs of one length share them
-        self.baseline_outputs: dict[Hashable, Tensor] = {}
+        self.baseline_outputs: dict[Hashable, Float64[Tensor, "*_"]] = {}
 
     def run(self, jobs: Sequence[tuple[BoundProblem, MethodGenerator]]) -> list[Scores]:
         """Drive all the methods to their end, each answered together with the others; their scores, in order."""
@@ -92,7 +93,7 @@ class Engine:
             attention = {i: pair for i, pair in asked.items() if isinstance(pair[1], kind)}
             yield from zip(attention, self.attention(kind, list(attention.values())) if attention else [], strict=True)
 
-    def values(self, asked: Sequence[tuple[BoundProblem, Tensor]]) -> list[Tensor]:
+    def values(self, asked: Sequence[tuple[BoundProblem, Bool[Tensor, "_ _"]]]) -> list[Float[Tensor, "_ _"]]:
         """For each: bool [N, n] -> float64 [N, K]. Every distinct row goes through the model once."""
         outputs = self.outputs([(bound.encoding, bound.cache, coalitions) for bound, coalitions in asked])
         out = []
@@ -103,7 +104,9 @@ class Engine:
             out.append(numbers)
         return out
 
-    def outputs(self, asked: Sequence[tuple[Encoding, OutputCache, Tensor]]) -> list[Tensor]:
+    def outputs(
+        self, asked: Sequence[tuple[Encoding, OutputCache, Bool[Tensor, "_ _"]]]
+    ) -> list[Float64[Tensor, "_ ..."]]:
         """For each: bool [N, n] -> what is kept of the outputs, float64 [N, ...]; of a row with parts [N, parts, ...]."""
         found: list[list[Tensor]] = [[] for _ in asked]
         for piece in pieces([len(coalitions) for _, _, coalitions in asked]):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -30,10 +30,13 @@ from .batching import (
 from .rules import under
 
 if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64
     from ..models.protocol import Model
 
 Asked = Sequence[tuple[BoundProblem, Gradients]]
-Answers = Sequence[tuple[Tensor, Tensor]]  # values [B, K] and gradients [K, B, S] of each question
+Answer: TypeAlias = (
+    'tuple[Float64[Tensor, "B K"], Float64[Tensor, "wanted B S"]]'  # values and gradients of one question
+)
 
 
 @dataclass(eq=False)
@@ -41,8 +44,8 @@ class RetainedGraph:
     """One batch's forward pass: the points it started from, and the outputs with the graph between."""
 
     rules: str | None
-    points: Sequence[Tensor]  # [S, D] each, leaves
-    outputs: Sequence[Tensor]
+    points: Sequence[Float[Tensor, "_ D"]]  # leaves
+    outputs: Sequence[Float[Tensor, "*_"]]
 
 
 class GradientAnswers:
@@ -95,15 +98,15 @@ class GradientAnswers:
         sizes = self.model.sizes([rows[i] for i in single])
         return [[single[b] for b in batch] for batch in self._packed(sizes)] + together
 
-    def answer(self, asked: Asked) -> list[tuple[Tensor, Tensor]]:
-        """For each: points [B, S, D] -> values [B, K] and gradients [K, B, S], float64 on the CPU."""
+    def answer(self, asked: Asked) -> list[tuple[Float64[Tensor, "_ _"], Float64[Tensor, "_ _ _"]]]:
+        """For each: points [B, S, D] -> values [B, K] and gradients [K or those wanted, B, S], on the CPU."""
         with torch.inference_mode(False):  # what gradients are kept in must not be an inference tensor
             answers = [_room(q, len(bound.problem.targets)) for bound, q in asked]
         for rules in dict.fromkeys(q.rules for _, q in asked):
             self._answer_under(rules, asked, answers)
         return answers
 
-    def _answer_under(self, rules: str | None, asked: Asked, answers: Answers) -> None:
+    def _answer_under(self, rules: str | None, asked: Asked, answers: Sequence[Answer]) -> None:
         """Fill in the answers to the questions with these backward rules."""
         rows = [bound.encoding.whole for bound, _ in asked]
 
@@ -120,7 +123,7 @@ class GradientAnswers:
         ]
         self.batches.send([asked[j][1].points.shape[1] for j, _ in items], send)
 
-    def _answer_retained(self, rules: str | None, asked: Asked, answers: Answers) -> set[int]:
+    def _answer_retained(self, rules: str | None, asked: Asked, answers: Sequence[Answer]) -> set[int]:
         """The questions that a retained graph has answered; where memory ran out on it, it is dropped and they are not."""
         done: set[int] = set()
         taken = self._take(rules, asked)
@@ -155,7 +158,9 @@ class GradientAnswers:
     def _packed(self, sizes: Sequence[int]) -> list[list[int]]:
         return pack(sizes, self.batches.budget, self.model.most_rows, self.model.uniform)
 
-    def _outputs(self, rows: Sequence[Any], points: Sequence[Tensor], rules: str | None) -> list[Tensor]:
+    def _outputs(
+        self, rows: Sequence[Any], points: Sequence[Float[Tensor, "_ D"]], rules: str | None
+    ) -> list[Float[Tensor, "*_"]]:
         """The output of each row at its point; a row with parts has its point cut along them, and their outputs stacked."""
         flat = [part for row in rows for part in (row if isinstance(row, tuple) else (row,))]
         sizes = self.model.sizes(flat)
@@ -175,14 +180,14 @@ class GradientAnswers:
         return stacked
 
 
-def _leaves(points: Sequence[Any]) -> list[Tensor]:
+def _leaves(points: Sequence[Float[Tensor, "_ D"]]) -> list[Float[Tensor, "_ D"]]:
     """Leaves that gradients can be asked of, with the values of these embeddings."""
     with torch.inference_mode(False), torch.enable_grad():
         return [point.detach().clone().requires_grad_() for point in points]
 
 
-def _room(question: Gradients, targets: int) -> tuple[Tensor, Tensor]:
-    """Room for the answer: values [B, K] and gradients [K or those wanted, B, S]."""
+def _room(question: Gradients, targets: int) -> tuple[Float64[Tensor, "B {targets}"], Float64[Tensor, "wanted B S"]]:
+    """Room for the answer: values and gradients, of all targets or those wanted."""
     many, length = question.points.shape[:2]
     wanted = targets if question.only is None else len(question.only)
     gradients = torch.empty(wanted, many, length, dtype=torch.float64)
@@ -198,8 +203,8 @@ class _Group:
         question: Gradients,
         rows: slice,
         places: list[int],
-        outputs: Sequence[Tensor],
-        answer: tuple[Tensor, Tensor],
+        outputs: Sequence[Float[Tensor, "*_"]],
+        answer: Answer,
     ):
         self.bound, self.question, self.rows, self.places = bound, question, rows, places
         keep = bound.cache.keep
@@ -214,7 +219,7 @@ class _Group:
         if not bool(torch.isfinite(numbers).all()):
             refuse_non_finite(self.bound, numbers)
 
-    def keep_gradients(self, k: int, gradients: Sequence[Tensor]) -> None:
+    def keep_gradients(self, k: int, gradients: Sequence[Float[Tensor, "_ D"]]) -> None:
         direction = self.question.direction
         gradient = torch.stack(list(gradients[self.rows]))  # [b, S, D]
         if not isinstance(direction, Tensor):
@@ -232,10 +237,10 @@ class _Group:
 
 def _backward(
     asked: Asked,
-    answers: Answers,
+    answers: Sequence[Answer],
     chosen: Sequence[tuple[int, int]],
-    points: Sequence[Tensor],
-    outputs: Sequence[Tensor],
+    points: Sequence[Float[Tensor, "_ D"]],
+    outputs: Sequence[Float[Tensor, "*_"]],
     started: float,
     rows: int = 1,
 ) -> None:
@@ -255,7 +260,9 @@ def _backward(
     attribute_cost(paid, time.perf_counter() - started, passes, rows=rows)
 
 
-def _gradients(total: Tensor, points: Sequence[Tensor], keep: bool) -> Sequence[Tensor]:
+def _gradients(
+    total: Float[Tensor, ""], points: Sequence[Float[Tensor, "_ D"]], keep: bool
+) -> Sequence[Float[Tensor, "_ D"]]:
     """How the sum of some targets changes with each point. Raises MethodError where the model has no backward pass."""
     try:
         found: Sequence[Tensor] = torch.autograd.grad(

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -93,7 +93,7 @@ class _Watching(TorchFunctionMode):
 
     def __torch_function__(
         self, func: Operation, types: object, args: Arguments = (), kwargs: Keywords | None = None
-    ) -> Any:
+    ) -> object:
         kwargs = kwargs or {}
         kind = _KINDS.get(func)
         if kind not in self.kinds or not torch.is_grad_enabled() or not _follows((*args, *kwargs.values())):
@@ -255,16 +255,25 @@ def answered(path: Tensor, value: Tensor) -> Tensor:
     return out
 
 
+class Context(Protocol):
+    """What torch hands from a forward to its backward."""
+
+    saved_tensors: tuple[Tensor, ...]
+    dims: tuple[int, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+
+
 class Factored(torch.autograd.Function):
     """A value that is already there, [value], whose gradient goes to x times a constant factor."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: Tensor, value: list[Tensor]) -> Tensor:
+    def forward(ctx: Context, x: Tensor, factor: Tensor, value: list[Tensor]) -> Tensor:
         ctx.save_for_backward(factor)
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return gradients[0] * ctx.saved_tensors[0], None, None
 
 
@@ -272,13 +281,15 @@ class Levelled(torch.autograd.Function):
     """A layer norm that is there already, [value], with the gradient of (x - mean) / spread x weight for a constant spread."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, spread: Tensor, weight: Tensor | None, last: int, value: list[Tensor]) -> Tensor:
+    def forward(
+        ctx: Context, x: Tensor, spread: Tensor, weight: Tensor | None, last: int, value: list[Tensor]
+    ) -> Tensor:
         ctx.save_for_backward(spread, weight)
         ctx.dims = tuple(range(-last, 0))
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         spread, weight = ctx.saved_tensors
         gradient = gradients[0] if weight is None else gradients[0] * weight
         return (gradient - gradient.mean(ctx.dims, keepdim=True)) * spread, None, None, None, None

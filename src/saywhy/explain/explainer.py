@@ -122,11 +122,13 @@ class Explainer:
         return f"<Explainer of {one_line(self.model.name)} for {self.task.name}>"
 
     @overload
-    def __call__(self, given: list[Any], **settings: Any) -> Explanations: ...
+    def __call__(self, given: list[Any], *, progress: bool | None = None, **settings: object) -> Explanations: ...
     @overload
-    def __call__(self, given: Any, **settings: Any) -> Explanation: ...
+    def __call__(self, given: Any, *, progress: bool | None = None, **settings: object) -> Explanation: ...
     @takes_settings
-    def __call__(self, given: Any, *, progress: bool | None = None, **settings: Any) -> Explanation | Explanations:
+    def __call__(
+        self, given: object, *, progress: bool | None = None, **settings: object
+    ) -> Explanation | Explanations:
         """The explanation of one input, or Explanations for a list of inputs, batched across them.
 
         All inputs are checked before the first model call.
@@ -194,17 +196,31 @@ class Explainer:
         return Explanations(found) if many else found[0]
 
     @overload
-    def each_target(self, given: list[Any], *args: Any, **settings: Any) -> list[Explanations]: ...
+    def each_target(
+        self,
+        given: list[Any],
+        targets: Sequence[WantedTarget] | None = None,
+        *,
+        progress: bool | None = None,
+        **settings: object,
+    ) -> list[Explanations]: ...
     @overload
-    def each_target(self, given: Any, *args: Any, **settings: Any) -> Explanations: ...
-    @takes_settings
     def each_target(
         self,
         given: Any,
         targets: Sequence[WantedTarget] | None = None,
         *,
         progress: bool | None = None,
-        **settings: Any,
+        **settings: object,
+    ) -> Explanations: ...
+    @takes_settings
+    def each_target(
+        self,
+        given: object,
+        targets: Sequence[WantedTarget] | None = None,
+        *,
+        progress: bool | None = None,
+        **settings: object,
     ) -> Explanations | list[Explanations]:
         """One explanation for each target of an input (all labels, say), from the same forwards; for a list, a list of those.
 
@@ -334,7 +350,7 @@ class Explainer:
         return several_inputs(given, self.model.row_columns)
 
     def with_background(
-        self, settings: Mapping[str, Any], inputs: Sequence[Any] | None, given: object
+        self, settings: Mapping[str, object], inputs: Sequence[Any] | None, given: object
     ) -> dict[str, Any]:
         """These settings of a call; of rows for which nothing stands in, with the mean of these rows as `background`.
 

@@ -247,6 +247,8 @@ class Pipeline:
                 torch.cat([self.model.embed(part) for part in (row if isinstance(row, tuple) else (row,))])
                 for row in (encoding.whole, encoding.nothing)
             )
+        if present.shape != absent.shape:  # positions that are left out have no baseline
+            return None
         precision = str(getattr(self.model.module, "dtype", "float32")).removeprefix("torch.")
         return EmbeddingPath(present, absent, encoding.owner, len(encoding.features), precision)
 

@@ -166,7 +166,12 @@ class PromptedModel(Model[Rows]):
             return [Rows(row if isinstance(row, tuple) else (row,)) for row in made.at(coalitions)]
 
         features = tuple(
-            replace(f, part=part, span=_back(f.span, start), more_spans=tuple(_back(s, start) for s in f.more_spans))
+            replace(
+                f,
+                part=part,
+                span=_back(f.span, start),
+                more_spans=tuple((a - start, b - start) for a, b in f.more_spans),
+            )
             for f in made.features
         )
         return Encoding({part: text}, features, at, notes=made.notes, labels=self.labels)
@@ -238,5 +243,5 @@ def _moved(by: Granularity, part: str, start: int) -> Granularity:
     return {"prompt": [moved(item) for item in given]}
 
 
-def _back(span: tuple[int, int] | None, start: int) -> Any:
+def _back(span: tuple[int, int] | None, start: int) -> tuple[int, int] | None:
     return None if span is None else (span[0] - start, span[1] - start)

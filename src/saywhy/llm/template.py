@@ -212,15 +212,15 @@ class Template:
         out = []
         for draw in self.draws.rows:
             made = self._made({slot: value if kept[owner[slot]] else draw[slot] for slot, value in named.items()})
-            bare = not isinstance(made, str)
-            out.append(Rendered(in_template(made, tokenizer) if bare else made, bare=bare))
+            text = made if isinstance(made, str) else in_template(made, tokenizer)
+            out.append(Rendered(text, bare=not isinstance(made, str)))
         return out
 
     def with_values(self, values: Mapping[str, str]) -> Template:
         """The same template with other values in its slots."""
         return replace(self, values=dict(values))
 
-    def _made(self, values: Mapping[str, str]) -> Any:
+    def _made(self, values: Mapping[str, str]) -> str | list[dict[str, Any]]:
         """The text, or the messages, with these values in the slots."""
         parts = self._parts
         if parts is None:
@@ -232,7 +232,7 @@ class Template:
                 raise InputError(
                     f"The template's function does not take the slots {', '.join(map(repr, values))}: {error}."
                 ) from None
-            made = call(**values) if mapped else call(*values.values())
+            made: str | list[dict[str, Any]] = call(**values) if mapped else call(*values.values())
             if not isinstance(made, str):
                 checked_messages(made)
             return made

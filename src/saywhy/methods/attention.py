@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from ..core.errors import MethodError, OptionError
 from ..core.types import AttentionMaps, AttentionWeights, LabelAttentions, MethodGenerator, Problem, Scores
+
+if TYPE_CHECKING:
+    from ..core.shapes import Float64
 
 
 def label_attention(problem: Problem, *, head: int | None = None) -> MethodGenerator:
@@ -74,8 +79,8 @@ def gradient_rollout(problem: Problem) -> MethodGenerator:
     return _folded(reached[:, 0] - attention.readout, attention, problem.n)
 
 
-def _folded(positions: Tensor, attention: AttentionWeights, n: int) -> Scores:
-    """Positions [K, S] as scores of their features, with a note on what lies on special tokens."""
+def _folded(positions: Float64[Tensor, "K S"], attention: AttentionWeights, n: int) -> Scores:
+    """Positions as scores of their features, with a note on what lies on special tokens."""
     owner = torch.as_tensor(attention.owner)
     found = positions.new_zeros(len(positions), n).index_add_(-1, owner[owner >= 0], positions[:, owner >= 0])
     elsewhere = float((1 - found.sum(1) / positions.sum(1).clamp(min=1e-300)).max())

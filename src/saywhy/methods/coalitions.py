@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from ..core.errors import MethodError, OptionError
 from ..core.types import MethodGenerator, Problem, Question, Scores, Values
 from .interactions import exact_pairs
 from .walsh import every_coalition
+
+if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64
 
 EVERY_COALITION = "every coalition was asked: these Shapley values are exact"  # a note, where that is so
 ADDITIVE = "this model is additive in what is removed, so the effect of each feature alone is its exact Shapley value"
@@ -61,13 +64,13 @@ def of_single_features(problem: Problem) -> Generator[Question, Any, Scores | No
     return Scores(scores, notes=(ADDITIVE,))
 
 
-def of_every_coalition(values: Tensor, n: int, notes: tuple[str, ...] = ()) -> Scores:
-    """Exact Shapley values and interactions of pairs from the values [2^n, K] of all coalitions."""
+def of_every_coalition(values: Float[Tensor, "2**{n} K"], n: int, notes: tuple[str, ...] = ()) -> Scores:
+    """Exact Shapley values and interactions of pairs from the values of all coalitions."""
     return Scores(shapley_of_table(values, n), notes=notes, pairs=exact_pairs(values, n) if n > 1 else None)
 
 
-def shapley_of_table(values: Tensor, n: int) -> Tensor:
-    """[2^n, K] values by coalition -> [K, n] exact Shapley values."""
+def shapley_of_table(values: Float[Tensor, "2**{n} K"], n: int) -> Float64[Tensor, "K {n}"]:
+    """Values by coalition -> exact Shapley values."""
     rows = torch.arange(2**n)
     sizes = every_coalition(n).sum(1)
     weights = torch.tensor([1.0 / (n * math.comb(n - 1, s)) for s in range(n)], dtype=torch.float64)

@@ -12,11 +12,15 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from itertools import combinations, islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .walsh import covariance, differences, shapley_link
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Int
 
 CHOSEN_BY_GAIN = 32  # features up to which coalitions are chosen one by one
 POOL = 2_000  # coalitions that each of them is chosen from
@@ -26,7 +30,7 @@ TYPICAL = {1: 1.0, 3: 0.05, 5: 0.01, 7: 0.002}  # the variance of each odd order
 SMALL = 0.15  # of a block's rows beyond the first, that many small coalitions: for games that depend on how many are present
 
 
-def design(n: int, pairs: int, seed: int) -> tuple[Tensor, Tensor]:
+def design(n: int, pairs: int, seed: int) -> tuple[Bool[Tensor, "{pairs} {n}"], Int[Tensor, " {n}"]]:
     """Distinct coalitions, one of each complementary pair and never the whole.
 
     Parameters
@@ -41,9 +45,9 @@ def design(n: int, pairs: int, seed: int) -> tuple[Tensor, Tensor]:
     Returns
     -------
     coalitions : Tensor
-        bool [pairs, n], the same tensor for every seed: the design. Do not write into it.
+        The same tensor for every seed: the design. Do not write into it.
     place : Tensor
-        int64 [n], the column of the design that each feature has.
+        The column of the design that each feature has.
     """
     place = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     return _design(n, pairs), place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ..core.errors import MethodError, OptionError, unknown
 from ..core.types import EmbeddingPath, Gradients, MethodGenerator, Problem, Scores
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float, Float64
 
 
 def embedding_path(problem: Problem) -> EmbeddingPath:
@@ -94,8 +97,8 @@ def gradient_shap(problem: Problem, *, samples: int = 16, noise: float = 0.0, se
     return (yield from _averaged(embedding, points, embedding.input - embedding.baseline))
 
 
-def _paired(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> Tensor:
-    """[samples, S, D]: half of them drawn, then the negative of each."""
+def _paired(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> Float[Tensor, "{samples} S D"]:
+    """Half of them drawn, then the negative of each."""
     if samples < 2 or samples % 2 or noise <= 0:
         raise OptionError(
             f"`samples` must be an even number (each draw comes with its negative) and `noise` > 0, not {samples} and {noise}."
@@ -104,8 +107,8 @@ def _paired(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> 
     return torch.cat([half, -half])
 
 
-def _noise(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> Tensor:
-    """[samples, S, D]: Gaussian noise on the positions that belong to a feature."""
+def _noise(embedding: EmbeddingPath, samples: int, noise: float, seed: int) -> Float[Tensor, "{samples} S D"]:
+    """Gaussian noise on the positions that belong to a feature."""
     draw = torch.Generator().manual_seed(seed)
     owned = torch.as_tensor(embedding.owner >= 0)
     scale = noise * embedding.input.detach()[owned.to(embedding.input.device)].std()
@@ -119,11 +122,11 @@ NARROW = 2.0**-18  # of the way from the baseline: what float32 embeddings hardl
 
 def _averaged(
     embedding: EmbeddingPath,
-    points: Tensor,
-    direction: Tensor,
+    points: Float[Tensor, "B S D"],
+    direction: Float[Tensor, "S D"] | Float[Tensor, "B S D"],
     of: str = "mean",
     pairs: bool = False,
-    weights: Tensor | None = None,
+    weights: Float64[Tensor, " steps"] | None = None,
 ) -> MethodGenerator:
     """The mean over samples, or what else `of` says; with `weights` each sample is the weighted sum of so many points."""
     if of not in OF:
@@ -145,8 +148,8 @@ def _averaged(
     return Scores(each.mean(1), stderr=error, notes=notes)
 
 
-def _on_path(embedding: EmbeddingPath, places: Tensor) -> Tensor:
-    """[B] places in 0..1 -> the points [B, S, D] there, 0 at the baseline and 1 at the point."""
+def _on_path(embedding: EmbeddingPath, places: Float[Tensor, " B"]) -> Float[Tensor, "B S D"]:
+    """Places in 0..1 -> the points there, 0 at the baseline and 1 at the point."""
     return embedding.baseline + places.to(embedding.input.dtype).to(embedding.input.device)[:, None, None] * (
         embedding.input - embedding.baseline
     )
@@ -228,8 +231,8 @@ class _Path:
         self.open = tuple(range(targets))
         self.places: dict[float, tuple[Tensor, Tensor]] = {}
 
-    def close(self, off: Tensor) -> None:
-        """Keep only the targets that are still off, bool [open targets]."""
+    def close(self, off: Bool[Tensor, " open"]) -> None:
+        """Keep only the targets that are still off."""
         self.open = tuple(k for k, frozen in zip(self.open, off.tolist(), strict=True) if frozen)
         self.places = {p: (values[off], gradients[off]) for p, (values, gradients) in self.places.items()}
 
@@ -241,8 +244,8 @@ class _Path:
         )
         self.places.update((p, (values[b, list(self.open)], gradients[:, b])) for b, p in enumerate(new))
 
-    def simpson(self, pieces: Sequence[tuple[float, float]]) -> tuple[Tensor, Tensor]:
-        """Each piece's integral [P, K, S] by Simpson's rule, and how far its sum is off the rise of the target [P, K]."""
+    def simpson(self, pieces: Sequence[tuple[float, float]]) -> tuple[Float64[Tensor, "P K S"], Float64[Tensor, "P K"]]:
+        """Each piece's integral by Simpson's rule, and how far its sum is off the rise of the target."""
         known = [[self.places[p] for p in (a, (a + b) / 2, b)] for a, b in pieces]
         width = torch.tensor([b - a for a, b in pieces], dtype=torch.float64)[:, None, None]
         start, middle, end = (torch.stack([k[j][1] for k in known]) for j in range(3))
@@ -251,7 +254,11 @@ class _Path:
         return integrals, (integrals.sum(-1) - rises).abs()
 
     def cut(
-        self, pieces: Sequence[tuple[float, float]], errors: Tensor, allowed: Tensor, budget: int
+        self,
+        pieces: Sequence[tuple[float, float]],
+        errors: Float64[Tensor, "P K"],
+        allowed: Float64[Tensor, " K"],
+        budget: int,
     ) -> Generator[Gradients, Any, list[tuple[float, float]]]:
         """Halve the worst pieces, as many as must go for the rest to be within half of what is allowed; none that is NARROW."""
         share = (errors / allowed.clamp(min=1e-300)).max(1).values  # [P]
@@ -272,7 +279,11 @@ class _Path:
 
 
 def _unconverged(
-    errors: Tensor, allowed: Tensor, tolerance: float, pieces: Sequence[tuple[float, float]], points: int
+    errors: Float64[Tensor, "P K"],
+    allowed: Float64[Tensor, " K"],
+    tolerance: float,
+    pieces: Sequence[tuple[float, float]],
+    points: int,
 ) -> str:
     jumps = any(b - a <= NARROW * b for a, b in pieces)
     why = ", for the model jumps on the path (it picks experts by rank, or hashes)" if jumps else ""
@@ -291,7 +302,7 @@ def fixed_path(embedding: EmbeddingPath, steps: int, rules: str | None = None) -
     return Scores(embedding.fold(torch.einsum("b,kbs->ks", weights.to(gradients), gradients)))
 
 
-def _rule(steps: int) -> tuple[Tensor, Tensor]:
+def _rule(steps: int) -> tuple[Float64[Tensor, " {steps}"], Float64[Tensor, " {steps}"]]:
     """Places in 0..1 and weights of the Gauss-Legendre rule."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     return torch.as_tensor((nodes + 1) / 2), torch.as_tensor(weights / 2)

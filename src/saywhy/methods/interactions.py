@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,14 +28,17 @@ from .walsh import (
     pair_weight,
 )
 
+if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64, Int
+
 LEVELS = torch.logspace(-6, 0.5, 14, dtype=torch.float64)  # the variance of order 4, over that of order 2
 DECAY = 0.3  # the variance of order 6 over that of order 4
 FAINT = 1e-2  # of the likeliest prior's weight: one that has less is left out of the mean
 CHUNK = 4_096  # pairs at a time: each needs a number for every coalition
 
 
-def exact_pairs(values: Tensor, n: int) -> PairScores:
-    """The interactions from the values [2^n, K] of all coalitions (bit i is feature i): exact, without standard errors."""
+def exact_pairs(values: Float[Tensor, "2**{n} K"], n: int) -> PairScores:
+    """The interactions from the values of all coalitions (bit i is feature i): exact, without standard errors."""
     members = every_coalition(n).double()
     sizes = members.sum(1).long()
     terms = coefficients(values)
@@ -47,7 +51,9 @@ def exact_pairs(values: Tensor, n: int) -> PairScores:
     return PairScores(found)
 
 
-def pairs_of_even_part(key: Hashable, signs: Tensor, even: Tensor, place: Tensor) -> PairScores:
+def pairs_of_even_part(
+    key: Hashable, signs: Float64[Tensor, "P n"], even: Float[Tensor, "P K"], place: Int[Tensor, " n"]
+) -> PairScores:
     """The interactions, with standard errors, from the even part of games at the sign vectors of a design.
 
     Parameters
@@ -55,11 +61,11 @@ def pairs_of_even_part(key: Hashable, signs: Tensor, even: Tensor, place: Tensor
     key : Hashable
         A name of the design; what is worked out of it is kept under that name.
     signs : Tensor
-        [P, n].
+        The sign vectors.
     even : Tensor
-        [P, K].
+        What each target's game says there.
     place : Tensor
-        int64 [n]: the column of the design that each feature has.
+        The column of the design that each feature has.
     """
     rows, n = signs.shape
     centred = even - even.mean(0)
@@ -88,7 +94,7 @@ def pairs_of_even_part(key: Hashable, signs: Tensor, even: Tensor, place: Tensor
 
 @dataclass(frozen=True, eq=False)
 class _Factor:
-    root: Tensor  # [P, P], lower
+    root: Float[Tensor, "P P"]  # lower
     logdet: float
 
     @property
@@ -98,8 +104,8 @@ class _Factor:
 
 @dataclass(frozen=True, eq=False)
 class _Reader:
-    weights: Tensor  # [P, pairs]: what the whitened even part is multiplied by
-    variance: Tensor  # [pairs]: the posterior variance over the size of the prior
+    weights: Float64[Tensor, "P pairs"]  # what the whitened even part is multiplied by
+    variance: Float64[Tensor, " pairs"]  # the posterior variance over the size of the prior
 
     @property
     def size(self) -> int:
@@ -109,7 +115,7 @@ class _Reader:
 class _Fit:
     """The even part of a design under one prior."""
 
-    def __init__(self, key: Hashable, signs: Tensor, level: int):
+    def __init__(self, key: Hashable, signs: Float64[Tensor, "P n"], level: int):
         self.key, self.signs, self.level = ("even", key, level), signs, level
         share = float(LEVELS[level])
         prior = {0: 1.0, 2: 1.0, 4: share, 6: share * DECAY}
@@ -125,8 +131,7 @@ class _Fit:
         root = torch.linalg.cholesky(gram)
         return _Factor(root, 2 * float(root.diagonal().double().log().sum()))
 
-    def whitened(self, even: Tensor) -> Tensor:
-        """[P, K]"""
+    def whitened(self, even: Float[Tensor, "P K"]) -> Float64[Tensor, "P K"]:
         root = self.factor.root
         found: Tensor = torch.linalg.solve_triangular(root, even.to(root), upper=False)
         return found.double()
@@ -151,8 +156,8 @@ class _Fit:
             yield pair_link(self.signs, self.prior, index, every[:, start : start + CHUNK])
 
 
-def _placed(pairs: Tensor, place: Tensor) -> Tensor:
-    """[K, pairs] of the columns of a design -> of the features, where feature i has the column place[i]."""
+def _placed(pairs: Float[Tensor, "K pairs"], place: Int[Tensor, " n"]) -> Float[Tensor, "K pairs"]:
+    """Of the columns of a design -> of the features, where feature i has the column place[i]."""
     n = len(place)
     first, second = torch.triu_indices(n, n, 1)
     square = pairs.new_zeros(len(pairs), n, n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from .design import design
 from .gaussian_process import EXACT, shapley_of_odd_part
 from .interactions import pairs_of_even_part
 from .walsh import every_coalition
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float
 
 MOST = 8_192  # evaluations: the fit costs the cube of half of it
 PAIRED, MOST_PAIRED = 40, 128  # features up to which pairs are told of without being asked for, and at all
@@ -64,20 +68,20 @@ def kernel_shap(
     return Scores(scores[:, place], stderr=errors[:, place], pairs=told)
 
 
-def paired(half: Tensor) -> Tensor:
-    """bool [2 P + 2, n]: the whole and the coalitions [P, n], then all their complements in the same order."""
+def paired(half: Bool[Tensor, "P n"]) -> Bool[Tensor, "2*P+2 n"]:
+    """The whole and the coalitions, then all their complements in the same order."""
     rows = torch.cat([torch.ones(1, half.shape[1], dtype=torch.bool), half])
     return torch.cat([rows, ~rows])
 
 
-def odd_part(values: Tensor) -> Tensor:
-    """[P + 1, K] from the values [2 P + 2, K] of `paired` coalitions: half of each difference."""
+def odd_part(values: Float[Tensor, "both K"]) -> Float[Tensor, "both//2 K"]:
+    """Half of each difference of the values of `paired` coalitions."""
     first, second = values.chunk(2)
     return (first - second) / 2
 
 
-def even_part(values: Tensor) -> Tensor:
-    """[P + 1, K] from the values [2 P + 2, K] of `paired` coalitions: half of each sum."""
+def even_part(values: Float[Tensor, "both K"]) -> Float[Tensor, "both//2 K"]:
+    """Half of each sum of the values of `paired` coalitions."""
     first, second = values.chunk(2)
     return (first + second) / 2
 

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float, Float64, Int
 
 Prior = Mapping[int, float]  # order -> the variance of all coefficients of that order together
 
 PAIR_INDICES = ("SII", "FSII", "Banzhaf")
 
 
-def every_coalition(n: int) -> Tensor:
-    """bool [2^n, n]: row r holds feature i if bit i of r is set."""
+def every_coalition(n: int) -> Bool[Tensor, "2**{n} {n}"]:
+    """Row r holds feature i if bit i of r is set."""
     return (torch.arange(2**n)[:, None] >> torch.arange(n)) & 1 == 1
 
 
@@ -39,7 +43,7 @@ def pair_weight(index: str, size: int) -> float:
     return float(size == 2)
 
 
-def krawtchouk(n: int, most: int) -> Tensor:
+def krawtchouk(n: int, most: int) -> Float64[Tensor, "order {n}+1"]:
     """The mean of the Walsh functions of one order over coalitions that differ in d places.
 
     Parameters
@@ -52,7 +56,7 @@ def krawtchouk(n: int, most: int) -> Tensor:
     Returns
     -------
     Tensor
-        float64 [most + 1, n + 1]: order, places.
+        The row of each order from 0 to the largest, the column of each number of places; orders above n are left out.
     """
     d = torch.arange(n + 1, dtype=torch.float64)
     rows = [torch.ones(n + 1, dtype=torch.float64), (n - 2 * d) / max(n, 1)]
@@ -61,18 +65,20 @@ def krawtchouk(n: int, most: int) -> Tensor:
     return torch.stack(rows[: most + 1])
 
 
-def differences(signs: Tensor, others: Tensor) -> Tensor:
-    """int64 [P, Q]: in how many places two sets of sign vectors [P, n], [Q, n] differ."""
+def differences(signs: Float[Tensor, "P n"], others: Float[Tensor, "Q n"]) -> Int[Tensor, "P Q"]:
+    """In how many places two sets of sign vectors differ."""
     return ((signs.shape[1] - signs @ others.T) / 2).round().long()
 
 
-def covariance(differ: Tensor, n: int, prior: Prior, kind: torch.dtype = torch.float64) -> Tensor:
-    """Of the shape of `differ`: the covariance of the game at coalitions that differ in so many places."""
+def covariance(
+    differ: Int[Tensor, "*any"], n: int, prior: Prior, kind: torch.dtype = torch.float64
+) -> Float[Tensor, "*any"]:
+    """The covariance of the game at coalitions that differ in so many places."""
     return _weighed(prior, krawtchouk(n, max(prior, default=0))).to(kind)[differ]
 
 
-def shapley_link(signs: Tensor, prior: Prior) -> Tensor:
-    """float64 [P, n]: the covariance of the game at each sign vector with each feature's Shapley value."""
+def shapley_link(signs: Float[Tensor, "P n"], prior: Prior) -> Float64[Tensor, "P n"]:
+    """The covariance of the game at each sign vector with each feature's Shapley value."""
     n = signs.shape[1]
     table = krawtchouk(n - 1, max(prior, default=1) - 1)
     absent = (signs < 0).double()
@@ -85,8 +91,10 @@ def shapley_variance(n: int, prior: Prior) -> float:
     return sum(4 / (k * n) * v for k, v in prior.items())
 
 
-def pair_link(signs: Tensor, prior: Prior, index: str, pairs: Tensor) -> Tensor:
-    """float64 [P, M]: the covariance of the game at each sign vector with the interaction of each pair, int64 [2, M]."""
+def pair_link(
+    signs: Float[Tensor, "P n"], prior: Prior, index: str, pairs: Int[Tensor, "2 M"]
+) -> Float64[Tensor, "P M"]:
+    """The covariance of the game at each sign vector with the interaction of each pair."""
     n = signs.shape[1]
     first, second = pairs
     table = krawtchouk(n - 2, max(prior) - 2)
@@ -106,8 +114,8 @@ def pair_variance(n: int, prior: Prior, index: str) -> float:
     )
 
 
-def coefficients(values: Tensor) -> Tensor:
-    """[2^n, K] values by coalition (bit i is feature i) -> [2^n, K] coefficients of the Walsh functions of the same sets."""
+def coefficients(values: Float[Tensor, "all K"]) -> Float64[Tensor, "all K"]:
+    """The values of all 2^n coalitions (bit i is feature i) -> coefficients of the Walsh functions of the same sets."""
     n = round(math.log2(len(values)))
     out = values.double()
     for i in range(n):

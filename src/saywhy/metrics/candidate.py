@@ -4,37 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ..core.types import Bools, MethodGenerator, Problem, Question
 
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float, Int
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """The scores of one method for one input, and what else a judge may ask for. The first target is the one explained."""
 
-    scores: Tensor  # [K, n]
+    scores: Float[Tensor, "K n"]
     again: Callable[[Problem, int], MethodGenerator] | None = (
         None  # the method once more, on this problem with this seed
     )
-    others: Sequence[Tensor] = ()  # [n] each: what the other methods say of the first target
-    randomised: Tensor | None = (
-        None  # [L, n]: the scores when ever more of the model's weights are random; the last, all
+    others: Sequence[Float[Tensor, " n"]] = ()  # what the other methods say of the first target
+    randomised: Float[Tensor, "L n"] | None = (
+        None  # the scores when ever more of the model's weights are random; the last, all
     )
-    smoothed: Tensor | None = (
-        None  # [1 + L, n]: the same, the model as it is first, each the mean over noisy embeddings
+    smoothed: Float[Tensor, "models n"] | None = (
+        None  # the same, the model as it is first, each the mean over noisy embeddings
     )
-    human: Bools | None = None  # [n]: the features that a person marked
-    pairs: Tensor | None = (
-        None  # [n (n - 1) / 2]: the FSII of every two features, as in PairScores, where the method told
+    human: Bool[Bools, " n"] | None = None  # the features that a person marked
+    pairs: Float[Tensor, " pairs"] | None = (
+        None  # the FSII of every two features, as in PairScores, where the method told
     )
 
     @property
-    def order(self) -> Tensor:
-        """[n]: the features by falling score of the first target; equal scores in the order of the text."""
+    def order(self) -> Int[Tensor, " n"]:
+        """The features by falling score of the first target; equal scores in the order of the text."""
         return torch.argsort(self.scores[0], descending=True, stable=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from ..core.errors import OptionError
 from ..core.types import Problem, Values
 from .candidate import NOT_APPLICABLE, Candidate, Judgement, Judging
 from .ranks import kendall
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float
 
 LAWS = ("half", "sizes")
 HELD_OUT = 7_919  # added to the seed, so that these are not the coalitions that infidelity asks, nor those of a method
@@ -86,14 +89,16 @@ def held_out_r2_with_pairs(
     return Judgement(_r2(there, present @ own + torch.einsum("ri,ij,rj->r", present, square, present)))
 
 
-def _held_out(problem: Problem, samples: int, law: str, seed: int) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
-    """bool [samples, n] and [samples]: random coalitions, and how far the target is above its base with each."""
+def _held_out(
+    problem: Problem, samples: int, law: str, seed: int
+) -> Generator[Any, Any, tuple[Bool[Tensor, "samples n"], Float[Tensor, " samples"]]]:
+    """Random coalitions, and how far the target is above its base with each."""
     kept = ~_drawn_in_pairs(problem, samples, law, HELD_OUT + seed)
     values = yield Values(torch.cat([torch.zeros(1, problem.n, dtype=torch.bool), kept]))
     return kept, values[1:, 0] - values[0, 0]
 
 
-def _r2(truth: Tensor, said: Tensor) -> float | None:
+def _r2(truth: Float[Tensor, " samples"], said: Float[Tensor, " samples"]) -> float | None:
     """None where the truth is the same everywhere, to rounding."""
     spread = float((truth - truth.mean()).square().sum())
     if spread <= len(truth) * ROUNDING**2 * float(truth.abs().amax()) ** 2:
@@ -103,14 +108,14 @@ def _r2(truth: Tensor, said: Tensor) -> float | None:
 
 def _sets(
     problem: Problem, candidate: Candidate, samples: int, law: str, seed: int
-) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
-    """[samples] each: the sum of the scores of each set, and how far the target falls without it."""
+) -> Generator[Any, Any, tuple[Float[Tensor, " samples"], Float[Tensor, " samples"]]]:
+    """The sum of the scores of each set, and how far the target falls without it."""
     gone = _drawn_in_pairs(problem, samples, law, seed)
     values = yield Values(torch.cat([torch.ones(1, problem.n, dtype=torch.bool), ~gone]))
     return gone.double() @ candidate.scores[0], values[0, 0] - values[1:, 0]
 
 
-def _drawn_in_pairs(problem: Problem, samples: int, law: str, seed: int) -> Tensor:
+def _drawn_in_pairs(problem: Problem, samples: int, law: str, seed: int) -> Bool[Tensor, "{samples} n"]:
     if samples < 2 or samples % 2:
         raise OptionError(
             f"`samples` must be an even number of at least 2 (sets come with their complement), not {samples}."
@@ -118,8 +123,8 @@ def _drawn_in_pairs(problem: Problem, samples: int, law: str, seed: int) -> Tens
     return drawn(problem.n, samples, law, seed)
 
 
-def drawn(n: int, samples: int, law: str, seed: int) -> Tensor:
-    """bool [samples, n]: random sets of features, the second half the complements of the first."""
+def drawn(n: int, samples: int, law: str, seed: int) -> Bool[Tensor, "{samples} {n}"]:
+    """Random sets of features, the second half the complements of the first."""
     if law not in LAWS:
         raise OptionError(f"`law` is one of {', '.join(LAWS)}, not {law!r}.")
     draw = torch.Generator().manual_seed(seed)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from ..core.types import Problem
 from .candidate import NOT_APPLICABLE, Candidate, Judgement, Judging
 from .ranks import average_precision
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool
 
 
 def precision_at_one(problem: Problem, candidate: Candidate) -> Judging:
@@ -48,8 +53,8 @@ def rationale_precision(problem: Problem, candidate: Candidate) -> Judging:
     yield
 
 
-def _both(candidate: Candidate) -> tuple[Tensor, Tensor] | None:
-    """bool [n] each: as many features as are marked, of those that score highest and above zero; and those marked."""
+def _both(candidate: Candidate) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]] | None:
+    """As many features as are marked, of those that score highest and above zero; and those marked."""
     if candidate.human is None or not candidate.human.any():
         return None
     marked = torch.as_tensor(candidate.human)

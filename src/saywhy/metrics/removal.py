@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,22 +12,27 @@ from torch import Tensor
 from ..core.types import Problem, Values
 from .candidate import Candidate, Judgement, Judging
 
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float, Int
+
 LEVELS = 10  # a longer input is removed in so many steps, not feature by feature
 SEARCH = 128  # how many evaluations the search for the best and the worst order may ask for
 
 
-def levels(n: int) -> Tensor:
-    """[L + 1]: how many features are gone at each step: 0, 1, 2 … n, or 10 even steps where there are more than 10."""
+def levels(n: int) -> Int[Tensor, " levels"]:
+    """How many features are gone at each step: 0, 1, 2 … n, or 10 even steps where there are more than 10."""
     return torch.linspace(0, n, min(n, LEVELS) + 1).round().long()
 
 
-def chain(order: Tensor) -> Tensor:
-    """bool [L + 1, n]: what is left when features go in this order, level by level: everything first, nothing last."""
+def chain(order: Int[Tensor, " n"]) -> Bool[Tensor, "levels n"]:
+    """What is left when features go in this order, level by level: everything first, nothing last."""
     return order.argsort()[None, :] >= levels(len(order))[:, None]
 
 
-def _curves(candidate: Candidate) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
-    """[L + 1] each: the first target while the features go, the highest score first; and the lowest first."""
+def _curves(
+    candidate: Candidate,
+) -> Generator[Any, Any, tuple[Float[Tensor, " levels"], Float[Tensor, " levels"]]]:
+    """The first target while the features go, the highest score first; and the lowest first."""
     order = candidate.order
     rows = torch.cat([chain(order), chain(order.flip(0))])
     values = yield Values(rows)
@@ -35,12 +40,12 @@ def _curves(candidate: Candidate) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     return down, up
 
 
-def _fall(curve: Tensor) -> float:
+def _fall(curve: Float[Tensor, " levels"]) -> float:
     """How far the target falls, in the mean over the levels at which something is gone: AOPC."""
     return float(curve[0] - curve[1:].mean())
 
 
-def _area(curve: Tensor) -> float:
+def _area(curve: Float[Tensor, " levels"]) -> float:
     """The mean height of the curve over the share removed, by trapezoids."""
     return float((curve[1:] + curve[:-1]).mean() / 2)
 
@@ -133,13 +138,15 @@ def extremes(problem: Problem, candidate: Candidate, budget: int) -> Generator[A
     return min(fall for fall, _ in known), max(fall for fall, _ in known)
 
 
-def best_known(problem: Problem, candidate: Candidate, budget: int = SEARCH) -> Generator[Any, Any, Tensor]:
-    """[n]: the order that makes the target fall most, of all that are known."""
+def best_known(problem: Problem, candidate: Candidate, budget: int = SEARCH) -> Generator[Any, Any, Int[Tensor, " n"]]:
+    """The order that makes the target fall most, of all that are known."""
     known = yield from _known(problem, candidate, budget)
     return max(known, key=lambda pair: pair[0])[1]
 
 
-def _known(problem: Problem, candidate: Candidate, budget: int) -> Generator[Any, Any, list[tuple[float, Tensor]]]:
+def _known(
+    problem: Problem, candidate: Candidate, budget: int
+) -> Generator[Any, Any, list[tuple[float, Int[Tensor, " n"]]]]:
     """(fall, order) of each method's order and of both that a search finds, and of each reversed."""
     found = [candidate.order, *(torch.argsort(o, descending=True, stable=True) for o in candidate.others)]
     for sign in (1, -1):
@@ -150,8 +157,8 @@ def _known(problem: Problem, candidate: Candidate, budget: int) -> Generator[Any
     return [(_fall(curve), order) for curve, order in zip(curves, orders, strict=True)]
 
 
-def searched(problem: Problem, budget: int, sign: int) -> Generator[Any, Any, Tensor]:
-    """[n]: an order whose fall is as great (sign 1) or as small (sign -1) as a beam search finds.
+def searched(problem: Problem, budget: int, sign: int) -> Generator[Any, Any, Int[Tensor, " n"]]:
+    """An order whose fall is as great (sign 1) or as small (sign -1) as a beam search finds.
 
     At every level each beam tries each feature that is left; the width, 5 at most, is what half of the budget allows. Where
     even one beam is too much, features are ranked once in a while and go in larger steps.
@@ -170,7 +177,7 @@ def searched(problem: Problem, budget: int, sign: int) -> Generator[Any, Any, Te
 
 
 def _kept(
-    tried: list[tuple[float, tuple[int, ...], int]], values: Tensor, sign: int, width: int, step: int
+    tried: list[tuple[float, tuple[int, ...], int]], values: Float[Tensor, " tried"], sign: int, width: int, step: int
 ) -> list[tuple[float, tuple[int, ...]]]:
     """The best beams: each with its best feature more, or in a larger step with its `step` best at once."""
     if step > 1:  # one beam

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from ..core.errors import OptionError
 from ..core.types import EmbeddingPath, Gradients, Problem, Question, Scores, Values
 from .candidate import NOT_APPLICABLE, Candidate, Judgement, Judging
 from .ranks import spearman
+
+if TYPE_CHECKING:
+    from ..core.shapes import Bool, Float
 
 
 def max_sensitivity(
@@ -36,8 +39,8 @@ def max_sensitivity(
     return Judgement(max(moved) / size if size else None)
 
 
-def shaken(path: EmbeddingPath, samples: int, radius: float, seed: int) -> list[Tensor]:
-    """Noise [S, D] for the embeddings of the features' positions, `samples` times."""
+def shaken(path: EmbeddingPath, samples: int, radius: float, seed: int) -> list[Float[Tensor, "S D"]]:
+    """Noise for the embeddings of the features' positions, `samples` times."""
     if samples < 1 or radius <= 0:
         raise OptionError(f"`samples` must be at least 1 and `radius` above 0, not {samples} and {radius}.")
     draw = torch.Generator().manual_seed(seed)
@@ -49,7 +52,9 @@ def shaken(path: EmbeddingPath, samples: int, radius: float, seed: int) -> list[
     ]
 
 
-def under_noise(problem: Problem, candidate: Candidate, noise: Tensor) -> Generator[Any, Any, Scores | None]:
+def under_noise(
+    problem: Problem, candidate: Candidate, noise: Float[Tensor, "S D"]
+) -> Generator[Any, Any, Scores | None]:
     """The scores of the same method where present features carry noise; None for one that looks at attention."""
     path = problem.path
     if path is None or candidate.again is None:
@@ -72,8 +77,8 @@ def under_noise(problem: Problem, candidate: Candidate, noise: Tensor) -> Genera
             return None
 
 
-def _points(path: EmbeddingPath, coalitions: Tensor) -> Tensor:
-    """[N, S, D]: the embeddings of each coalition, its absent features at the baseline."""
+def _points(path: EmbeddingPath, coalitions: Bool[Tensor, "N n"]) -> Float[Tensor, "N S D"]:
+    """The embeddings of each coalition, its absent features at the baseline."""
     owner = np.maximum(path.owner, 0)
     present = torch.as_tensor(coalitions[:, owner]) | torch.as_tensor(path.owner < 0)
     return torch.where(present[..., None].to(path.input.device), path.input, path.baseline)
@@ -132,8 +137,8 @@ def smooth_parameter_randomisation(problem: Problem, candidate: Candidate) -> Ju
     yield
 
 
-def _alike(scores: Tensor | None) -> Judgement:
-    """[1 + L, n] -> the mean likeness of the first to the others."""
+def _alike(scores: Float[Tensor, "models n"] | None) -> Judgement:
+    """The mean likeness of the first to the others."""
     if scores is None:
         return NOT_APPLICABLE
     return Judgement(float(np.mean([spearman(scores[0].abs(), each.abs()) for each in scores[1:]])))
@@ -151,6 +156,6 @@ def efficient_parameter_randomisation(problem: Problem, candidate: Candidate) ->
     yield
 
 
-def _complexity(scores: Tensor) -> float:
+def _complexity(scores: Float[Tensor, " n"]) -> float:
     shares = scores.abs() / scores.abs().sum().clamp(min=1e-300)
     return float(-(shares * shares.clamp(min=1e-300).log()).sum())

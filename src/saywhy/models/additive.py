@@ -10,9 +10,10 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.features import Span
+from ..core.types import Array
 
 # what each does to a column depends on that column alone
 _BY_COLUMN = {
@@ -45,6 +46,28 @@ _LOGISTIC = {"LogisticRegression", "LogisticRegressionCV"}  # whose log-probabil
 _BAYES = {"MultinomialNB", "ComplementNB"}
 
 
+class Vectorizer(Protocol):
+    """What is looked at of scikit-learn's readers of texts, those of VECTORIZERS."""
+
+    analyzer: object
+    tokenizer: object
+    preprocessor: object
+    strip_accents: object
+    token_pattern: str
+    ngram_range: tuple[int, int]
+    binary: bool
+
+    def transform(self, texts: Sequence[str]) -> Array:
+        """[B, V], sparse: the counts of each text."""
+        ...
+
+
+class ColumnTransformer(Protocol):
+    """scikit-learn's, after it was fitted."""
+
+    transformers_: Sequence[tuple[str, Any, object]]  # name, step, columns
+
+
 @dataclass(frozen=True, eq=False)
 class AdditiveSteps:
     """What makes an estimator additive, and what its texts must be like for that to hold."""
@@ -52,7 +75,7 @@ class AdditiveSteps:
     linear: bool  # is what `decision_function` or `predict` says linear?
     log_odds: bool  # are the log-odds of its two classes linear?
     log_ratios: bool  # is the logarithm of the ratio of any two probabilities linear?
-    vectorizers: Mapping[str | None, Any] = field(
+    vectorizers: Mapping[str | None, Vectorizer] = field(
         default_factory=dict
     )  # text column (None: the input is the text) -> its own
 
@@ -86,7 +109,7 @@ def _name(step: object) -> str:
     return type(step).__name__ if type(step).__module__.split(".")[0] == "sklearn" else ""
 
 
-def _vectorizers(before: Sequence[Any]) -> dict[str | None, Any] | None:
+def _vectorizers(before: Sequence[Any]) -> dict[str | None, Vectorizer] | None:
     """What reads the texts; None where some step mixes what is removed with what stays."""
     if not before:
         return {}
@@ -107,8 +130,8 @@ def _columns_alone(steps: Sequence[Any]) -> bool:
     return all(_affine(step) for step in steps[at:])
 
 
-def _by_columns(transformer: Any) -> dict[str | None, Any] | None:
-    found: dict[str | None, Any] = {}
+def _by_columns(transformer: ColumnTransformer) -> dict[str | None, Vectorizer] | None:
+    found: dict[str | None, Vectorizer] = {}
     for _, step, columns in transformer.transformers_:
         if isinstance(step, str):  # "drop" or "passthrough"
             continue
@@ -122,15 +145,15 @@ def _by_columns(transformer: Any) -> dict[str | None, Any] | None:
     return found
 
 
-def _affine(step: Any) -> bool:
+def _affine(step: object) -> bool:
     if _name(step) == "MinMaxScaler":
-        return not step.clip
+        return getattr(step, "clip", True) is False
     if _name(step) == "TfidfTransformer":
-        return step.norm is None and not step.sublinear_tf
+        return getattr(step, "norm", "") is None and not getattr(step, "sublinear_tf", True)
     return _name(step) in _AFFINE
 
 
-def _counts(step: Any) -> bool:
+def _counts(step: Vectorizer) -> bool:
     """Does it count the words of a text one by one, without a norm over the text?"""
     if _name(step) not in VECTORIZERS or getattr(step, "norm", None) is not None:
         return False
@@ -140,7 +163,7 @@ def _counts(step: Any) -> bool:
     return plain and tuple(step.ngram_range) == (1, 1) and step.token_pattern in _RUNS_OF_LETTERS
 
 
-def words_stand_alone(text: str, features: Sequence[Sequence[Span]], vectorizer: Any) -> bool:
+def words_stand_alone(text: str, features: Sequence[Sequence[Span]], vectorizer: Vectorizer) -> bool:
     """Does taking some features out of this text leave the words of the others as they were, and count each by itself?
 
     Each run of letters must lie in one feature (or in none), with white space that stays between it and the next one; and
@@ -173,10 +196,10 @@ def _parted(text: str, start: int, end: int, placed: Sequence[tuple[Span, int]])
     return any(text[at].isspace() or not any(a <= at < b for (a, b), _ in placed) for at in range(start, end))
 
 
-def _once(vectorizer: Any) -> bool:
+def _once(vectorizer: Vectorizer) -> bool:
     return bool(vectorizer.binary or getattr(vectorizer, "sublinear_tf", False))
 
 
-def _in_one_feature(text: str, features: Sequence[Sequence[Span]], vectorizer: Any) -> bool:
+def _in_one_feature(text: str, features: Sequence[Sequence[Span]], vectorizer: Vectorizer) -> bool:
     counts = vectorizer.transform([" ".join(text[a:b] for a, b in spans) for spans in features])
     return bool(((counts != 0).sum(0) <= 1).all())

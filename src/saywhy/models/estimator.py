@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeGuard, cast
 
 import numpy as np
 
@@ -36,7 +36,23 @@ class Answers:
     kind: str
 
 
-def is_estimator(model: object) -> bool:
+class Estimator(Protocol):
+    """What can be asked of an estimator; each has some of these."""
+
+    def predict_proba(self, batch: object, /) -> object:
+        """[B, K]; of several outputs a list of those."""
+        ...
+
+    def decision_function(self, batch: object, /) -> object:
+        """[B, K], or [B] of two classes."""
+        ...
+
+    def predict(self, batch: object, /) -> object:
+        """[B], a class or a number each; [B, K] of several outputs."""
+        ...
+
+
+def is_estimator(model: object) -> TypeGuard[Estimator]:
     """Has it the methods of an estimator? A function that happens to have `predict` is asked as a function."""
     if isinstance(model, type):
         return False
@@ -46,7 +62,7 @@ def is_estimator(model: object) -> bool:
 
 
 def black_box(
-    model: Any,
+    model: object,
     labels: Sequence[str] | None = None,
     mask_token: str | None = None,
     output: str | None = None,
@@ -70,11 +86,12 @@ def black_box(
         return flair_texts(model, labels, mask_token)
     if not is_estimator(model):
         kind = _KINDS[one_of("value of `output`", "score" if output is None else output, OUTPUTS)]
-        texts = CallableModel(model, labels, mask_token, kind)
+        function = cast(Callable[[Any], Any], model)
+        texts = CallableModel(function, labels, mask_token, kind)
         if background is None:
             return texts
         known = background_of(background)
-        return TableModel(model, texts.labels, kind, texts.name, tuple(known.columns), background=known)
+        return TableModel(function, texts.labels, kind, texts.name, tuple(known.columns), background=known)
     _refuse_unfitted(model)
     asked, name = answers(model, labels, output), estimator_name(model)
     steps = additive_steps(model)
@@ -113,7 +130,7 @@ def _of_rows(
 # ---- what is asked ---------------------------------------------------------------------------------------------------
 
 
-def answers(model: Any, labels: Sequence[str] | None, output: str | None) -> Answers:
+def answers(model: Estimator, labels: Sequence[str] | None, output: str | None) -> Answers:
     """What is asked of an estimator: `output`, or the first that it has of probability, decision and score."""
     has = {"probability": "predict_proba", "decision": "decision_function", "score": "predict"}
     there = [each for each, method in has.items() if hasattr(model, method)]
@@ -164,13 +181,13 @@ def _named(
     return own or usual or ()
 
 
-def _several_outputs(model: Any, wanted: str, classes: list[Any], labels: Sequence[str] | None) -> Answers:
+def _several_outputs(model: Estimator, wanted: str, classes: list[Any], labels: Sequence[str] | None) -> Answers:
     """Several questions answered at once: every class of every output is a label, "output 0: yes"."""
     own = tuple(f"output {i}: {name}" for i, names in enumerate(classes) for name in label_names(names))
     names = _named(model, labels, own, None)
     if wanted == "probability":
         return Answers(
-            lambda batch: np.concatenate([np.asarray(each) for each in model.predict_proba(batch)], axis=1),
+            lambda batch: np.concatenate([*map(np.asarray, cast(list[Array], model.predict_proba(batch)))], axis=1),
             names,
             "independent-probability",
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def read_estimator(path: Path) -> object:
     return _skops(path) if ending == ".skops" else OnnxModel(path)
 
 
-def _skops(path: Path) -> Any:
+def _skops(path: Path) -> object:
     """What skops itself trusts: types of scikit-learn, numpy and scipy."""
     try:
         import skops.io
@@ -53,6 +53,14 @@ def _skops(path: Path) -> Any:
         return skops.io.load(path)
     except Exception as error:
         raise FileError(f"{path} cannot be read: {type(error).__name__}: {error}.") from None
+
+
+class OnnxInput(Protocol):
+    """What onnxruntime tells of an input of a file."""
+
+    name: str
+    type: str  # such as "tensor(float)"
+    shape: Sequence[int | str | None]  # a text or None where any size will do
 
 
 class OnnxModel:
@@ -76,7 +84,7 @@ class OnnxModel:
                 f"{path} could not be opened by onnxruntime: {' '.join(str(error).split())[:200]}."
             ) from None
         self.__name__ = path.name
-        self.inputs = {each.name: each for each in self.session.get_inputs()}
+        self.inputs: dict[str, OnnxInput] = {each.name: each for each in self.session.get_inputs()}
         self.output = self.session.get_outputs()[-1].name  # of a classifier: the labels, then their probabilities
         one = next(iter(self.inputs.values()))
         wide = one.shape[-1] if len(one.shape) == 2 and isinstance(one.shape[-1], int) else 1
@@ -89,7 +97,7 @@ class OnnxModel:
         if not self.regression:
             self.predict_proba = self._answer  # an estimator that has it is asked for it
 
-    def _outputs(self) -> tuple[Any, bool]:
+    def _outputs(self) -> tuple[Array | None, bool]:
         """The names of the classes, and whether there are none: from what the file says of its outputs."""
         outputs = self.session.get_outputs()
         if len(outputs) == 1:
@@ -130,14 +138,14 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _typed(rows: Array, wanted: Any) -> object:
+def _typed(rows: Array, wanted: OnnxInput) -> object:
     """The rows in the type that an input of the file has."""
     if wanted.type not in _TYPES:
         raise ModelError(f"The ONNX input {wanted.name!r} is of the type {wanted.type}; known are {', '.join(_TYPES)}.")
     return _TYPES[wanted.type](rows)
 
 
-def _blank(wanted: Any) -> object:
+def _blank(wanted: OnnxInput) -> object:
     """One row that says nothing, to see what comes out."""
     shape = [size if isinstance(size, int) and k else 1 for k, size in enumerate(wanted.shape)]
     return _typed(np.full(shape, "a" if "string" in wanted.type else 0), wanted)

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..core.errors import ModelError, OptionError, SaywhyError
 from .estimator import black_box, is_estimator
@@ -24,6 +22,18 @@ from .registry import loader_of
 from .remote.gguf import Gguf
 from .remote.server import Server
 from .wrappers import adapter_base, cross_encoder_settings, pooling_of, unwrapped
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from transformers import Pipeline, PreTrainedModel
+
+
+class BringsAdapter(Protocol):
+    """A classifier of saywhy's own, a server, or a caller's class with an adapter of its own."""
+
+    def adapter(self) -> Model[Any]:
+        """The adapter that answers for it."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +49,7 @@ class ModelSource:
     load: Callable[[Path, str], Any] | None = None  # what loads a folder that is no Hugging Face one
 
 
-def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = False) -> ModelSource:
+def inspect_source(model: object, tokenizer: object = None, trust_remote_code: bool = False) -> ModelSource:
     """What was given, looked at but not loaded. Raises OptionError for what cannot be explained, ModelError for a bad name."""
     if isinstance(model, tuple) and len(model) == 2 and tokenizer is None:
         model, tokenizer = model
@@ -49,19 +59,19 @@ def inspect_source(model: Any, tokenizer: Any = None, trust_remote_code: bool = 
         with loading():
             return _by_name(model, tokenizer, trust_remote_code)
     if hasattr(model, "model") and hasattr(model, "tokenizer") and hasattr(model, "postprocess"):
-        inner = unwrapped(model.model)
-        reader = model.image_processor if str(model.task) == "image-classification" else model.tokenizer
-        return ModelSource(
-            inner, tokenizer or reader, str(model.task), type(inner).__name__, settings=settings_of(model)
-        )
+        pipe = cast("Pipeline", model)
+        inner = unwrapped(pipe.model)
+        reader = pipe.image_processor if str(pipe.task) == "image-classification" else pipe.tokenizer
+        return ModelSource(inner, tokenizer or reader, str(pipe.task), type(inner).__name__, settings=settings_of(pipe))
     if hasattr(model, "adapter"):  # a classifier of saywhy's own, or a server
         return ModelSource(model, tokenizer, getattr(model, "task", None))
     if type(model).__name__ == "SentenceTransformer":
-        return _sentence_transformer(model, tokenizer)
+        return _sentence_transformer(cast("SentenceTransformer", model), tokenizer)
     if type(model).__name__ == "CrossEncoder":
-        inner, reader = unwrapped(model.model), tokenizer or model.tokenizer
-        settings = cross_encoder_settings(model)
-        return ModelSource(inner, reader, "text-classification", type(inner).__name__, settings=settings)
+        encoder = cast("CrossEncoder", model)
+        inner, settings = unwrapped(encoder.model), cross_encoder_settings(encoder)
+        reads = tokenizer or encoder.tokenizer
+        return ModelSource(inner, reads, "text-classification", type(inner).__name__, settings=settings)
     model = unwrapped(model)
     _refuse_unexplainable(model)
     return ModelSource(model, tokenizer, None, type(model).__name__ if hasattr(model, "config") else None)
@@ -156,7 +166,7 @@ def adapt(
     return made
 
 
-def _own_adapter(model: Any, head: str, plain: bool) -> Model[Any]:
+def _own_adapter(model: BringsAdapter, head: str, plain: bool) -> Model[Any]:
     """The adapter of what makes its own: a classifier of saywhy's, a served model. `plain`: was nothing else given?"""
     made: Model[Any] = model.adapter()
     if head != made.head or not plain:
@@ -165,7 +175,9 @@ def _own_adapter(model: Any, head: str, plain: bool) -> Model[Any]:
     return made
 
 
-def _loaded(model: nn.Module, reader: object, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+def _loaded(
+    model: PreTrainedModel, reader: object, labels: Sequence[str] | None, head: str, pooling: str
+) -> Model[Any]:
     """The adapter of what was loaded by name, where nothing says that its files fit each other."""
     try:
         return _wrapped(model, reader, labels, head, pooling)
@@ -178,7 +190,7 @@ def _loaded(model: nn.Module, reader: object, labels: Sequence[str] | None, head
         ) from error
 
 
-def _wrapped(model: Any, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+def _wrapped(model: PreTrainedModel, reader: Any, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
     """The adapter of a transformers model and what reads its input: a tokenizer, or an image processor."""
     if head != "image" and reader is not None and (isinstance(reader, type) or not hasattr(reader, "pad_token_id")):
         raise OptionError(
@@ -228,15 +240,16 @@ def _pooling(name: str) -> str | None:
     return pooling_of(json.loads(Path(path).read_text(encoding="utf-8")), str(path))
 
 
-def _sentence_transformer(model: Any, tokenizer: object) -> ModelSource:
+def _sentence_transformer(model: SentenceTransformer, tokenizer: object) -> ModelSource:
     """The transformer within a SentenceTransformer, and how it pools."""
-    kinds = [type(module).__name__ for module in model]
+    modules: list[Any] = list(model)
+    kinds = [type(module).__name__ for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:
         raise ModelError(
             f"A SentenceTransformer of {kinds} is not known here: it must be Transformer, Pooling, Normalize."
         )
-    inner = getattr(model[0], "auto_model", None) or model[0].model
-    mode = model[1].get_pooling_mode_str() if hasattr(model[1], "get_pooling_mode_str") else model[1].pooling_mode
+    inner = getattr(modules[0], "auto_model", None) or modules[0].model
+    mode = modules[1].get_pooling_mode_str() if hasattr(modules[1], "get_pooling_mode_str") else modules[1].pooling_mode
     pooling = pooling_of(mode, "The SentenceTransformer")
     return ModelSource(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
 

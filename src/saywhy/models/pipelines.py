@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ModelError, OptionError
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, Pipeline
 
 # settings that change how results are listed or batched, and not what the model answers
 _WITHOUT_EFFECT = {
@@ -35,7 +38,7 @@ class PipelineSettings:
     sample: Callable[[], tuple[str, float] | None] | None = None  # the label and score it gives to SAMPLE, where it can
 
 
-def settings_of(pipe: Any) -> PipelineSettings:
+def settings_of(pipe: Pipeline) -> PipelineSettings:
     """The settings of a pipeline. Raises OptionError for one that cannot be followed, by its name."""
     given: dict[str, Any] = {}
     for name in ("_preprocess_params", "_generate_kwargs", "_forward_params", "_postprocess_params"):
@@ -71,7 +74,7 @@ def settings_of(pipe: Any) -> PipelineSettings:
     return PipelineSettings(task, kind, limit, overlong, partial(_answer, pipe) if sampled else None)
 
 
-def _answer(pipe: Any) -> tuple[str, float] | None:
+def _answer(pipe: Pipeline) -> tuple[str, float] | None:
     """The likeliest label of SAMPLE and its score, as the pipeline itself gives them; what it counts stays as it was."""
     calls = getattr(pipe, "call_count", None)
     try:
@@ -104,7 +107,7 @@ def refuse_other_answers(settings: PipelineSettings, own: tuple[str | None, floa
         )
 
 
-def _truncation(pipe: Any, left: dict[str, Any]) -> tuple[int | None, str | None]:
+def _truncation(pipe: Pipeline, left: dict[str, Any]) -> tuple[int | None, str | None]:
     """The most tokens read and what becomes of the rest, from `truncation` and `max_length` or a mapping of them."""
     own = left.pop("tokenizer_kwargs", None) or left.pop("tokenize_kwargs", None)
     if own:
@@ -126,7 +129,7 @@ def _kind(function: object) -> str | None:
     return {"sigmoid": "sigmoid", "softmax": "softmax", "none": "regression"}[str(getattr(function, "value", function))]
 
 
-def _generation(pipe: Any, left: dict[str, Any], config: Any) -> dict[str, Any]:
+def _generation(pipe: Pipeline, left: dict[str, Any], config: GenerationConfig | None) -> dict[str, Any]:
     """How the continuation is written that is explained where none is given: greedily, of at most so many tokens."""
     if config is not None:  # what the caller set in it counts as if it had been given by name
         made = {key: value for key, value in config.to_diff_dict().items() if key != "transformers_version"}

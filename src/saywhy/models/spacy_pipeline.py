@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeGuard
 
 from ..core.errors import OptionError
 from .callable import CallableModel
@@ -15,12 +15,37 @@ _KINDS = {
 }  # a factory -> what its numbers are
 
 
-def is_spacy(model: object) -> bool:
+class Component(Protocol):
+    """A step of a pipeline of spaCy that classifies texts, or what the pipeline tells of it."""
+
+    labels: Sequence[str]
+    factory: str
+
+
+class Doc(Protocol):
+    """What spaCy makes of a text."""
+
+    cats: Mapping[str, float]
+
+
+class Language(Protocol):
+    """A pipeline of spaCy, as far as it is asked here."""
+
+    pipe_names: Sequence[str]
+
+    def pipe(self, texts: Iterable[str], /) -> Iterable[Doc]: ...
+
+    def get_pipe(self, name: str, /) -> Component: ...
+
+    def get_pipe_meta(self, name: str, /) -> Component: ...
+
+
+def is_spacy(model: object) -> TypeGuard[Language]:
     """Is it a `Language` of spaCy?"""
     return all(hasattr(model, name) for name in ("pipe", "pipe_names", "get_pipe", "get_pipe_meta"))
 
 
-def spacy_texts(nlp: Any, labels: Sequence[str] | None, mask_token: str | None) -> CallableModel:
+def spacy_texts(nlp: Language, labels: Sequence[str] | None, mask_token: str | None) -> CallableModel:
     """The adapter of a pipeline with a component `textcat` or `textcat_multilabel`; the last, where it has several.
 
     Raises OptionError for one that classifies no texts, with the components that it has.

@@ -13,12 +13,13 @@ from ..core.checks import one_of, plain
 from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, missing, unknown
 from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
-from ..core.types import Bools, Encoding, Feature, Held, Target
+from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
 from .callable import numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
+    import pandas
     from torch import Tensor
 
 OPENED = ("word", "sentence", "focus", "line", "paragraph")  # how a text column may be cut; or "column", whole
@@ -169,7 +170,7 @@ class TableModel(Model[Row]):
             raise ModelError(f"{self.name} raised {type(error).__name__} on {len(rows)} rows: {said}.") from error
         return numbers_of(answer, len(rows), self.labels, self.name)
 
-    def _batch(self, rows: Sequence[Row]) -> Any:
+    def _batch(self, rows: Sequence[Row]) -> pandas.DataFrame | Array:
         if not self.named:
             return np.array([row.values for row in rows], dtype=np.float64)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
 from ..core.errors import FileError, ModelError, missing
 from .heads import POOLINGS
@@ -19,7 +19,15 @@ _FLAGS = {
 }  # fmt: skip
 
 
-def unwrapped(model: Any) -> Any:
+class Adapted(Protocol):
+    """A model of PEFT, as far as it is asked here."""
+
+    peft_config: Mapping[str, object]  # the name of an adapter -> its configuration
+
+    def get_base_model(self) -> object: ...
+
+
+def unwrapped(model: object) -> object:
     """The module within `torch.compile`, DataParallel and PEFT wrappers, whose numbers are the same; another as it is.
 
     A compiled model is asked uncompiled: hooks on its embeddings, and gradients with respect to them, need its own code.
@@ -27,16 +35,16 @@ def unwrapped(model: Any) -> Any:
     for _ in range(8):  # wrappers stand in each other
         inner = getattr(model, "_orig_mod", None)
         if inner is None and type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
-            inner = model.module
+            inner = getattr(model, "module", None)
         if inner is None and hasattr(model, "get_base_model") and hasattr(model, "peft_config"):
-            inner = _adapted(model)
+            inner = _adapted(cast(Adapted, model))
         if inner is None:
             return model
         model = inner
     return model
 
 
-def _adapted(model: Any) -> Any:
+def _adapted(model: Adapted) -> object:
     """The base model of PEFT, in which the adapters stand. Raises ModelError for prompts that are learned, which it lacks."""
     if any(getattr(config, "is_prompt_learning", False) for config in model.peft_config.values()):
         raise ModelError(

@@ -17,7 +17,7 @@ from torch import nn
 from ..core.errors import ModelError, unknown
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
     from ..comparison import Comparison
 
@@ -133,7 +133,7 @@ def _sentence(rule: Rule, draw: random.Random) -> list[str]:
     return words
 
 
-def _tokenizer(rule: Rule) -> Any:
+def _tokenizer(rule: Rule) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

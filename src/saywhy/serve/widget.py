@@ -32,7 +32,7 @@ def style() -> str:
     return stylesheet() + (CLIENT / "client.css").read_text(encoding="utf-8")
 
 
-def widget(explainer: Explainer, text: str | None) -> Any:
+def widget(explainer: Explainer, text: str | None) -> object:
     """A widget of this explainer; see `Explainer.widget`."""
     try:
         anywidget, traitlets = (importlib.import_module(name) for name in ("anywidget", "traitlets"))

@@ -20,7 +20,7 @@ def model_fingerprint(model: Model[Any]) -> str | None:
     return None if model.module is None else weights_fingerprint(model.module, model.text_tokenizer)
 
 
-def weights_fingerprint(inner: nn.Module, tokenizer: Any = None) -> str:
+def weights_fingerprint(inner: nn.Module, tokenizer: object = None) -> str:
     """Of the vocabulary, and of every weight's name, shape and first and last 64 numbers."""
     known = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
     found = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass"))

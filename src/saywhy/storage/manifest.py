@@ -81,40 +81,38 @@ _WORDS = {
 }
 
 
-def of_type(value: Any, kind: Kind, name: str, field: str) -> Any:
+def of_type(value: object, kind: Kind, name: str, field: str) -> Any:
     """The value of a file's field, if it is of this type; an int is a float too, a bool is no number. Raises FileError."""
     kinds = kind if isinstance(kind, tuple) else (kind,)
-    numeric = isinstance(value, int) and float in kinds
-    if (isinstance(value, bool) and bool not in kinds) or not (isinstance(value, kinds) or numeric):
+    whole = value if isinstance(value, int) and float in kinds else None
+    if (isinstance(value, bool) and bool not in kinds) or not (isinstance(value, kinds) or whole is not None):
         wanted = " or ".join("null" if each is type(None) else _WORDS.get(each, each.__name__) for each in kinds)
         raise FileError(f"{name!r} is damaged: the field {field!r} holds {value!r:.60}, where {wanted} belongs.")
-    if numeric and abs(value) > 10**300:  # JSON has whole numbers of any length, and no float holds these
+    if whole is not None and abs(whole) > 10**300:  # JSON has whole numbers of any length, and no float holds these
         raise FileError(f"{name!r} is damaged: the field {field!r} holds a number of more than 300 digits.")
     return value
 
 
-def list_of(value: Any, kind: Kind, name: str, field: str, length: int | None = None) -> list[Any]:
+def list_of(value: object, kind: Kind, name: str, field: str, length: int | None = None) -> list[Any]:
     """The list in a file's field, of values of this type, and of this length where one is given. Raises FileError."""
-    of_type(value, list, name, field)
-    if length is not None and len(value) != length:
-        raise FileError(f"{name!r} is damaged: the field {field!r} has {len(value)} entries, where {length} belong.")
-    for i, each in enumerate(value):
+    known: list[Any] = of_type(value, list, name, field)
+    if length is not None and len(known) != length:
+        raise FileError(f"{name!r} is damaged: the field {field!r} has {len(known)} entries, where {length} belong.")
+    for i, each in enumerate(known):
         of_type(each, kind, name, f"{field}[{i}]")
-    known: list[Any] = value
     return known
 
 
 def object_of(
-    data: Any, kinds: Mapping[str, Kind], name: str, at: str, others: Iterable[str] | None = None
+    data: object, kinds: Mapping[str, Kind], name: str, at: str, others: Iterable[str] | None = None
 ) -> dict[str, Any]:
     """The object in a file's field `at`, which has these fields of these types; where `others` is given, no more but those."""
-    of_type(data, dict, name, at or "the file")
+    known: dict[str, Any] = of_type(data, dict, name, at or "the file")
     for field, kind in kinds.items():
         path = f"{at}.{field}" if at else field
-        if field not in data:
+        if field not in known:
             raise FileError(f"{name!r} is damaged: it lacks the field {path!r}.")
-        of_type(data[field], kind, name, path)
-    if others is not None and (surplus := sorted(map(str, set(data) - set(kinds) - set(others)))):
+        of_type(known[field], kind, name, path)
+    if others is not None and (surplus := sorted(map(str, set(known) - set(kinds) - set(others)))):
         raise FileError(f"{name!r} is damaged: {at or 'the file'} has an unknown field {surplus[0]!r:.60}.")
-    known: dict[str, Any] = data
     return known

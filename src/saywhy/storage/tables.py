@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.errors import FileError, InputError, missing, unknown
 from .manifest import parsed
 
 if TYPE_CHECKING:
     import pyarrow
+
+T = TypeVar("T")
 
 
 class DamagedRow(dict[str, Any]):
@@ -148,7 +150,7 @@ def _half_character(text: str) -> int | None:
     return None
 
 
-def _replaced(value: object) -> Any:
+def _replaced(value: T) -> T | str:
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 

@@ -115,8 +115,8 @@ class FillMask(Task):
         return float(probs[token]), len(probs), int(probs.argmax()) == token
 
 
-def _tokenizer(model: Model[Any]) -> Any:
-    tokenizer = model.text_tokenizer
+def _tokenizer(model: Model[Any]) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase | None = model.text_tokenizer
     if tokenizer is None or tokenizer.mask_token_id is None:
         raise OptionError("Filling gaps needs a masked language model whose tokenizer has a mask token.")
     return tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -30,9 +30,9 @@ class TextClassification(Task):
     name = "text-classification"
     head = "labels"
 
-    def encode(self, model: Model[Any], given: Any, options: EncodingOptions) -> Encoding:
+    def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         if model.row_columns:
-            return model.encode(given, options)
+            return model.encode(cast(Mapping[str, object], given), options)  # a row, which the model checks itself
         return model.encode(parts(given, model.columns), options)
 
     def targets(

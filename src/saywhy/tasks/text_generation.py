@@ -38,10 +38,10 @@ class TextGeneration(Task):
     head = "next"
     prefetch_rows = True
 
-    def with_targets(self, given: Any, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Any:
+    def with_targets(self, given: object, wanted: Sequence[WantedTarget] | None, against: WantedTarget) -> Prompt:
         goals: list[Goal] = []
         if isinstance(given, Mapping) and set(given) == {"prompt", "continuation"}:
-            given, first = given["prompt"], _goal(given["continuation"])
+            first, given = _goal(given["continuation"]), given["prompt"]
             if isinstance(first, int) or first is None:
                 raise InputError('"continuation" is a text or a tuple of token ids.')
             goals.append(first)

@@ -58,13 +58,14 @@ class ZeroShotClassification(Task):
         ]
         return _side_by_side(each, labels, range(len(labels)))
 
-    def _taken(self, given: Any) -> tuple[str, tuple[str, ...]]:
+    def _taken(self, given: object) -> tuple[str, tuple[str, ...]]:
         labels: Any = self.labels
         if isinstance(given, Mapping):
             if set(given) - {"text", "labels"} or "text" not in given:
                 raise InputError(f'A zero-shot input is a text or {{"text": …, "labels": […]}}, not {sorted(given)}.')
-            given, labels = given["text"], given.get("labels", labels)
-        text = checked(given)
+            text, labels = checked(given["text"]), given.get("labels", labels)
+        else:
+            text = checked(given)
         labels = tuple(labels.split(",") if isinstance(labels, str) else labels)
         if not labels:
             raise InputError("Zero-shot classification needs labels: Explainer(..., labels=['sports', 'politics']).")

@@ -11,6 +11,8 @@ from ...core.errors import missing
 from ...render import theme
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -20,7 +22,7 @@ NUMBERS = 240  # cells up to which their numbers are written
 NAMES = 60  # names along an axis
 
 
-def _pyplot() -> Any:
+def _pyplot() -> ModuleType:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

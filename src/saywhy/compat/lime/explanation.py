@@ -37,7 +37,7 @@ class TextDomainMapper(DomainMapper):
     def __init__(self, indexed_string: Indexed):
         self.indexed_string = indexed_string
 
-    def map_exp_ids(self, exp: Weights, positions: bool = False, **kwargs: object) -> list[tuple[str, float]]:
+    def map_exp_ids(self, exp: Weights, positions: bool = False, **kwargs: Any) -> list[tuple[str, float]]:
         """[(word, weight), …]; with `positions` "word_3-17", where in the text it begins."""
         text = self.indexed_string
         if not positions:

@@ -71,15 +71,15 @@ class BaseExplainer(ABC):
         """The last call's attributions."""
 
     @abstractmethod
-    def _run(self, *args: Any, **kwargs: Any) -> Any:
+    def _run(self, *args: Any, **kwargs: Any) -> object:
         """Explain one input."""
 
     @abstractmethod
-    def _forward(self, *args: Any, **kwargs: Any) -> Any:
+    def _forward(self, *args: Any, **kwargs: Any) -> object:
         """The model's number."""
 
     @abstractmethod
-    def _calculate_attributions(self, *args: Any, **kwargs: Any) -> Any:
+    def _calculate_attributions(self, *args: Any, **kwargs: Any) -> object:
         """Fill the attributions of one input."""
 
     def _model_forward_signature_accepts_parameter(self, parameter: str) -> bool:
@@ -205,15 +205,21 @@ class TextExplainer(BaseExplainer):
         )
         if n_steps is None and self.n_steps != USUAL_STEPS:
             n_steps = self.n_steps
-        settings |= {"by": "token", "trust": "none", "unit": unit, "absent": absent, "embedding": embedding}
-        settings |= {} if n_steps is None else {"steps": n_steps}
+        asked: dict[str, Any] = settings | {
+            "by": "token",
+            "trust": "none",
+            "unit": unit,
+            "absent": absent,
+            "embedding": embedding,
+        }
+        asked |= {} if n_steps is None else {"steps": n_steps}
         usual = model.most_rows
         model.most_rows = internal_batch_size or self.internal_batch_size or usual
         try:
             if each_target:
-                found = list(self.why.each_target(list(inputs), targets, overlong="truncate", **settings))
+                found = list(self.why.each_target(list(inputs), targets, overlong="truncate", **asked))
             else:
-                found = [Explanations((e,)) for e in self.why(list(inputs), overlong="truncate", **settings)]
+                found = [Explanations((e,)) for e in self.why(list(inputs), overlong="truncate", **asked)]
         finally:
             model.most_rows = usual
         for note in {note for each in found for note in each[0].notes if "truncated" in note}:

@@ -13,7 +13,7 @@ from ...core.errors import InputError, OptionError
 from ...core.features import Granularity, segments
 from ...core.types import Bools, Encoding, Held, Ints, Token
 from ..protocol import EncodingOptions
-from ..text.tokens import Tokens, tokenised
+from ..text.tokens import Absence, Tokens, blank_id, tokenised, without
 from .prompts import Goal, Prompt, Rendered, Scored, doubled, rendered, spoken
 
 
@@ -25,10 +25,6 @@ class PromptReader(Protocol):
     limit: int | None
     tables: tuple[Any, ...]
     decodes: bool
-
-    @property
-    def blank_id(self) -> int:
-        """The id that stands alone where every token was dropped."""
 
     @property
     def decoder_prefix(self) -> Ints:
@@ -65,10 +61,13 @@ def _text(model: PromptReader, prompt: Prompt, goals: list[Ints], options: Encod
     t = tokenised(model.tokenizer, {"prompt": told.text}, None, options, held, told.bare)
     width = max((len(goal) for goal in goals), default=0)
     whole = [Scored(_room(model, t.row.ids, goal), goal, width) for goal in goals or [NOTHING]]
+    replacement_id = model.replacement_id(options.absent)
+    in_ids = replacement_id != model.tokenizer.pad_token_id or not model.tables
+    absence = Absence(options.absent, blank_id(model.tokenizer), replacement_id, in_ids)
 
     def at(coalitions: Bools) -> list[Any]:
         gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-        made = [tuple(_without(model, row, each, options.absent) for row in whole) for each in gone]
+        made = zip(*(without(row, gone, absence) for row in whole), strict=True)
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
     owner = np.concatenate([_owner(model, t.owner, goal) for goal in goals or [NOTHING]])
@@ -169,7 +168,7 @@ def ids_of(model: PromptReader, told: Rendered) -> Ints:
         return np.array(told.ids, dtype=np.int64)
     bare = told.bare or doubled(told.text, model.tokenizer)
     found = model.tokenizer(told.text, add_special_tokens=not bare, verbose=False)["input_ids"]
-    return np.array(found or [model.blank_id], dtype=np.int64)
+    return np.array(found or [blank_id(model.tokenizer)], dtype=np.int64)
 
 
 def goal_of(model: PromptReader, wanted: Goal) -> Ints:
@@ -217,14 +216,3 @@ def _joint(model: PromptReader, told: Rendered, wanted: Goal) -> str | None:
 def _goes_on(text: str, wanted: str) -> bool:
     """Do two letters meet, of a script that puts spaces between its words?"""
     return bool(_LETTER.fullmatch(text[-1:]) and _LETTER.fullmatch(wanted[:1]))
-
-
-def _without(model: PromptReader, row: Scored, gone: Bools, absent: str) -> Scored:
-    if not gone.any():
-        return row
-    if absent == "drop":
-        return replace(row, ids=row.ids[~gone] if not gone.all() else np.array([model.blank_id]))
-    replacement_id = model.replacement_id(absent)
-    if replacement_id is not None and (replacement_id != model.tokenizer.pad_token_id or not model.tables):
-        return replace(row, ids=np.where(gone, replacement_id, row.ids))
-    return replace(row, absent=gone, replacement_id=replacement_id)

@@ -94,13 +94,6 @@ class LanguageModel(Model[Scored]):
         token = {"mask": t.mask_token_id, "pad": t.pad_token_id, "unk": t.unk_token_id}.get(absent)
         return None if token is None else int(token)
 
-    @property
-    def blank_id(self) -> int:
-        """The id that stands alone where every token was dropped."""
-        t = self.tokenizer
-        has = (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id)
-        return int(next((i for i in has if i is not None), 0))
-
     # ---- the model -------------------------------------------------------------------------------------------------
 
     @property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ...core.errors import InputError
 from ...core.features import Span, checked
-from ...core.types import Bools, Feature, Ints
+from ...core.types import Array, Bools, Feature, Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -82,6 +82,10 @@ class Scored:
     width: int  # how many numbers the row's output has; those after T are zero
     absent: Bools | None = None  # [S] positions whose embedding is replaced by `replacement_id`'s
     replacement_id: int | None = None  # None is the zero vector
+
+    def only(self, kept: slice | Array) -> Scored:
+        """The row of these positions of the prompt alone."""
+        return replace(self, ids=self.ids[kept])
 
 
 def rendered(given: object, tokenizer: PreTrainedTokenizerBase) -> Rendered:

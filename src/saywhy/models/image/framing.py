@@ -14,6 +14,8 @@ from ...core.errors import InputError, OptionError
 from ...core.types import Box
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from PIL.Image import Image
 
 _SMALL, _MIDDLING, _LARGE = (
@@ -34,7 +36,7 @@ class Framing:
     white: Tensor
 
 
-def processed(processor: Any, image: Image) -> Tensor:
+def processed(processor: Callable[..., Mapping[str, object]], image: Image) -> Tensor:
     """[C, H, W] float32: the model's input. Raises InputError for an image that the processor refuses."""
     try:
         answer = processor(images=image, return_tensors="pt")
@@ -50,7 +52,7 @@ def processed(processor: Any, image: Image) -> Tensor:
     return pixels[0].float()
 
 
-def framed(processor: object, size: tuple[int, int], shape: tuple[int, ...]) -> Framing:
+def framed(processor: Callable[..., Mapping[str, object]], size: tuple[int, int], shape: tuple[int, ...]) -> Framing:
     """How images of `size` (width, height) become inputs of `shape` [C, H, W]. Processes four known pictures."""
     framing = _measured(processor, size, _handy(size))
     return framing if framing.black.shape == shape else _measured(processor, size, size)
@@ -65,7 +67,7 @@ def _handy(size: tuple[int, int]) -> tuple[int, int]:
     return (size[0] * times, size[1] * times) if times * max(size) <= 2 * _LARGE else size
 
 
-def _measured(processor: object, size: tuple[int, int], probe: tuple[int, int]) -> Framing:
+def _measured(processor: Callable[..., Mapping[str, object]], size: tuple[int, int], probe: tuple[int, int]) -> Framing:
     from PIL import Image
 
     width, height = probe

@@ -49,7 +49,7 @@ def _opened(given: object) -> Image:
     raise InputError(f"This is not an image but {type(given).__name__}: {given!r:.80}; {_ALLOWED}.")
 
 
-def _loaded(source: Any, what: str) -> Image:
+def _loaded(source: Image | BytesIO, what: str) -> Image:
     """The image opened and read to its end. Raises InputError for a damaged one."""
     from PIL import Image
 

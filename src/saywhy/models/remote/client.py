@@ -13,10 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from ...core.errors import MissingError, ModelError, OptionError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import httpx2
 
 RETRIED = (408, 425, 429, 500, 502, 503, 504, 529)  # what a busy server says, and what a broken one may recover from
 LARGEST = 64 * 2**20  # bytes of one answer; the log-probabilities of a prompt of 100,000 tokens are a fifth of it
@@ -54,21 +60,18 @@ class _Reply(NamedTuple):
     body: bytes
 
 
-def http_package() -> Any:
+def http_package() -> ModuleType:
     """httpx2, which huggingface_hub brings, or httpx where that is absent."""
     try:
-        import httpx2
+        return import_module("httpx2")
     except ImportError:
         pass
-    else:
-        return httpx2
     try:
-        import httpx
+        return import_module("httpx")
     except ImportError:
         raise MissingError(
             "A served model needs the package 'httpx2' or 'httpx', and neither is installed: pip install httpx2"
         ) from None
-    return httpx
 
 
 def checked_url(url: object) -> str:
@@ -112,7 +115,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _close(loop: asyncio.AbstractEventLoop, pool: Any, process: int) -> None:
+def _close(loop: asyncio.AbstractEventLoop, pool: httpx2.AsyncClient, process: int) -> None:
     if process == os.getpid() and loop.is_running():
         asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
 
@@ -255,7 +258,7 @@ class Client:
             address, headers = there, {}  # a key is for the address that was given
         raise ModelError(f"the server at {self.url} answers with one redirect after the other.")
 
-    async def _body(self, got: Any) -> bytes:
+    async def _body(self, got: httpx2.Response) -> bytes:
         out = bytearray()
         async for piece in got.aiter_bytes():
             out += piece

@@ -88,12 +88,6 @@ class RemoteModel(Model[Question]):
         found = getattr(self.tokenizer, f"{absent}_token_id", None)
         return None if found is None else int(found)
 
-    @property
-    def blank_id(self) -> int:
-        """The id that stands alone where every token was dropped."""
-        t = self.tokenizer
-        return int(next((i for i in (t.bos_token_id, t.eos_token_id) if i is not None), 0))
-
     # ---- the input -------------------------------------------------------------------------------------------------
 
     def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
@@ -117,7 +111,7 @@ class RemoteModel(Model[Question]):
         """Does the server tell no more than the first token of an answer?"""
         return self.found.way.tier == "C"
 
-    def count(self, goal: Any) -> int:
+    def count(self, goal: str | Sequence[int] | None) -> int:
         """How many tokens a continuation has; 1 where the tokens are not known."""
         if goal is None or not self.found.ids:
             return 1

@@ -77,7 +77,7 @@ def _vectors(output: object, ids: Tensor) -> bool:
     return isinstance(first, Tensor) and first.dim() == 3 and first.shape[:2] == ids.shape and first.is_floating_point()
 
 
-def _first(output: object) -> Any:
+def _first(output: Any) -> Any:
     return output[0] if isinstance(output, tuple) and output else output
 
 

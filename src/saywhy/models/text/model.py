@@ -20,7 +20,7 @@ from ..protocol import ABSENCES, EncodingOptions, Model
 from .attention import AttentionOutputs, eager, extract_attention, unavailable_reason
 from .config import accepted_inputs, forwards_only, label_names, length_limit, output_kind, padding_id
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
-from .tokens import Row, Tokens, tokenised
+from .tokens import Absence, Row, Tokens, blank_id, tokenised, without
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,11 +85,14 @@ class TextModel(Model[Row]):
             t = tokenised(self.tokenizer, texts, self.limit, options, held or Held())
         self._refuse_unknown_ids(t)
         rows = self._windows(t, options.embedding)
+        replacement_id = self.replacement_id(options.absent)
+        in_ids = options.embedding == "word" and (replacement_id != self.pad or not self.tables)
+        absence = Absence(options.absent, blank_id(self.tokenizer), replacement_id, in_ids)
 
         def at(coalitions: Bools) -> list[Any]:
             gone = (t.owner >= 0) & ~coalitions[:, t.owner]  # [N, S]
-            made = [[self._without(row, each[places], options.absent) for row, places in rows] for each in gone]
-            return [tuple(row) if t.windows else row[0] for row in made]
+            made = zip(*(without(row, gone[:, places], absence) for row, places in rows), strict=True)
+            return [row if t.windows else row[0] for row in made]
 
         owner = np.concatenate([t.owner[places] for _, places in rows])
         notes = t.notes + (() if self.pad is not None else (_ONE_BY_ONE,)) + ((_NO_BOXES,) if self.boxes else ())
@@ -116,22 +119,6 @@ class TextModel(Model[Row]):
             (replace(whole.only(w), places=w, whole=len(t.tokens)) if placed else whole.only(w), w) for w in t.windows
         ]
 
-    def _without(self, row: Row, gone: Bools, absent: str) -> Row:
-        if absent == "drop":
-            if gone.all():  # no special tokens around the text: the shortest input there is
-                return replace(row.only(slice(0, 1)), ids=np.array([self.blank_id]))
-            return row.only(~gone)
-        if not gone.any():
-            return row
-        if absent == "hide":
-            return replace(row, hidden=gone)
-        replacement_id = self.replacement_id(absent)
-        if row.embedding == "word" and replacement_id is not None and (replacement_id != self.pad or not self.tables):
-            return replace(row, ids=np.where(gone, replacement_id, row.ids))
-        return replace(
-            row, absent=gone, replacement_id=replacement_id
-        )  # the ids stay: models read positions and ends off padding ids
-
     def replacement_id(self, absent: str) -> int | None:
         """The id that stands for an absent token; None for the zero vector, for dropping, and for one the model does not know."""
         token = {"mask": self.tokenizer.mask_token_id, "pad": self.pad, "unk": self.tokenizer.unk_token_id}.get(absent)
@@ -142,14 +129,6 @@ class TextModel(Model[Row]):
         """How many tokens the model has embeddings of, where its tables tell."""
         table = self.tables.get("word", ())
         return min((int(m.weight.shape[0]) for m in table if isinstance(m, nn.Embedding)), default=None)
-
-    @property
-    def blank_id(self) -> int:
-        """The id that stands alone where every token was dropped and the tokenizer adds none of its own."""
-        t = self.tokenizer
-        return int(
-            next((i for i in (t.bos_token_id, t.eos_token_id, t.unk_token_id, t.pad_token_id) if i is not None), 0)
-        )
 
     def _absences(self) -> tuple[str, ...]:
         has = {name: self.replacement_id(name) is not None for name in ("mask", "pad", "unk")}

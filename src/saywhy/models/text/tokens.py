@@ -1,4 +1,4 @@
-"""From texts to ids, once: what the tokenizer says of every position, what features own it, and what was cut away."""
+"""From texts to ids, once: what the tokenizer says of every position, what features own it, and what is left when they go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,61 @@ class Row:
         """The row of these positions alone: a boolean mask, or indices in order."""
         extras = {name: values[kept] for name, values in self.extras.items()}
         return replace(self, ids=self.ids[kept], extras=extras)
+
+
+class TokenRow(Protocol):
+    """What a row of tokens has, whatever else it has."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def ids(self) -> Ints:
+        """[S]"""
+        ...
+
+    def only(self: AnyRow, kept: slice | Array) -> AnyRow:
+        """The row of these positions alone: a boolean mask, or indices in order."""
+        ...
+
+
+AnyRow = TypeVar("AnyRow", bound=TokenRow)
+
+
+@dataclass(frozen=True)
+class Absence:
+    """How a model has a token taken away from a row."""
+
+    way: str  # one of `protocol.ABSENCES`
+    blank: int  # the id that stands alone where every token was dropped
+    replacement_id: int | None = None  # the id that stands in; None is the zero vector
+    in_ids: bool = (
+        True  # does it stand among the ids? Else its embedding alone does: models read positions off padding ids
+    )
+
+
+def without(row: AnyRow, gone: Bools, absence: Absence) -> list[AnyRow]:
+    """The row once for each of `gone` [N, S], with these of its tokens absent."""
+    return [_without(row, each, absence) for each in gone]
+
+
+def _without(row: AnyRow, gone: Bools, absence: Absence) -> AnyRow:
+    if not gone.any():
+        return row
+    if absence.way == "drop" and gone.all():  # no special tokens around the text: the shortest input there is
+        return replace(row.only(slice(0, 1)), ids=np.array([absence.blank]))
+    if absence.way == "drop":
+        return row.only(~gone)
+    if absence.way == "hide":
+        return replace(row, hidden=gone)
+    if absence.in_ids and absence.replacement_id is not None:
+        return replace(row, ids=np.where(gone, absence.replacement_id, row.ids))
+    return replace(row, absent=gone, replacement_id=absence.replacement_id)
+
+
+def blank_id(tokenizer: object) -> int:
+    """The id that stands alone where every token was dropped and the tokenizer adds none of its own."""
+    known = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "unk", "pad"))
+    return int(next((i for i in known if i is not None), 0))
 
 
 _NO_BLANKS = (

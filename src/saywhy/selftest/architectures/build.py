@@ -11,7 +11,7 @@ from torch import nn
 from .sizes import OWN, PARTS, SIZES, STAGES
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 TEXT = "the film was not good at all"
 CONTEXT = "Ada wrote the letter in Oslo"
@@ -24,7 +24,7 @@ class UnbuiltError(ValueError):
     """A class that cannot be made tiny, and why."""
 
 
-def words(heading: str) -> Any:
+def words(heading: str) -> PreTrainedTokenizerFast:
     """A word-level tokenizer over the text that every model is asked about, with the special tokens of its kind of model."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -42,7 +42,10 @@ def words(heading: str) -> Any:
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIAL, strict=True))
     inputs = ["input_ids", "attention_mask"]
     wrapped: Any = PreTrainedTokenizerFast
-    return wrapped(tokenizer_object=made, model_max_length=48, model_input_names=inputs, eos_token="[SEP]", **names)
+    reader: PreTrainedTokenizerFast = wrapped(
+        tokenizer_object=made, model_max_length=48, model_input_names=inputs, eos_token="[SEP]", **names
+    )
+    return reader
 
 
 def pixels(model: nn.Module) -> object:
@@ -55,7 +58,7 @@ def pixels(model: nn.Module) -> object:
     return ViTImageProcessor(size={"height": int(high), "width": int(wide)}, do_normalize=True)
 
 
-def tiny(kind: str, name: str, heading: str) -> Any:
+def tiny(kind: str, name: str, heading: str) -> PreTrainedModel:
     """The model of this class, small and with random weights, in eval mode. Raises UnbuiltError, or what its own code raises.
 
     The default configuration with every known size made small (`sizes.py`), also of the configurations within it.
@@ -68,7 +71,7 @@ def tiny(kind: str, name: str, heading: str) -> Any:
     if size > MOST:
         raise UnbuiltError(f"its configuration does not get small by the usual names: {size:,} parameters")
     torch.manual_seed(0)
-    model = made(_part(small(kind, heading), made)).eval().requires_grad_(False)
+    model: PreTrainedModel = made(_part(small(kind, heading), made)).eval().requires_grad_(False)
     with torch.no_grad():
         for p in model.parameters():
             if not bool(torch.isfinite(p).all()) or float(p.abs().max()) > 1e4:  # left as memory happened to be
@@ -78,7 +81,7 @@ def tiny(kind: str, name: str, heading: str) -> Any:
     return model
 
 
-def _part(config: PretrainedConfig, made: Any) -> Any:
+def _part(config: PretrainedConfig, made: type[PreTrainedModel]) -> PretrainedConfig:
     """The configuration itself, or that within it which this class is made from, as transformers' own loaders take it."""
     from transformers import PretrainedConfig
 
@@ -108,7 +111,7 @@ def small(kind: str, heading: str) -> PretrainedConfig:
     return config
 
 
-def _chosen(default: Any, heading: str) -> dict[str, Any]:
+def _chosen(default: PretrainedConfig, heading: str) -> dict[str, Any]:
     """What to make this configuration from: every known size made small, its parts likewise, then what the table says."""
     from transformers import PretrainedConfig
 
@@ -152,7 +155,7 @@ def _layers(told: dict[str, Any]) -> list[int]:
     return kept if len(kept) > 1 else [0, 1]
 
 
-def _size(name: str, value: object) -> Any:
+def _size(name: str, value: object) -> object:
     """What a size of this name becomes; None where it stays as it is."""
     if isinstance(value, bool) or value is None:
         return None

@@ -18,7 +18,7 @@ from . import HEADINGS, Registered
 from .build import CONTEXT, TEXT, pixels, tiny, words
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BaseImageProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 # one method of each kind, with options that keep it cheap
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -162,7 +162,7 @@ def _next(model: PreTrainedModel, reader: PreTrainedTokenizerBase) -> tuple[Tens
     return logits, lambda e: float(told.sum())
 
 
-def _image(model: PreTrainedModel, reader: Any) -> tuple[Tensor, Read]:
+def _image(model: PreTrainedModel, reader: BaseImageProcessor) -> tuple[Tensor, Read]:
     logits = model(**reader(_given("image classification")[0], return_tensors="pt")).logits[0]
     return logits, lambda e: float(logits[e.target.index[0]])
 

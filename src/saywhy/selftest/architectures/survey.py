@@ -51,7 +51,7 @@ def _asked(pipe: Connection, what: Registered, seconds: float) -> Found | None:
     return answer
 
 
-def _work(pipe: Any) -> None:
+def _work(pipe: Connection) -> None:
     """In the other process: check what comes, quietly, until the pipe closes."""
     import torch
     import transformers

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ....core.errors import OptionError, missing
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+    from torch.optim import Optimizer
 
 try:
     import lightning.pytorch as pl
@@ -63,10 +67,14 @@ class TextClassificationModule(pl.LightningModule):
         answer = self(batch)
         return answer.argmax(-1) if isinstance(answer, Tensor) else torch.stack([a.argmax(-1) for a in answer], -1)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer, settings, scheduler, more, interval = self.choices
-        made = optimizer(self.parameters(), **settings)
+        made: Optimizer = optimizer(self.parameters(), **settings)
         if scheduler is None:
             return made
-        plan = {"scheduler": scheduler(made, **more), "interval": interval, "monitor": "val_loss"}
+        plan: LRSchedulerConfigType = {
+            "scheduler": scheduler(made, **more),
+            "interval": interval,
+            "monitor": "val_loss",
+        }
         return {"optimizer": made, "lr_scheduler": plan}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ....classifier.tokenizers import word_piece
-from .base import HuggingFaceTokenizer
+from .base import HuggingFaceTokenizer, RemoteFiles
 
 
 class WordPieceTokenizer(HuggingFaceTokenizer):
@@ -20,7 +19,7 @@ class WordPieceTokenizer(HuggingFaceTokenizer):
         self,
         training_corpus: Iterable[str],
         save_path: str | None = None,
-        filesystem: Any = None,
+        filesystem: RemoteFiles | None = None,
         s3_save_path: str | None = None,
     ) -> None:
         """Train on the corpus; `save_path` is a folder for tokenizer.json, put to `s3_save_path` of a file system if given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -87,6 +87,16 @@ class BaseTokenizer:
         return f"<{type(self).__name__} of {self.vocab_size} ids>"
 
 
+class RemoteFiles(Protocol):
+    """What is asked of a file system of fsspec."""
+
+    def exists(self, path: str, /) -> bool: ...
+
+    def open(self, path: str, mode: str, /) -> IO[bytes]: ...
+
+    def put(self, here: str, there: str, /, *, recursive: bool) -> object: ...
+
+
 class HuggingFaceTokenizer(BaseTokenizer):
     """A Hugging Face fast tokenizer: `load_from_pretrained(name)` or `load(file)`."""
 
@@ -131,7 +141,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         return made
 
     @classmethod
-    def load_from_s3(cls, s3_path: str, filesystem: Any) -> HuggingFaceTokenizer:
+    def load_from_s3(cls, s3_path: str, filesystem: RemoteFiles) -> HuggingFaceTokenizer:
         """The tokenizer in a tokenizer.json file of a remote file system (fsspec)."""
         from tokenizers import Tokenizer as Inner
 

@@ -43,7 +43,7 @@ class DictEncoder:
         return len(self.mapping)
 
 
-def _fitting(mapping: Mapping[Any, Any], value: object) -> Any:
+def _fitting(mapping: Mapping[Any, Any], value: object) -> object:
     """The key that the value stands for: itself, or the one that is written the same."""
     if value in mapping:
         return value
