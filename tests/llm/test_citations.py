@@ -456,3 +456,23 @@ def test_sentences_that_gradients_point_to_must_carry_every_statement(with_gradi
     found = cited(with_gradients, text, answer=said)
     told = [[source.text for source in statement.sources] for statement in found]
     assert told == [[text.sentences[text.sources[0]]], [text.sentences[other]], []]
+
+
+def test_a_model_that_fails_on_its_way_back_is_asked_without_a_guide(monkeypatch):
+    model, reader = soft_lookup()
+    explainer = saywhy.Explainer(model, reader, task="text-generation")
+    forward, text = type(model).forward, text_of(random.Random(3), 40)
+
+    def fail(gradient):
+        raise RuntimeError("no way back")
+
+    def broken(self, *args, **kwargs):
+        answer = forward(self, *args, **kwargs)
+        if answer.logits.requires_grad:
+            answer.logits.register_hook(fail)
+        return answer
+
+    monkeypatch.setattr(type(model), "forward", broken)
+    found = cited(explainer, text)
+    assert [s.text for s in found[0].sources] == [text.sentences[i] for i in text.sources]
+    assert found.cost.backward_rows == 0

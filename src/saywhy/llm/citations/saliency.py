@@ -34,13 +34,12 @@ def saliency(
     None where the model has no gradients, or where they might not fit into memory. One forward, and a backward for each.
     """
     model = engine.model
-    if not model.differentiable or not _fits(model, encoding):
+    owner = encoding.owner
+    if owner is None or not model.differentiable or not _fits(model, encoding):
         return None
     found: list[Tensor] = []
 
-    def look(problem: Problem) -> MethodGenerator:
-        path = problem.path
-        assert path is not None
+    def look(path: EmbeddingPath) -> MethodGenerator:
         _, gradients = yield Gradients(path.input[None], direction="norm", rules=RULES)
         found.append(path.fold(gradients[:, 0]))
         return Scores(found[0])
@@ -48,14 +47,13 @@ def saliency(
     try:
         with torch.no_grad():
             embeddings = model.embed(encoding.whole)
-        assert encoding.owner is not None
-        path = EmbeddingPath(embeddings, torch.zeros_like(embeddings), encoding.owner, len(encoding.features))
+        path = EmbeddingPath(embeddings, torch.zeros_like(embeddings), owner, len(encoding.features))
         targets = tuple(Target(str(k), (k,), "log-prob") for k in statements)
         bound = BoundProblem(
             Problem(encoding.features, targets, path), encoding, lambda out: score(out)[:, list(statements)], cache
         )
-        engine.run([(bound, look(bound.problem))])
-    except SaywhyError:  # no gradients through this model, or out of memory: the search goes on without a guide
+        engine.run([(bound, look(path))])
+    except (SaywhyError, RuntimeError):  # a model that no gradient goes through, or no memory: the search does without
         return None
     numbers: Floats = found[0].numpy()
     return numbers
