@@ -458,18 +458,19 @@ def test_sentences_that_gradients_point_to_must_carry_every_statement(with_gradi
     assert told == [[text.sentences[text.sources[0]]], [text.sentences[other]], []]
 
 
-def test_a_model_that_fails_on_its_way_back_is_asked_without_a_guide(monkeypatch):
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_a_model_that_fails_where_gradients_are_kept_is_asked_without_a_guide(monkeypatch, way):
     model, reader = soft_lookup()
     explainer = saywhy.Explainer(model, reader, task="text-generation")
     forward, text = type(model).forward, text_of(random.Random(3), 40)
 
-    def fail(gradient):
-        raise RuntimeError("no way back")
+    def fail(gradient=None):
+        raise RuntimeError("no gradients here")
 
     def broken(self, *args, **kwargs):
         answer = forward(self, *args, **kwargs)
         if answer.logits.requires_grad:
-            answer.logits.register_hook(fail)
+            fail() if way == "there" else answer.logits.register_hook(fail)
         return answer
 
     monkeypatch.setattr(type(model), "forward", broken)
