@@ -14,6 +14,7 @@ import saywhy
 from conftest import NLI, TAGS, headed, tiny
 from saywhy.core.errors import InputError, ModelError, OptionError
 from saywhy.models.protocol import EncodingOptions
+from saywhy.models.text.tokens import windows
 from saywhy.tasks import TASKS
 from saywhy.tasks.protocol import Case
 from saywhy.tasks.question_answering import QuestionAnswering
@@ -365,9 +366,28 @@ class TestQuestions:
         assert "window" in e.notes[0]
         assert np.isfinite(e.scores).all()
         assert e.value - e.base != 0
+        encoded = tokenizer("What was good?", context, verbose=False)
+        ids = np.array(encoded["input_ids"])
+        cut = windows(encoded.sequence_ids(), 64)
+        places = np.flatnonzero(cut[0] > encoded.sequence_ids().index(1))
+        middle = int(cut[0][places[len(places) // 2]])
+        for start in range(middle, len(ids) - 4):  # of the windows that hold an answer the one with most on its shorter side
+            held = explainer(("What was good?", context), overlong="window", method="random", target=_chars(encoded, start))
+            assert held.target.index[::2] == (start, start + 1)
+            around = [min((w < start).sum(), (w > start + 1).sum()) if {start, start + 1} <= set(w) else -1 for w in cut]
+            w = cut[int(np.argmax(around))]
+            with torch.no_grad():
+                out = model(input_ids=torch.tensor(ids[w])[None], token_type_ids=torch.tensor(encoded["token_type_ids"])[w][None])
+            here = list(w).index(start)
+            assert held.value == pytest.approx(float(out.start_logits[0, here] + out.end_logits[0, here + 1]), abs=1e-5)
         text, prob = explainer.predict([("What was good?", context)], overlong="window")[0]
         assert text in context
         assert 0 < prob <= 1
+
+
+def _chars(encoded, start):
+    """The characters of the two tokens from `start` on."""
+    return encoded.token_to_chars(start).start, encoded.token_to_chars(start + 1).end
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ EXTRAS = {
     "peft": ("peft>=0.14",),
     "plot": ("matplotlib>=3.8",),
     "ray": ("ray[data]>=2.40", "pyarrow>=16"),
-    "serve": ("starlette>=0.46", "uvicorn>=0.34"),
+    "serve": ("matplotlib>=3.8", "starlette>=0.46", "uvicorn>=0.34"),
     "shap": ("shap>=0.48",),
     "table": ("pandas>=2.2", "pyarrow>=16"),
     "train": ("lightning>=2.4",),

@@ -180,8 +180,8 @@ def _positions(targets: Sequence[Target]) -> list[int]:
 def _windows(case: Case) -> Tensor:
     """[S]: of the windows that saw a position, the one in which it stands furthest from an end."""
     saw = case.output.isfinite().all(-1)  # [W, S]
-    before = saw.cumsum(1)
-    return torch.where(saw, torch.minimum(before, saw.sum(1, keepdim=True) - before), -1).argmax(0)
+    before = saw.cumsum(1) - 1
+    return torch.where(saw, torch.minimum(before, saw.sum(1, keepdim=True) - 1 - before), -1).argmax(0)
 
 
 def _whole(case: Case) -> Tensor:
