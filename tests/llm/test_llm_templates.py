@@ -120,7 +120,7 @@ class TestNumbers:
 
 def texts(template):
     n = len(template.features)
-    return [template.filled(None, np.full(n, present))[0].text for present in (True, False)]
+    return [told.text for [told] in template.filled(None, np.array([[True] * n, [False] * n]))]
 
 
 class TestSlips:
@@ -353,7 +353,7 @@ class TestPlaces:
     )
     def test_of_texts(self, text, values, groups, places):
         template = Template(text, values, groups=groups)
-        [full] = template.filled(None, np.full(len(template.features), True))
+        [[full]] = template.filled(None, np.full((1, len(template.features)), True))
         found = template.placed(full.text, None)
         assert ["|".join(full.text[a:b] for a, b in f.spans) for f in found] == places
         assert [(f.label, f.part) for f in found] == [(f.label, f.part) for f in template.features]
@@ -368,7 +368,7 @@ class TestPlaces:
         template = Template(
             [{"role": "user", "content": " Hi {a} "}, {"role": "user", "content": "{a}?"}], {"a": "Ann"}
         )
-        [full] = template.filled(Plain(), np.array([True]))
+        [[full]] = template.filled(Plain(), np.array([[True]]))
         assert full.text == "<user>Hi Ann<user>Ann?"
         assert template.placed(full.text, Plain())[0].spans == ((9, 12), (18, 21))
         function = Template(lambda a: a.upper(), {"a": "Ann"})

@@ -371,13 +371,22 @@ class TestQuestions:
         cut = windows(encoded.sequence_ids(), 64)
         places = np.flatnonzero(cut[0] > encoded.sequence_ids().index(1))
         middle = int(cut[0][places[len(places) // 2]])
-        for start in range(middle, len(ids) - 4):  # of the windows that hold an answer the one with most on its shorter side
-            held = explainer(("What was good?", context), overlong="window", method="random", target=_chars(encoded, start))
+        for start in range(
+            middle, len(ids) - 4
+        ):  # of the windows that hold an answer the one with most on its shorter side
+            held = explainer(
+                ("What was good?", context), overlong="window", method="random", target=_chars(encoded, start)
+            )
             assert held.target.index[::2] == (start, start + 1)
-            around = [min((w < start).sum(), (w > start + 1).sum()) if {start, start + 1} <= set(w) else -1 for w in cut]
+            around = [
+                min((w < start).sum(), (w > start + 1).sum()) if {start, start + 1} <= set(w) else -1 for w in cut
+            ]
             w = cut[int(np.argmax(around))]
             with torch.no_grad():
-                out = model(input_ids=torch.tensor(ids[w])[None], token_type_ids=torch.tensor(encoded["token_type_ids"])[w][None])
+                out = model(
+                    input_ids=torch.tensor(ids[w])[None],
+                    token_type_ids=torch.tensor(encoded["token_type_ids"])[w][None],
+                )
             here = list(w).index(start)
             assert held.value == pytest.approx(float(out.start_logits[0, here] + out.end_logits[0, here + 1]), abs=1e-5)
         text, prob = explainer.predict([("What was good?", context)], overlong="window")[0]

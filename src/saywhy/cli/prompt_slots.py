@@ -59,7 +59,7 @@ def cost_of(template: Template, asked: Asked, probing: bool, frugal: bool = Fals
         raise OptionError(f"The slots of a prompt are explained by coalition methods; {method.name} is none.")
     options: dict[str, Any] = {"frugal": True} if frugal and asked.method is None else {}
     rows = first_coalitions(method.function, template.features, options).numpy()
-    prompts = {told.text for present in rows for told in template.filled(None, present)}
+    prompts = {told.text for each in template.filled(None, rows) for told in each}
     return len(prompts) * (1 if asked.against is None else 2)
 
 

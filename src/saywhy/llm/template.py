@@ -205,16 +205,24 @@ class Template:
         """How many combinations of baselines were drawn at random; 0 where they are all there, or one alone."""
         return len(self.draws.rows) if self.draws.random and len(self.draws.rows) > 1 else 0
 
-    def filled(self, tokenizer: object, present: Bools) -> list[Rendered]:
-        """The prompts with these features present, one for each combination of baselines."""
-        owner, named = self._owner, self.named
-        kept = dict(zip(dict.fromkeys(owner[slot] for slot in named), present, strict=True))
+    def filled(self, tokenizer: object, coalitions: Bools) -> list[list[Rendered]]:
+        """The prompts of each coalition [N, n], one for each combination of baselines."""
+        owner, named, draws = self._owner, self.named, self.draws.rows
+        features = list(dict.fromkeys(owner[slot] for slot in named))
         out = []
-        for draw in self.draws.rows:
-            made = self._made({slot: value if kept[owner[slot]] else draw[slot] for slot, value in named.items()})
-            text = made if isinstance(made, str) else in_template(made, tokenizer)
-            out.append(Rendered(text, bare=not isinstance(made, str)))
+        for row in coalitions.tolist():
+            kept = dict(zip(features, row, strict=True))
+            each = [
+                {slot: value if kept[owner[slot]] else draw[slot] for slot, value in named.items()} for draw in draws
+            ]
+            out.append([self._rendered(values, tokenizer) for values in each])
         return out
+
+    def _rendered(self, values: Mapping[str, str], tokenizer: object) -> Rendered:
+        made = self._made(values)
+        if isinstance(made, str):
+            return Rendered(made)
+        return Rendered(in_template(made, tokenizer), bare=True)
 
     def with_values(self, values: Mapping[str, str]) -> Template:
         """The same template with other values in its slots."""

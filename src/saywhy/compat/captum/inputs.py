@@ -108,7 +108,7 @@ class TextTemplateInput:
         if len(told) != self.n_itp_features:
             raise InputError(f"One row of {self.n_itp_features} features is wanted, not {tuple(told.shape)}.")
         present = np.array([bool(told[i] == 1) for i in dict.fromkeys(self.groups)])
-        filled = self.given.filled(None, present)
+        [filled] = self.given.filled(None, present[None])
         return random.choice(filled).text if len(filled) > 1 else filled[0].text
 
     def format_attr(self, itp_attr: Tensor) -> Tensor:
@@ -195,11 +195,12 @@ class Tokenised:
         mask = self.inp.itp_mask[0].numpy()
         return np.where(mask, mask.cumsum() - 1, -1).astype(np.int64)
 
-    def filled(self, tokenizer: TokenizerLike | None, present: Bools) -> list[Rendered]:
-        """One prompt, as ids."""
-        owner = self.owner
-        gone = (owner >= 0) & ~(present | self.kept)[owner]
+    def filled(self, tokenizer: TokenizerLike | None, coalitions: Bools) -> list[list[Rendered]]:
+        """One prompt of each coalition [N, n], as ids."""
+        owner, ids = self.owner, self.inp.inp_tensor[0].numpy()
+        gone = (owner >= 0) & ~(coalitions | self.kept)[:, owner]  # [N, S]
         if self.zero:
-            return [Rendered(self.inp.text, ids=tuple(self.inp.inp_tensor[0].tolist()), blank=tuple(gone.tolist()))]
-        ids = np.where(gone, self.inp.baselines, self.inp.inp_tensor[0].numpy())
-        return [Rendered(self.inp.text, ids=tuple(ids.tolist()))]
+            whole = tuple(ids.tolist())
+            return [[Rendered(self.inp.text, ids=whole, blank=tuple(row))] for row in gone.tolist()]
+        rows = np.where(gone, self.inp.baselines, ids).tolist()
+        return [[Rendered(self.inp.text, ids=tuple(row))] for row in rows]

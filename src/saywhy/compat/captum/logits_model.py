@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...core.errors import InputError, ModelError, OptionError
 from ...core.types import Bools, Encoding, Held, Ints, Token
-from ...models.causal.prompts import Goal, Prompt, Rendered
+from ...models.causal.prompts import Goal, Prompt, Rendered, filled_whole
 from ...models.lock import frozen
 from ...models.protocol import EncodingOptions, Model
 
@@ -122,10 +122,10 @@ class LogitsModel(Model[PromptRow]):
             return PromptRow(self.prompt_ids(made), goal, zero)
 
         def at(coalitions: Bools) -> list[Any]:
-            each = [tuple(map(row, template.filled(self.tokenizer, present))) for present in coalitions]
+            each = [tuple(map(row, prompts)) for prompts in template.filled(self.tokenizer, coalitions)]
             return [rows if len(rows) > 1 else rows[0] for rows in each]
 
-        full = template.filled(self.tokenizer, np.full(len(template.features), True))[0]
+        full = filled_whole(template, self.tokenizer)
         target = joined(self.tokenizer, goal.tolist())
         return Encoding(
             {"prompt": full.text, "continuation": target},
@@ -160,7 +160,7 @@ class LogitsModel(Model[PromptRow]):
         write = getattr(self.model, "generate", None)
         if not callable(write):
             raise ModelError(f"{self.name} has no generate(): give the target yourself.")
-        ids = self.prompt_ids(prompt.given.filled(self.tokenizer, np.full(len(prompt.given.features), True))[0])
+        ids = self.prompt_ids(filled_whole(prompt.given, self.tokenizer))
         with self.frozen(), torch.no_grad():
             row = torch.as_tensor(ids, device=self.device)[None]
             greedy = {"do_sample": False, "temperature": None, "top_p": None}

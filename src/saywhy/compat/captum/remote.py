@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from ...core.errors import InputError, MethodError, ModelError, OptionError
 from ...core.features import checked
 from ...core.types import Bools, Encoding, Held, Token
 from ...explain.explainer import Explainer
-from ...models.causal.prompts import Goal, Prompt, Rendered, spoken
+from ...models.causal.prompts import Goal, Prompt, Rendered, filled_whole, spoken
 from ...models.protocol import EncodingOptions, Model
 from .attribution import LLMAttribution
 from .logits_model import TokenizerLike, encoded, joined, token_name
@@ -77,11 +76,11 @@ class Remote(Model[Joined]):
         ids = self._ids(target)
 
         def at(coalitions: Bools) -> list[Any]:
-            filled = [template.filled(self.tokenizer, present) for present in coalitions]
+            filled = template.filled(self.tokenizer, coalitions)
             rows = [tuple(Joined(self._text(made), target) for made in each) for each in filled]
             return [row if len(row) > 1 else row[0] for row in rows]
 
-        full = template.filled(self.tokenizer, np.full(len(template.features), True))[0]
+        full = filled_whole(template, self.tokenizer)
         tokens = tuple(Token(self._name(i), part="continuation:0") for i in ids)
         texts = {"prompt": checked(self._text(full), "prompt"), "continuation": target}
         return Encoding(
@@ -118,7 +117,7 @@ class Remote(Model[Joined]):
 
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str:
         """What the remote model writes after the prompt. Of a provider that answers with a list, the first text."""
-        full = prompt.given.filled(self.tokenizer, np.full(len(prompt.given.features), True))[0]
+        full = filled_whole(prompt.given, self.tokenizer)
         answer = self.provider.generate(
             self._text(full), max_new_tokens=most, **{"do_sample": False, **(settings or {})}
         )

@@ -101,12 +101,12 @@ def _slots(model: PromptReader, prompt: Prompt, goals: list[Ints]) -> Encoding:
         return Scored(_room(model, known[told], goal), goal, width, blank)
 
     def at(coalitions: Bools) -> list[Any]:
-        filled = [template.filled(model.tokenizer, present) for present in coalitions]
+        filled = template.filled(model.tokenizer, coalitions)
         made = [tuple(row(told, goal) for told in each for goal in goals) for each in filled]
         return [rows if len(rows) > 1 else rows[0] for rows in made]
 
     n = len(template.features)
-    full, none = (template.filled(model.tokenizer, np.full(n, present)) for present in (True, False))
+    full, none = template.filled(model.tokenizer, np.array([[True] * n, [False] * n]))
     for told in (full[0], *none):
         for goal in goals or [NOTHING]:
             row(told, goal)

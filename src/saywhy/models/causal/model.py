@@ -208,9 +208,7 @@ class LanguageModel(Model[Scored]):
 
         `settings` go to the model's generate.
         """
-        given = prompt.given
-        told = given.filled(self.tokenizer, np.full(len(given.features), True))[0] if prompt.slotted else None
-        ids = ids_of(self, told or rendered(given, self.tokenizer))
+        ids = ids_of(self, rendered(prompt.given, self.tokenizer))
         write: Any = getattr(self.model, "generate", None)
         if not callable(write):
             raise ModelError(f"{type(self.model).__name__} has no generate(): give the target yourself.")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import numpy as np
+
 from ...core.errors import InputError
 from ...core.features import Span, checked
 from ...core.types import Array, Bools, Feature, Ints
@@ -45,8 +47,8 @@ class Filling(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the absent slots."""
 
-    def filled(self, tokenizer: Any, present: Bools) -> Sequence[Rendered]:
-        """The prompts with these slots present; the answer is the mean over them, and they are always as many.
+    def filled(self, tokenizer: Any, coalitions: Bools) -> Sequence[Sequence[Rendered]]:
+        """For each coalition of [N, n] its prompts; the answer is the mean over them, and they are always as many.
 
         Where there is one, of one length, an attribute `owner` [S] may tell each position's feature, for gradients. Where they
         are a random choice of more, an attribute `drawn` says how many they are. A method `placed(text, tokenizer)` may give the
@@ -90,6 +92,8 @@ class Scored:
 
 def rendered(given: object, tokenizer: PreTrainedTokenizerBase) -> Rendered:
     """A prompt with everything present. Raises InputError for what is no prompt, and for a blank one."""
+    if hasattr(given, "filled"):
+        return filled_whole(given, tokenizer)
     if isinstance(given, str):
         made = Rendered(given)
     elif hasattr(given, "rendered"):
@@ -100,6 +104,12 @@ def rendered(given: object, tokenizer: PreTrainedTokenizerBase) -> Rendered:
         )
     checked(made.text, "prompt")
     return made if made.bare or not doubled(made.text, tokenizer) else Rendered(made.text, made.within, bare=True)
+
+
+def filled_whole(given: Any, tokenizer: object) -> Rendered:
+    """The prompt of a Filling with everything present."""
+    full: Rendered = given.filled(tokenizer, np.full((1, len(given.features)), True))[0][0]
+    return full
 
 
 def doubled(text: str, tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -151,8 +151,8 @@ class RemoteModel(Model[Question]):
 
         def at(coalitions: Bools) -> list[Any]:
             if prompt.slotted and isinstance(self.tokenizer, ServerTokenizer):
-                filled = (told for present in coalitions for told in prompt.given.filled(self.tokenizer, present))
-                self.tokenizer.warm((told.text, not told.bare) for told in filled)
+                filled = prompt.given.filled(self.tokenizer, coalitions)
+                self.tokenizer.warm((told.text, not told.bare) for each in filled for told in each)
             rows = made.at(coalitions)
             return [tuple(map(question, row)) if isinstance(row, tuple) else question(row) for row in rows]
 
@@ -271,9 +271,8 @@ class RemoteModel(Model[Question]):
 
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str | tuple[int, ...]:
         """What the server writes after the prompt at temperature 0: ids where it tells them, else the text."""
-        given, most = prompt.given, 1 if self.first_token_only else most
-        slots = given.filled(self.tokenizer, np.full(len(given.features), True)) if prompt.slotted else None
-        told: Rendered = slots[0] if slots else rendered(given, self.tokenizer)
+        most = 1 if self.first_token_only else most
+        told = rendered(prompt.given, self.tokenizer)
         found = self._written(
             told, {"model": self.found.model, "max_tokens": most, "temperature": 0, **(settings or {})}
         )

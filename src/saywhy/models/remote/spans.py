@@ -74,10 +74,10 @@ def _prompt_rows(
     """The prompt with everything present, its features, its rows, its notes, and how many fillings a row has."""
     given = prompt.given
     if prompt.slotted:
-        full = given.filled(tokenizer, np.full(len(given.features), True))
+        [full] = given.filled(tokenizer, np.full((1, len(given.features)), True))
 
         def filled(coalitions: Bools) -> list[Any]:
-            return [rows([told.text for told in given.filled(tokenizer, present)]) for present in coalitions]
+            return [rows([told.text for told in each]) for each in given.filled(tokenizer, coalitions)]
 
         return full[0].text, given.features, filled, given.notes, len(full)
     told = rendered(given, tokenizer)
