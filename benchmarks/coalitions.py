@@ -5,8 +5,8 @@
 Exact Shapley values and interactions come from all 2^n subsets of real sentences of 9 to 12 words (words masked, the logit of
 one label) on three kinds of models. Every estimator then sees the same table of answers, so equal budgets are equal rows, and the
 error is the length of the difference over the length of the exact values. PYTHON is an interpreter that has shapiq, which needs a
-newer Python than the rest; without it shapiq's columns are left out. Longer sentences have no exact values: `guided_shap` is held
-against `kernel_shap` with 1,600 rows. Times are on the real model, or on a function that costs nothing.
+newer Python than the rest; without it shapiq's columns are left out. Times are on the real model, or on a function that costs
+nothing. Longer sentences, which have no exact values, are in `benchmarks.guided`.
 """
 
 from __future__ import annotations
@@ -36,18 +36,11 @@ from saywhy.core.features import words
 from saywhy.core.types import Feature, MethodGenerator, Problem, Scores, Target, Values
 from saywhy.methods import METHODS
 from saywhy.methods.coalitions import shapley_of_table
-from saywhy.methods.design import design
-from saywhy.methods.gradients import fixed_path
-from saywhy.methods.guided import GUIDES, shapley_with_guide
 from saywhy.methods.interactions import exact_pairs
-from saywhy.methods.surrogates import odd_part
-from saywhy.methods.surrogates import paired as with_complements
 from saywhy.methods.walsh import every_coalition
 
 BUDGETS = (32, 64, 128, 256, 512)
 PEER = Path(__file__).parent / "peers" / "shapiq_estimates.py"
-LONG = {"n/2": 0.5, "n": 1, "2 n": 2, "4 n": 4, "8 n": 8}  # rows of guided_shap
-TRUTH = 1_600  # rows of what long sentences are held against
 
 
 def tables(explainer: saywhy.Explainer, texts: list[str]) -> list[torch.Tensor]:
@@ -267,46 +260,6 @@ def timing(explainer: saywhy.Explainer, texts: list[str], rounds: int) -> list[l
     return rows
 
 
-def guides_of(explainer: saywhy.Explainer, text: str) -> dict[str, torch.Tensor]:
-    """What each guide says of the words [1, n]."""
-    found: dict[str, torch.Tensor] = {}
-
-    def every(problem: Problem) -> MethodGenerator:
-        for name, (rules, steps) in GUIDES.items():
-            scores = yield from fixed_path(problem.path, steps, rules)
-            found[name] = scores.values
-        return Scores(torch.zeros(1, problem.n, dtype=torch.float64))
-
-    explainer(text, method=every, target=1, trust="none", progress=False)
-    return found
-
-
-def long_errors(explainer: saywhy.Explainer, texts: list[str], seeds: int) -> dict[str, dict[str, list[float]]]:
-    """Errors of guided_shap by guide and rows on sentences without exact values; "none" is kernel_shap, also below its least."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in ("none", *GUIDES)}
-    for text in texts:
-        peer = Peer(explainer, text)
-        n = peer.n
-
-        def play(rows: torch.Tensor, peer: Peer = peer) -> torch.Tensor:
-            return torch.cat([torch.as_tensor(peer.play(part.numpy()))[:, None].double() for part in rows.split(256)])
-
-        truth = asked(METHODS["kernel_shap"].function(problem_of(n), budget=TRUTH, seed=77), play).values[0]
-        guides = {"none": torch.zeros(1, n, dtype=torch.float64), **guides_of(explainer, text)}
-        for rows, times in LONG.items():
-            for seed in range(seeds):
-                half, place = design(n, int(times * n) // 2, seed)
-                odd = odd_part(play(with_complements(half[:, place])))
-                signs = torch.cat([torch.ones(1, n), half * 2.0 - 1]).double()
-                for name, guide in guides.items():
-                    got, error = shapley_with_guide((n, len(half)), signs, odd, guide[:, place.argsort()])
-                    off = (got[0, place] - truth).abs()
-                    found[name].setdefault(rows, []).append(float(off.norm() / truth.norm()))
-                    close = float((off <= 1.96 * error[0, place]).double().mean())
-                    found[name].setdefault(f"{rows}, covered", []).append(close)
-    return found
-
-
 def fit_times() -> list[list[Any]]:
     """Milliseconds of kernel_shap itself, for the first text of a length and for further ones, with a function that costs nothing."""
     rows = []
@@ -383,23 +336,11 @@ def main() -> None:
             hit, close = statistics.mean(told["strongest"]), statistics.mean(told["covered"])
             pairs.append([*line, f"{hit:.0%}", f"{close:.0%}"])
             results[f"{name}, {budget}"] = {"values": medians, "pairs": means, "covered": covered}
-    longer = [t for t in sentences if 17 <= len(words(t)) <= 29][: 1 if options.quick else 8]
-    led = long_errors(explainer, longer, 1 if options.quick else 2)
-    long_rows = [
-        [
-            name,
-            *(
-                f"{statistics.median(led[name][r]):.3f} ({statistics.mean(led[name][f'{r}, covered']):.0%})"
-                for r in LONG
-            ),
-        ]
-        for name in led
-    ]
     found_pairs = planted_pairs(4 if options.quick else 40)
     speed = timing(explainer, [t for t in sentences if len(words(t)) > 12][:10], rounds)
-    results = {"errors": results, "guided": led, "times": times, "time": speed, "planted": found_pairs}
+    results = {"errors": results, "times": times, "time": speed, "planted": found_pairs}
     if options.quick:
-        print(*rows, *pairs, *long_rows, *found_pairs, *times, *speed, sep="\n")
+        print(*rows, *pairs, *found_pairs, *times, *speed, sep="\n")
         return
     left_out = "" if options.shapiq else " shapiq was not at hand."
     version = f" shapiq is {peer['version']}." if options.shapiq else ""
@@ -433,11 +374,6 @@ def main() -> None:
                 "Is a planted pair found first?",
                 ["features", "rows", "exclusive or", "negation"],
                 found_pairs,
-            ),
-            (
-                f"What does a guide gain? Sentences of 17 to 29 words ({len(longer)}), median error to kernel_shap with {TRUTH} rows (covered)",
-                ["guide", *LONG],
-                long_rows,
             ),
             (
                 "How long does kernel_shap itself take a text, in milliseconds?",

@@ -37,12 +37,12 @@ TOLD = {
         "The default for a callable: near the exact Shapley values at a fraction of the rows.",
     ),
     "guided_shap": Told(
-        "φᵢ as in kernel_shap, estimated by the same regression with a prior from a gradient aᵢ:\n"
-        "the linear part is b a plus the rest, a set of features varies as the product of its (|aᵢ| / mean + 0.4)^p,\n"
-        "and b, p and how large each order is are weighed by their likelihood",
+        "φᵢ as in kernel_shap, estimated by the same regression with a prior from gradients a:\n"
+        "the linear part is a sum of b a over one or two guides a, plus the rest; a set of features varies as the product of\n"
+        "its (|aᵢ| / mean + 0.4)^p; b, p and how large each order is are weighed by their likelihood",
         "With few rows the scores lean on the gradient, and share its faults where no row speaks against them. Standard errors "
-        "hold for the prior that the rows prefer, not for one that no row can tell apart: with some 2 n rows they are too small. "
-        "From some 8 n rows on `kernel_shap` is nearer.",
+        "hold for the prior that the rows prefer, not for one that no row can tell apart: with some 2 n rows they are a little too "
+        "small. From some 8 n rows on there is little to gain over `kernel_shap`.",
         "Shapley values of a model with gradients where n / 2 to 4 n rows are affordable.",
     ),
     "shapley_sampling": Told(

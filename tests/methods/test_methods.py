@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_does_not(row):
         ("shapley_sampling", {"permutations": 4}, 40, 0),
         ("kernel_shap", {"budget": 100}, 100, 0),
         ("kernel_shap", {"budget": 600}, 512, 0),
-        ("guided_shap", {}, 20, 2),
+        ("guided_shap", {}, 20, 4),
         ("guided_shap", {"budget": 8, "guide": "libra"}, 8, 1),
         ("guided_shap", {"budget": 600}, 512, 0),
         ("lime", {"samples": 50}, 51, 0),

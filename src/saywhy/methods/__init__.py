@@ -69,7 +69,7 @@ _ROWS = (
     Method(integrated_gradients, "gradient", "9-25 (F + B), adaptive", "Sundararajan et al. 2017", complete=True),
     Method(occlusion, "coalition", "n + 1 F", "Zeiler & Fergus 2014", leaves_one_out=True),
     Method(kernel_shap, "coalition", "16 n + 64 F, or 2^n", "Lundberg & Lee 2017; Musco & Witter 2025", complete=True),
-    Method(guided_shap, "guided", "2 n + 2 F, 2 (F + B)", "Lundberg & Lee 2017; Mehri et al. 2025", complete=True),
+    Method(guided_shap, "guided", "2 n + 2 F, 4 (F + B)", "Lundberg & Lee 2017; Mehri et al. 2025", complete=True),
     Method(shapley_sampling, "coalition", "16 n F", "Castro et al. 2009", complete=True),
     Method(shapley_values, "coalition", "2^n F", "Shapley 1953", complete=True),
     Method(lime, "coalition", "257 F", "Ribeiro et al. 2016"),

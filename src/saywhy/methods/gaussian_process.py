@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .walsh import Prior, covariance, differences, shapley_link, shapley_variance
 
-LEVELS = torch.logspace(-12, 0.25, 50, dtype=torch.float64)  # the variance of order 3, over that of order 1
+LEVELS = torch.logspace(-12, 2.25, 58, dtype=torch.float64)  # the variance of order 3, over that of order 1
 TYPICAL_LEVEL = (
     -2.0,
     1.5,
@@ -156,9 +156,8 @@ class Seen:
         return level * (f.spare + linear)
 
 
-def typical() -> Tensor:
+def typical(mean: float = TYPICAL_LEVEL[0], deviation: float = TYPICAL_LEVEL[1]) -> Tensor:
     """[levels]: the logarithm of what is expected of each level before anything is seen. A game may well be additive."""
-    mean, deviation = TYPICAL_LEVEL
     away: Tensor = (LEVELS.log10() - mean) / deviation
     expected = -away.square() / 2
     return torch.where(away < 0, expected.clamp(min=ADDITIVE), expected)

@@ -1,14 +1,16 @@
-"""Shapley values by regression that starts from what a gradient says: `guided_shap`.
+"""Shapley values by regression that starts from what gradients say: `guided_shap`.
 
-The regression is that of `gaussian_process`, with two things that a guide `a` may tell of the features. A mean: the linear part
-is b a plus what is left, with b as unsure as one likes (REACHES; not at all is plain kernel_shap). And a variance of its own for
-each feature, t_i = (|a_i| / mean + FLOOR)^p, which a set of several features multiplies: its covariance is an elementary
-symmetric polynomial of t_i z_i z'_i, and by Newton's identities that takes one product of matrices for each odd order. All
-priors, the plain one among them, are weighed by their likelihood, so that a guide that does not help has no say.
+The regression is that of `gaussian_process`, with two things that guides, one or several, may tell of the features. A mean: the
+linear part is a sum of b a over the guides a, and what is left; each b is as unsure as one likes (REACHES; not at all is plain
+kernel_shap). And a variance of its own for each feature, (|a| + FLOOR)^p in units of the mean |a|, which a set of several
+features multiplies: its covariance is an elementary symmetric polynomial, and by Newton's identities that takes one product of
+matrices for each odd order. All priors, the plain one among them, are weighed by their likelihood, so that a guide that is no
+help has little say.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,34 +25,40 @@ from .gradients import embedding_path, fixed_path
 from .surrogates import LARGEST, MOST, odd_part, paired
 from .walsh import every_coalition
 
-GUIDES = {
-    "integrated_rules": ("libra", 2),
-    "libra": ("libra", 1),
-    "detach_attention": ("detach_attention", 1),
-    "attn_lrp": ("attn_lrp", 1),
-    "integrated_gradients": (None, 3),
-}  # guide -> backward rules, and steps along the path; one step is half way
-REACHES = (1.0, 10.0, 100.0)  # the variance of the guide's factor over that of all that is left of the linear part
-POWERS = (0.5, 1.0)
-FLOOR = 0.4  # of the guide's mean size: with less, a feature that the guide overlooks is hardly moved by what is asked
+GUIDES: dict[str, tuple[tuple[str | None, int], ...]] = {
+    "rules_and_gradients": (("libra", 2), (None, 2)),
+    "integrated_rules": (("libra", 2),),
+    "libra": (("libra", 1),),
+    "detach_attention": (("detach_attention", 1),),
+    "attn_lrp": (("attn_lrp", 1),),
+    "integrated_gradients": ((None, 3),),
+}  # guide -> backward rules, and steps along the path, of each regressor; one step is half way
+REACHES = (1.0, 10.0, 100.0)  # the variance of a regressor's factor over that of all that is left of the linear part
+POWERS = (
+    (0.5, 0.5),
+    (2.0, 1.0),
+)  # of a feature's size: its variance in the linear part, and in the sets of the higher orders
+FLOOR = 0.4  # of the guides' mean size: with less, a feature that they overlook is hardly moved by what is asked
 TWO = (0.1, 0.5)  # decays that variances by feature are tried with
+GUIDED_LEVEL = (-1.3, 0.6)  # as TYPICAL_LEVEL, of sentences of 17 to 29 words
+RISE = 0.5  # of the logarithm of 1 + reach: how much larger order 3 is expected next to what the guides leave of the linear part
 LARGEST_GUIDED = (
     400  # coalitions up to which features are given variances of their own: each costs a factorisation a text
 )
 
 
 def guided_shap(
-    problem: Problem, *, budget: int | None = None, guide: str = "integrated_rules", seed: int = 0
+    problem: Problem, *, budget: int | None = None, guide: str = "rules_and_gradients", seed: int = 0
 ) -> MethodGenerator:
     """Shapley values by regression from few evaluations, guided by gradients, with standard errors. `budget` evaluations.
 
     Like `kernel_shap`, but the prior has a mean and variances by feature from a `guide`: gradients integrated over two steps
-    under the rules of `libra` ("integrated_rules", the default), one pass half way under those of "libra", "detach_attention"
-    or "attn_lrp" (whose authors claim a patent), or three steps of "integrated_gradients". `budget` is 2 n + 2 by default, and
-    at least n / 2 + 2; more than 1,000 features are refused. Value - base is kept exactly. Where the guide is no help, the
-    likelihood says so and the scores are those of kernel_shap. `budget` forwards, and 1 to 3 forwards and backwards a target
-    for the guide.
-    Source: the regression of kernel_shap; the gradient as a mean and a variance is saywhy's own.
+    under the rules of `libra` and two plain ones, as two regressors ("rules_and_gradients", the default); the former alone
+    ("integrated_rules"); one pass half way under the rules of "libra", "detach_attention" or "attn_lrp" (whose authors claim a
+    patent); or three steps of "integrated_gradients". `budget` is 2 n + 2 by default, and at least n / 2 + 2; more than 1,000
+    features are refused. Value - base is kept exactly. Where the guide is no help, the likelihood says so, and the scores are
+    close to those of kernel_shap. `budget` forwards, and 1 to 4 forwards and backwards a target for the guide.
+    Source: the regression of kernel_shap; gradients as means and variances are saywhy's own.
     """
     n = problem.n
     budget = min(2 * n + 2, MOST) if budget is None else budget
@@ -71,12 +79,16 @@ def guided_shap(
     if exact:
         values = yield Values(every_coalition(n))
         return of_every_coalition(values, n, (EVERY_COALITION,))
-    rules, steps = GUIDES[guide]
-    guided = yield from fixed_path(embedding, steps, rules)
+    told = []
+    for rules, steps in GUIDES[guide]:
+        found = yield from fixed_path(embedding, steps, rules)
+        told.append(found.values)
     half, place = design(n, (budget - 2) // 2, seed)
     values = yield Values(paired(half[:, place]))
     signs = torch.cat([torch.ones(1, n), half * 2.0 - 1]).double()
-    scores, errors = shapley_with_guide((n, len(half)), signs, odd_part(values), guided.values[:, place.argsort()])
+    scores, errors = shapley_with_guide(
+        (n, len(half)), signs, odd_part(values), torch.stack(told, 1)[..., place.argsort()]
+    )
     return Scores(scores[:, place], stderr=errors[:, place])
 
 
@@ -115,50 +127,54 @@ def symmetric_link(signs: Tensor, variances: Tensor, orders: dict[int, float]) -
     return link, share
 
 
-def factors_by_feature(signs: Tensor, variances: Tensor, decay: float) -> Factors:
-    """The factors of a design whose features have variances [n] of their own, with mean 1."""
+def factors_by_feature(signs: Tensor, linear: Tensor, higher: Tensor, decay: float) -> Factors:
+    """The factors of a design whose features have variances [n] of their own, of mean 1, for the linear part and for the rest."""
     orders = higher_orders(signs.shape[1], decay)
-    link, spare = symmetric_link(signs, variances, orders)
-    return factorised(signs, symmetric_covariance(signs, variances, orders), link, spare, variances.sqrt())
+    link, spare = symmetric_link(signs, higher, orders)
+    return factorised(signs, symmetric_covariance(signs, higher, orders), link, spare, linear.sqrt())
 
 
 class Led(Seen):
-    """One target's odd part [P, 1] through the factors, with a mean along the guide [n] for its linear part."""
+    """One target's odd part [P, 1] through the factors, with means along guides [m, n] for its linear part."""
 
-    def __init__(self, factors: Factors, odd: Tensor, guide: Tensor, variances: Tensor):
+    def __init__(self, factors: Factors, odd: Tensor, guides: Tensor, variances: Tensor):
         super().__init__(factors, odd)
-        self.guide = guide / (guide.square() / variances).sum().sqrt()
-        self.direction = factors.stretch.sqrt() * (factors.direct.T @ (self.guide / variances)) / 2
-        noise = len(guide) * LEVELS[:, None] + factors.stretch  # [levels, n]
-        self.strength = (len(guide) * self.direction.square() / noise).sum(1)  # [levels]
-        self.pull = (len(guide) * self.direction * self.told[:, 0] / noise).sum(1)
+        n = guides.shape[1]
+        self.guides = guides / (guides.square() / variances).sum(1, keepdim=True).sqrt()
+        self.ways = factors.stretch.sqrt()[:, None] * (factors.direct.T @ (self.guides / variances).T) / 2  # [n, m]
+        certain = n / (n * LEVELS[:, None] + factors.stretch)  # [levels, n]
+        self.strength = torch.einsum("ln,nm,nk->lmk", certain, self.ways, self.ways)
+        self.pull = torch.einsum("ln,nm->lm", certain, self.ways * self.told)
 
     def with_mean(self, reach: float) -> tuple[Tensor, Tensor]:
-        """[levels] each: the log-likelihood, and the likeliest overall variance, with a mean of so much variance."""
+        """[levels] each: the log-likelihood, and the likeliest overall variance, with means of so much variance."""
         likelihood, size = (each[:, 0] for each in self.likelihoods())
-        fewer = self.pull.square() / (1 / reach + self.strength)
-        smaller = (size - fewer / self.rows).clamp(min=1e-300)
-        change = -self.rows / 2 * (smaller.log() - size.log()) - (1 + reach * self.strength).log() / 2
+        own = torch.eye(len(self.guides), dtype=torch.float64)
+        factor = torch.linalg.solve(own / reach + self.strength, self.pull[..., None])[..., 0]  # [levels, m]
+        smaller = (size - (self.pull * factor).sum(1) / self.rows).clamp(min=1e-300)
+        change = -self.rows / 2 * (smaller.log() - size.log()) - torch.logdet(own + reach * self.strength) / 2
         return likelihood + change, smaller
 
     def led(self, place: int, reach: float) -> tuple[Tensor, Tensor]:
         """[n] each: the Shapley values under the prior at that place of LEVELS, and their variance over its size."""
         level = float(LEVELS[place])
-        certainty = 1 / reach + self.strength[place]
-        factor = self.pull[place] / certainty
-        plain, moved = self.scores(level)[:, 0], self._linear(level, self.direction)
-        slope = 2 * self.guide - moved
-        return plain + factor * slope, self.variance(level) + slope.square() / certainty
+        certainty = torch.eye(len(self.guides), dtype=torch.float64) / reach + self.strength[place]  # [m, m]
+        slope = 2 * self.guides.T - self._linear(level, self.ways)  # [n, m]
+        moved = torch.linalg.solve(certainty, torch.cat([self.pull[place, :, None], slope.T], 1))
+        return (
+            self.scores(level)[:, 0] + slope @ moved[:, 0],
+            self.variance(level) + (slope * moved[:, 1:].T).sum(1),
+        )
 
     def _linear(self, level: float, told: Tensor) -> Tensor:
         f, n = self.factors, len(told)
-        noise = n * level + f.stretch
-        found: Tensor = f.direct @ (f.stretch.sqrt() * told / noise) + f.crossed @ (n * level * told / noise)
+        noise = (n * level + f.stretch)[:, None]
+        found: Tensor = f.direct @ (f.stretch.sqrt()[:, None] * told / noise) + f.crossed @ (n * level * told / noise)
         return found
 
 
 def shapley_with_guide(key: tuple[int, int], signs: Tensor, odd: Tensor, guides: Tensor) -> tuple[Tensor, Tensor]:
-    """Shapley values and standard errors, [K, n] each, from the odd part [P, K] and a guide for each target [K, n]."""
+    """Shapley values and standard errors, [K, n] each, from the odd part [P, K] and the guides of each target [K, m, n]."""
     n = signs.shape[1]
     found = [_of_one_target(key, signs, odd[:, k : k + 1], guides[k]) for k in range(odd.shape[1])]
     scores, errors = (torch.stack(each) for each in zip(*found, strict=True))
@@ -166,29 +182,38 @@ def shapley_with_guide(key: tuple[int, int], signs: Tensor, odd: Tensor, guides:
     return scores + left, errors
 
 
-def _of_one_target(key: tuple[int, int], signs: Tensor, odd: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+def _of_one_target(key: tuple[int, int], signs: Tensor, odd: Tensor, guides: Tensor) -> tuple[Tensor, Tensor]:
     even = torch.ones(signs.shape[1], dtype=torch.float64)
     shared = [(shared_factors(key, signs, decay), even) for decay in decays(len(signs))]
-    size = guide.abs().mean()
-    if not bool(torch.isfinite(guide).all()) or size == 0:
+    guides = guides[guides.isfinite().all(1) & guides.any(1)].double()
+    if not len(guides):
         return _mean([Seen(factors, odd) for factors, _ in shared], [])
     if len(signs) <= LARGEST_GUIDED:
-        for power in POWERS:
-            variances = (guide.abs() / size + FLOOR) ** power
-            variances = variances / variances.mean()
-            shared += [(factors_by_feature(signs, variances, decay), variances) for decay in TWO]
-    led = [Led(factors, odd, guide, variances) for factors, variances in shared]
+        size = (guides.abs() / guides.norm(dim=1, keepdim=True)).sum(0)
+        for powers in POWERS:
+            linear, higher = (_of_mean_one((size / size.mean() + FLOOR) ** power) for power in powers)
+            shared += [(factors_by_feature(signs, linear, higher, decay), linear) for decay in TWO]
+    led = [Led(factors, odd, guides, variances) for factors, variances in shared]
     return _mean(led, led)
 
 
+def _of_mean_one(each: Tensor) -> Tensor:
+    return each / each.mean()
+
+
 def _mean(plain: Sequence[Seen], led: Sequence[Led]) -> tuple[Tensor, Tensor]:
-    """[n] each: scores and standard errors over all priors, with and without a mean."""
-    trials: list[tuple[Seen, float | None, Tensor, Tensor]] = []
+    """[n] each: scores and standard errors over all priors, with and without means."""
+    centre, deviation = GUIDED_LEVEL
+    trials: list[tuple[Seen, float, Tensor, Tensor]] = []
     for one in plain:
         likelihood, size = one.likelihoods()
-        trials.append((one, None, likelihood[:, 0], size[:, 0]))
-    trials += [(one, reach, *one.with_mean(reach)) for one in led for reach in REACHES]
-    likelihoods = torch.stack([likelihood for _, _, likelihood, _ in trials]) + typical()
+        trials.append((one, 0.0, likelihood[:, 0] + typical(centre, deviation), size[:, 0]))
+    for reach in REACHES:  # with all of RISE a guide that tells nothing makes the linear part look like order 3
+        expected = typical(centre + RISE * math.log10(1 + reach), deviation)
+        for one in led:
+            likelihood, size = one.with_mean(reach)
+            trials.append((one, reach, likelihood + expected, size))
+    likelihoods = torch.stack([likelihood for _, _, likelihood, _ in trials])
     weights = (likelihoods - likelihoods.max()).exp()
     weights = torch.where(weights < FAINT, 0.0, weights)
     weights = weights / weights.sum()
@@ -196,11 +221,11 @@ def _mean(plain: Sequence[Seen], led: Sequence[Led]) -> tuple[Tensor, Tensor]:
     square = torch.zeros_like(mean)
     for t, place in weights.nonzero().tolist():
         one, reach, _, size = trials[t]
-        if reach is None or not isinstance(one, Led):
+        if reach and isinstance(one, Led):
+            scores, variance = one.led(place, reach)
+        else:
             level = float(LEVELS[place])
             scores, variance = one.scores(level)[:, 0], one.variance(level)
-        else:
-            scores, variance = one.led(place, reach)
         mean += weights[t, place] * scores
         square += weights[t, place] * (scores.square() + size[place] * variance)
     return mean, (square - mean.square()).clamp(min=0).sqrt()
