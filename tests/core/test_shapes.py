@@ -20,9 +20,9 @@ from saywhy.metrics.ranks import average_precision, spearman
 from saywhy.metrics.removal import chain
 
 ROOT = Path(saywhy.__file__).parent
-# a function or field of these may hold a bare tensor: operations of torch, whose operands are of any shape; and two files
-# whose shapes still stand in comments
-FREE = {"engine/rules.py", "methods/guided.py", "methods/gaussian_process.py"}
+FREE = {
+    "engine/rules.py"
+}  # a function here may take a bare tensor: operations of torch, whose operands are of any shape
 BARE = {"Tensor", "Floats", "Bools", "Ints"}
 
 

@@ -13,12 +13,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from .walsh import Prior, covariance, differences, shapley_link, shapley_variance
+
+if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64
 
 LEVELS = torch.logspace(-12, 2.25, 58, dtype=torch.float64)  # the variance of order 3, over that of order 1
 TYPICAL_LEVEL = (
@@ -53,14 +56,16 @@ class Factors:
     S^T S = V diag(stretch) V^T, and U = S V diag(stretch)^-1/2.
     """
 
-    root: Tensor  # [P, P]: L
-    linear: Tensor  # [P, n]: U
-    link: Tensor  # [P, n]: B
-    crossed: Tensor  # [n, n]: B^T U
-    direct: Tensor  # [n, n]: twice V, each row by the scale of its feature: how a Shapley value depends on the linear part alone
-    stretch: Tensor  # [n]
-    mixed: Tensor  # [n, n]: the same, less what the higher orders take back where both fit the design
-    spare: Tensor  # [n]: the variance of the higher orders' share in a Shapley value that the design leaves
+    root: Float[Tensor, "P P"]  # L
+    linear: Float[Tensor, "P n"]  # U
+    link: Float[Tensor, "P n"]  # B
+    crossed: Float64[Tensor, "n n"]  # B^T U
+    direct: Float64[
+        Tensor, "n n"
+    ]  # how a Shapley value depends on the linear part: twice V, each row by its feature's scale
+    stretch: Float64[Tensor, " n"]
+    mixed: Float64[Tensor, "n n"]  # the same, less what the higher orders take back where both fit the design
+    spare: Float64[Tensor, " n"]  # the variance of the higher orders' share in a Shapley value that the design leaves
     logdet: float
 
     @property
@@ -69,19 +74,25 @@ class Factors:
         return sum(each.nbytes for each in vars(self).values() if isinstance(each, Tensor))
 
 
-def factorised(signs: Tensor, higher: Tensor, link: Tensor, spare: Tensor, scale: Tensor | None = None) -> Factors:
-    """The factors of a covariance [P, P] of the higher orders, which is overwritten.
+def factorised(
+    signs: Float[Tensor, "P n"],
+    higher: Float[Tensor, "P P"],
+    link: Float[Tensor, "P n"],
+    spare: Float64[Tensor, " n"],
+    scale: Float64[Tensor, " n"] | None = None,
+) -> Factors:
+    """The factors of a covariance of the higher orders, which is overwritten.
 
     Parameters
     ----------
     signs : Tensor
-        [P, n].
+        The design's sign vectors.
     higher, link : Tensor
-        [P, P] and [P, n]: the covariance of the higher orders with themselves and with the Shapley values.
+        The covariance of the higher orders with themselves and with the Shapley values.
     spare : Tensor
-        [n]: their prior share in the variance of each Shapley value.
+        Their prior share in the variance of each Shapley value.
     scale : Tensor, optional
-        [n]: the standard deviation of each feature's coefficient next to the others'; by default all alike.
+        The standard deviation of each feature's coefficient next to the others'; by default all alike.
     """
     n = signs.shape[1]
     diagonal = higher.diagonal()
@@ -110,7 +121,7 @@ def factorised(signs: Tensor, higher: Tensor, link: Tensor, spare: Tensor, scale
     )
 
 
-def factors(signs: Tensor, decay: float) -> Factors:
+def factors(signs: Float[Tensor, "P n"], decay: float) -> Factors:
     """The factors of a design whose features are all alike."""
     rows, n = signs.shape
     signs = signs.to(torch.float64 if rows <= EXACT else torch.float32)
@@ -121,9 +132,9 @@ def factors(signs: Tensor, decay: float) -> Factors:
 
 
 class Seen:
-    """A text's odd part [P, K] through the factors: what of it is linear, and what is left."""
+    """A text's odd part through the factors: what of it is linear, and what is left."""
 
-    def __init__(self, factors: Factors, odd: Tensor):
+    def __init__(self, factors: Factors, odd: Float[Tensor, "P K"]):
         self.factors, self.rows = factors, len(odd)
         whitened = torch.linalg.solve_triangular(factors.root, odd.to(factors.root), upper=False)
         told = factors.linear.T @ whitened
@@ -132,8 +143,8 @@ class Seen:
         self.rest = rest.double().square().sum(0)  # [K]
         self.beyond = (factors.link.T @ rest).double()  # [n, K]
 
-    def likelihoods(self) -> tuple[Tensor, Tensor]:
-        """[levels, K] each: the log-likelihood, and the likeliest overall variance of the prior."""
+    def likelihoods(self) -> tuple[Float64[Tensor, "levels K"], Float64[Tensor, "levels K"]]:
+        """The log-likelihood, and the likeliest overall variance of the prior."""
         n, stretch = len(self.told), self.factors.stretch
         noise = n * LEVELS[:, None] + stretch  # [levels, n]
         square = self.rest / LEVELS[:, None] + n * (1 / noise) @ self.told.square()
@@ -141,30 +152,32 @@ class Seen:
         spread = self.rows * LEVELS.log() + self.factors.logdet + (noise / (n * LEVELS[:, None])).log().sum(1)
         return -self.rows / 2 * size.log() - spread[:, None] / 2, size
 
-    def scores(self, level: float) -> Tensor:
-        """[n, K]: the Shapley values under one prior."""
+    def scores(self, level: float) -> Float64[Tensor, "n K"]:
+        """The Shapley values under one prior."""
         f, n = self.factors, len(self.told)
         noise = (n * level + f.stretch)[:, None]
         linear = f.direct @ (f.stretch.sqrt()[:, None] * self.told / noise)
         found: Tensor = linear + f.crossed @ (n * level * self.told / noise) + self.beyond
         return found
 
-    def variance(self, level: float) -> Tensor:
-        """[n]: the posterior variance of each Shapley value over the size of the prior."""
+    def variance(self, level: float) -> Float64[Tensor, " n"]:
+        """The posterior variance of each Shapley value over the size of the prior."""
         f = self.factors
         linear: Tensor = f.mixed.square() @ (1 / (len(f.spare) * level + f.stretch))
         return level * (f.spare + linear)
 
 
-def typical(mean: float = TYPICAL_LEVEL[0], deviation: float = TYPICAL_LEVEL[1]) -> Tensor:
-    """[levels]: the logarithm of what is expected of each level before anything is seen. A game may well be additive."""
+def typical(mean: float = TYPICAL_LEVEL[0], deviation: float = TYPICAL_LEVEL[1]) -> Float64[Tensor, " levels"]:
+    """The logarithm of what is expected of each level before anything is seen. A game may well be additive."""
     away: Tensor = (LEVELS.log10() - mean) / deviation
     expected = -away.square() / 2
     return torch.where(away < 0, expected.clamp(min=ADDITIVE), expected)
 
 
-def averaged(seen: Sequence[Seen], expected: Sequence[float] | None = None) -> tuple[Tensor, Tensor]:
-    """Scores and standard errors, [K, n] each: the mean over all priors, by likelihood and what is typical.
+def averaged(
+    seen: Sequence[Seen], expected: Sequence[float] | None = None
+) -> tuple[Float64[Tensor, "K n"], Float64[Tensor, "K n"]]:
+    """Scores and standard errors: the mean over all priors, by likelihood and what is typical.
 
     `expected` holds the logarithm of what is expected of each of the factors beforehand, if they differ.
     """
@@ -215,14 +228,16 @@ class Kept:
 KEPT_FACTORS = Kept(KEPT)
 
 
-def shared_factors(key: Hashable, signs: Tensor, decay: float) -> Factors:
+def shared_factors(key: Hashable, signs: Float[Tensor, "P n"], decay: float) -> Factors:
     """The factors of a design, shared by all texts of one number of features; `key` names the design."""
     found: Factors = KEPT_FACTORS.get(("odd", key, decay), lambda: factors(signs, decay), lambda made: made.size)
     return found
 
 
-def shapley_of_odd_part(key: Hashable, signs: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
-    """Shapley values and standard errors, [K, n] each, from the odd part [P, K] of games at the sign vectors [P, n] of a design.
+def shapley_of_odd_part(
+    key: Hashable, signs: Float[Tensor, "P n"], odd: Float[Tensor, "P K"]
+) -> tuple[Float64[Tensor, "K n"], Float64[Tensor, "K n"]]:
+    """Shapley values and standard errors from the odd part of games at the sign vectors of a design.
 
     The first sign vector is the whole: what it tells, value - base, the scores keep exactly.
     """

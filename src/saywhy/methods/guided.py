@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ from .gaussian_process import FAINT, LEVELS, Factors, Seen, decays, factorised, 
 from .gradients import embedding_path, fixed_path
 from .surrogates import LARGEST, MOST, odd_part, paired
 from .walsh import every_coalition
+
+if TYPE_CHECKING:
+    from ..core.shapes import Float, Float64
 
 GUIDES: dict[str, tuple[tuple[str | None, int], ...]] = {
     "rules_and_gradients": (("libra", 2), (None, 2)),
@@ -92,8 +96,10 @@ def guided_shap(
     return Scores(scores[:, place], stderr=errors[:, place])
 
 
-def symmetric_covariance(signs: Tensor, variances: Tensor, orders: dict[int, float]) -> Tensor:
-    """[P, P]: the covariance of odd orders where a set's variance is the product of those of its features [n].
+def symmetric_covariance(
+    signs: Float64[Tensor, "P n"], variances: Float64[Tensor, " n"], orders: dict[int, float]
+) -> Float64[Tensor, "P P"]:
+    """The covariance of odd orders where a set's variance is the product of those of its features.
 
     Every order is scaled so that all its coefficients together have the variance that `orders` names.
     """
@@ -111,8 +117,10 @@ def _elementary(power_sums: dict[int, Tensor]) -> list[Tensor]:
     return out
 
 
-def symmetric_link(signs: Tensor, variances: Tensor, orders: dict[int, float]) -> tuple[Tensor, Tensor]:
-    """[P, n] and [n]: the covariance of these orders with each feature's Shapley value, and their share in its variance."""
+def symmetric_link(
+    signs: Float64[Tensor, "P n"], variances: Float64[Tensor, " n"], orders: dict[int, float]
+) -> tuple[Float64[Tensor, "P n"], Float64[Tensor, " n"]]:
+    """The covariance of these orders with each feature's Shapley value, and their share in its variance."""
     each = signs * variances
     whole = _elementary({j: (variances**j).sum() for j in range(1, 8)})
     present = _elementary({j: (each**j).sum(1, keepdim=True) for j in range(1, 8)})
@@ -127,17 +135,25 @@ def symmetric_link(signs: Tensor, variances: Tensor, orders: dict[int, float]) -
     return link, share
 
 
-def factors_by_feature(signs: Tensor, linear: Tensor, higher: Tensor, decay: float) -> Factors:
-    """The factors of a design whose features have variances [n] of their own, of mean 1, for the linear part and for the rest."""
+def factors_by_feature(
+    signs: Float64[Tensor, "P n"], linear: Float64[Tensor, " n"], higher: Float64[Tensor, " n"], decay: float
+) -> Factors:
+    """The factors of a design whose features have variances of their own, of mean 1, for the linear part and for the rest."""
     orders = higher_orders(signs.shape[1], decay)
     link, spare = symmetric_link(signs, higher, orders)
     return factorised(signs, symmetric_covariance(signs, higher, orders), link, spare, linear.sqrt())
 
 
 class Led(Seen):
-    """One target's odd part [P, 1] through the factors, with means along guides [m, n] for its linear part."""
+    """One target's odd part through the factors, with means along guides for its linear part."""
 
-    def __init__(self, factors: Factors, odd: Tensor, guides: Tensor, variances: Tensor):
+    def __init__(
+        self,
+        factors: Factors,
+        odd: Float[Tensor, "P 1"],
+        guides: Float64[Tensor, "m n"],
+        variances: Float64[Tensor, " n"],
+    ):
         super().__init__(factors, odd)
         n = guides.shape[1]
         self.guides = guides / (guides.square() / variances).sum(1, keepdim=True).sqrt()
@@ -146,8 +162,8 @@ class Led(Seen):
         self.strength = torch.einsum("ln,nm,nk->lmk", certain, self.ways, self.ways)
         self.pull = torch.einsum("ln,nm->lm", certain, self.ways * self.told)
 
-    def with_mean(self, reach: float) -> tuple[Tensor, Tensor]:
-        """[levels] each: the log-likelihood, and the likeliest overall variance, with means of so much variance."""
+    def with_mean(self, reach: float) -> tuple[Float64[Tensor, " levels"], Float64[Tensor, " levels"]]:
+        """The log-likelihood, and the likeliest overall variance, with means of so much variance."""
         likelihood, size = (each[:, 0] for each in self.likelihoods())
         own = torch.eye(len(self.guides), dtype=torch.float64)
         factor = torch.linalg.solve(own / reach + self.strength, self.pull[..., None])[..., 0]  # [levels, m]
@@ -155,8 +171,8 @@ class Led(Seen):
         change = -self.rows / 2 * (smaller.log() - size.log()) - torch.logdet(own + reach * self.strength) / 2
         return likelihood + change, smaller
 
-    def led(self, place: int, reach: float) -> tuple[Tensor, Tensor]:
-        """[n] each: the Shapley values under the prior at that place of LEVELS, and their variance over its size."""
+    def led(self, place: int, reach: float) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
+        """The Shapley values under the prior at that place of LEVELS, and their variance over its size."""
         level = float(LEVELS[place])
         certainty = torch.eye(len(self.guides), dtype=torch.float64) / reach + self.strength[place]  # [m, m]
         slope = 2 * self.guides.T - self._linear(level, self.ways)  # [n, m]
@@ -173,8 +189,13 @@ class Led(Seen):
         return found
 
 
-def shapley_with_guide(key: tuple[int, int], signs: Tensor, odd: Tensor, guides: Tensor) -> tuple[Tensor, Tensor]:
-    """Shapley values and standard errors, [K, n] each, from the odd part [P, K] and the guides of each target [K, m, n]."""
+def shapley_with_guide(
+    key: tuple[int, int],
+    signs: Float64[Tensor, "P n"],
+    odd: Float64[Tensor, "P K"],
+    guides: Float[Tensor, "K m n"],
+) -> tuple[Float64[Tensor, "K n"], Float64[Tensor, "K n"]]:
+    """Shapley values and standard errors from the odd part, and the guides of each target."""
     n = signs.shape[1]
     found = [_of_one_target(key, signs, odd[:, k : k + 1], guides[k]) for k in range(odd.shape[1])]
     scores, errors = (torch.stack(each) for each in zip(*found, strict=True))
