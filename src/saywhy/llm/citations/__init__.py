@@ -172,7 +172,8 @@ def citations_of(
 
 def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...], tuple[str, ...]]:
     """The statements with their sources, and notes."""
-    whole, base, raised = search.both_ends()
+    found = search.both_ends()
+    whole, base = found.whole, found.base
     ends = np.cumsum([0, *(len(each) for each in grounding.sentences)])
     groups = [np.arange(a, b) for a, b in pairwise(ends)]
     candidates, lost = search.candidates(groups, whole, base)
@@ -183,7 +184,7 @@ def _found(search: Search, grounding: Grounding) -> tuple[tuple[Statement, ...],
     needed = np.zeros((k, m)) if lost is None else lost.T
     lists = [shortlisted(scores[i], stderr[i], needed[i], float(whole[i] - base[i])) for i in range(k)]
     chosen = sources_of(search, candidates, lists, whole, base)
-    checks = checked(search, candidates, chosen, scores, (whole, base, raised))
+    checks = checked(search, candidates, chosen, scores, found)
     where = [
         (document, span)
         for document, each in zip(grounding.documents, grounding.sentences, strict=True)
@@ -215,7 +216,8 @@ def _statement(
             Source(document.id, span, document.text[slice(*span)], float(scores[place]), float(stderr[place]))
         )
     values = (check.whole, check.base, check.without, check.alone)
-    return Statement(said.text, said.span, check.verdict, tuple(sources), *values, check.raised, check.tokens, settled)
+    told = (*values, check.raised, check.against, check.tokens)
+    return Statement(said.text, said.span, check.verdict, tuple(sources), *told, settled)
 
 
 def _language_model(explainer: object) -> Model[Any]:

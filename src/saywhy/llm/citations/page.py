@@ -63,6 +63,9 @@ def sources(found: Citations) -> list[Source]:
     return list(best.values())
 
 
+AGAINST = "They speak against a word of it."
+
+
 def reason(statement: Statement) -> str:
     """Why a statement has its verdict, in one sentence."""
     if statement.verdict == JOINS:
@@ -72,10 +75,12 @@ def reason(statement: Statement) -> str:
         return "The model says this as readily without any document."
     if statement.verdict == NONE:
         rare = " What it says stays unlikely with all of them." if statement.raised < UNLIKELY else ""
+        rare = f" {AGAINST}" if statement.against < UNLIKELY else rare
         return minus(f"All documents together move it by {gain}, and no sentence carries it.{rare}")
     lost, held = statement.value - statement.without, statement.alone - statement.base
+    against = f" {AGAINST}" if statement.against < UNLIKELY else ""
     return minus(
-        f"All documents move it by {gain}; without its sources {-lost:+.1f}, with its sources alone {held:+.1f}."
+        f"All documents move it by {gain}; without its sources {-lost:+.1f}, with its sources alone {held:+.1f}.{against}"
     )
 
 

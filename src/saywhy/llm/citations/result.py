@@ -44,6 +44,7 @@ class Statement:
     without: float  # the same without the sources
     alone: float  # the same with the sources and no other sentence
     raised: float  # the log-probability, with all documents, of its tokens that they make likelier, weighted by how far
+    against: float  # and of the least likely of those that they speak against; 0 where there is none
     tokens: int  # of the statement, as the model reads it
     settled: bool = True  # was the budget enough to tell which sentences count?
 
@@ -174,7 +175,7 @@ def load_citations(path: str | Path) -> Citations:
 
 
 def _statement(data: Any, name: str, at: str) -> Statement:
-    numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone", "raised"), float)
+    numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone", "raised", "against"), float)
     kinds: dict[str, Kind] = {
         "text": str,
         "span": list,

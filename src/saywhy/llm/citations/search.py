@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,9 +34,21 @@ MATTERS = 0.15  # of what the documents do to a statement: with less, a group or
 ENOUGH = 0.5  # of what the documents do: so much must be lost without the sentences that gradients point to
 LOST = 0.25  # of what the documents do: so much may be lost without a group among all sentences and not among a few
 CHECKS = 15  # forwards that a statement's sources are checked by, at most
+SPOKEN_AGAINST = 1.0  # nats by which the documents lower a token's log-probability that they speak against, which
+PLAUSIBLE = -4.6  # was at least so without them: one in a hundred
 GAIN = 0.5  # nats: where the documents do less, no source is looked for
 POINTED = (3, 6, 12)  # sentences that a gradient points to, of each statement: more are taken until they carry it
 GUIDING = 1 + 2 * len(POINTED)  # forwards that this takes at most
+
+
+class Ends(NamedTuple):
+    """What is known of each statement from two forwards, [K] each."""
+
+    whole: Floats  # the log-probability with all sentences
+    base: Floats  # with none
+    raised: Floats  # of its tokens with all sentences, the mean, each weighted by how far the documents raise it: near zero where
+    # they tell the very words, low where they only bring the subject nearer
+    against: Floats  # of the least likely token that the documents speak against, with all; 0 where there is none
 
 
 @dataclass(eq=False)
@@ -72,18 +85,17 @@ class Search:
         found: Floats = self.score(outputs).numpy()
         return found
 
-    def both_ends(self) -> tuple[Floats, Floats, Floats]:
-        """[K] each: with all sentences, with none, and how likely those tokens are, with all, that the documents make likelier.
-
-        The last is the mean log-probability of a statement's tokens, each weighted by how far the documents raise it: near zero
-        where they tell the very words, low where they only bring the subject nearer.
-        """
+    def both_ends(self) -> Ends:
+        """The numbers with all sentences and with none."""
         ends = torch.stack([torch.ones(self.n, dtype=torch.bool), torch.zeros(self.n, dtype=torch.bool)])
         [outputs] = self.engine.outputs([(self.encoding, self.cache, ends)])
-        raised = (outputs[0] - outputs[1]).clamp(min=0)
+        change = outputs[0] - outputs[1]
+        raised = change.clamp(min=0)
         weighed = self.score((raised * outputs[0])[None])[0] / self.score(raised[None])[0].clamp(min=1e-9)
+        fallen = torch.where((change <= -SPOKEN_AGAINST) & (outputs[1] >= PLAUSIBLE), outputs[0], 0.0)
+        against = torch.stack([fallen[slice(*s.tokens)].amin() for s in self.statements])
         whole, base = self.score(outputs).numpy()
-        return whole, base, weighed.numpy()
+        return Ends(whole, base, weighed.numpy(), against.numpy())
 
     # ---- groups --------------------------------------------------------------------------------------------------------
 
