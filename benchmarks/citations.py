@@ -26,13 +26,14 @@ from saywhy.llm import citations
 from saywhy.llm.citations.documents import documents_of
 from saywhy.llm.citations.grounding import grounding_of
 from saywhy.llm.citations.search import Search
+from saywhy.llm.citations.verdicts import SUPPORTED
 from saywhy.methods.surrogates import MOST
 
 PLANTED = (10, 30, 100)
 ABOUT = """A small decoder that was trained to answer from the one sentence that holds what is asked, or from two that lead to it ("Banra: Fimis. Fimis: Borden."), so that the truth is known: texts in which its answer is lost without any one of them.
 And SmolLM2-135M-Instruct on made contexts of three documents. context-cite 0.0.4 is its own solver (LASSO, alpha 0.01) on random
 halves of the sentences; ARC-JSD is its formula, the Jensen-Shannon divergence of the answer's next-token distributions without
-each sentence, summed over the answer."""
+each sentence, summed over the answer. The lines between verdicts were drawn on contexts of the same making."""
 
 
 def solver() -> Any:
@@ -186,8 +187,8 @@ def context(draw: random.Random) -> tuple[list[dict[str, str]], str, str, str, s
 
 
 def of_context(explainer: Any, given: Any, i: int, rows: int = 32) -> dict[str, Any]:
-    """Ranks of what subsets do (linear datamodelling score), how far the log-probability falls, and verdicts."""
-    documents, question, answer, wrong, truth = given
+    """Ranks of what subsets do (linear datamodelling score), and how far the log-probability falls."""
+    documents, question, answer, _, truth = given
     search = searched(explainer, question, documents, answer, None)
     held = np.random.default_rng(1_000 + i).random((32, search.n)) < 0.5
     actual = search.values(held).sum(1)
@@ -202,12 +203,20 @@ def of_context(explainer: Any, given: Any, i: int, rows: int = 32) -> dict[str, 
             gone[0, np.argsort(-scores)[:k]] = False
             one[f"{name} fall {k}"] = float((whole - search.values(gone)[0]).sum())
         one[f"{name} first"] = float(search.encoding.features[int(np.argmax(scores))].label == truth)
+    return one
+
+
+def verdicts_of(explainer: Any, given: Any) -> dict[str, Any]:
+    """The verdicts on the true answer and on one that the documents do not hold."""
+    documents, question, answer, wrong, _ = given
+    one: dict[str, Any] = {}
     for name, told in (("true", answer), ("untold", wrong)):
         [statement] = saywhy.cite(explainer, question, documents, told)
         one[f"{name} none"] = float(statement.verdict.startswith("no source"))
         one[f"{name} value"] = statement.value
         one[f"{name} gain"] = statement.gain
         one[f"{name} verdict"] = statement.verdict
+        one[f"{name} supported"] = float(statement.verdict == SUPPORTED)
         one[f"{name} tokens"] = len(explainer.model.tokenizer(told)["input_ids"])
     return one
 
@@ -222,17 +231,25 @@ def of_order(explainer: Any, given: Any, draw: random.Random) -> float:
     return float(bool(statement.sources) and statement.sources[0].text == order)
 
 
+def kept(file: Path, make: Callable[[], Any]) -> Any:
+    """What was measured, from its file if it is there: a run that was stopped goes on. Remove the file to measure again."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(make()), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def real(explainer: Any, contexts: int, folder: Path) -> dict[str, Any]:
-    """The means over made contexts; each is kept in a file, so that a run that was stopped goes on."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The means over made contexts."""
     draw, orders, found = random.Random(0), random.Random(5), []
     for i in range(contexts):
-        given, other = context(draw), context(orders)
-        place, file = random.Random(i), folder / f"{i}.json"
-        if not file.exists():
-            one = of_context(explainer, given, i) | {"injected": of_order(explainer, other, place)}
-            file.write_text(json.dumps(one), encoding="utf-8")
-        found.append(json.loads(file.read_text(encoding="utf-8")))
+        given, other, place = context(draw), context(orders), random.Random(i)
+
+        def asked(i: int = i, given: Any = given, other: Any = other, place: random.Random = place) -> dict[str, Any]:
+            one = of_context(explainer, given, i) | verdicts_of(explainer, given)
+            return one | {"injected": of_order(explainer, other, place)}
+
+        found.append(kept(folder / f"{i}.json", asked))
         print(i, found[-1], flush=True)
     keys = [key for key in found[0] if not key.endswith("verdict")]
     return {key: float(np.mean([one[key] for one in found])) for key in keys} | {"contexts": contexts, "each": found}
@@ -253,19 +270,24 @@ def main() -> None:
     parser.add_argument("--hops", type=int, nargs="*", default=[1, 2], help="1 or 2 sentences that tell")
     chosen = parser.parse_args()
     texts, contexts = (2, 1) if chosen.quick else (chosen.texts, chosen.contexts)
+    folder = chosen.cache / "citations"
     results: dict[str, Any] = {}
     for hops in chosen.hops:
         explainer = saywhy.Explainer(*retrieval.trained(chosen.cache, hops, print), task="text-generation")
         for n in PLANTED:
-            results[f"{hops} of {n}"] = planted(explainer, n, hops, texts) | {
-                "answered": retrieval.right(*retrieval.trained(chosen.cache, hops), n, hops)
-            }
+            results[f"{hops} of {n}"] = kept(
+                folder / f"{hops} of {n}, {texts} texts.json",
+                lambda n=n, hops=hops, explainer=explainer: {
+                    **planted(explainer, n, hops, texts),
+                    "answered": retrieval.right(*retrieval.trained(chosen.cache, hops), n, hops),
+                },
+            )
             print(hops, n, results[f"{hops} of {n}"], flush=True)
         if hops == 1:
             results["positions"] = positions(explainer)
             print(results["positions"], flush=True)
     explainer = saywhy.Explainer(*llm.loaded())
-    results["real"] = real(explainer, contexts, chosen.cache / "citations")
+    results["real"] = real(explainer, contexts, folder)
     print(results["real"] | {"each": ""}, flush=True)
     if not chosen.quick:
         write("citations", "Citations", ABOUT, results, tables(results, contexts, texts))
@@ -318,8 +340,10 @@ def tables(results: dict[str, Any], contexts: int, texts: int) -> list[tuple[str
             "What SmolLM2-135M-Instruct's answers are said to rest on",
             ["", "share"],
             [
-                ["“no source” where the documents hold the answer", real["true none"]],
-                ["“no source” where they hold another value", real["untold none"]],
+                ["“supported” where the documents hold the answer", real["true supported"]],
+                ["“no source” where they do", real["true none"]],
+                ["“supported” where they hold another value", real["untold supported"]],
+                ["“no source” where they do", real["untold none"]],
                 ["an order hidden in a document is named first", real["injected"]],
             ],
         ),

@@ -21,7 +21,7 @@ value - base. With `absent="drop"` or `"hide"` the default becomes `kernel_shap`
 | --- | --- | --- |
 | the default, for any text model | [integrated_gradients](methods/integrated_gradients.md) | adds up to 1 %, 9 to 25 passes, all labels from the same forwards |
 | to explain a function, an API, a model without gradients | [kernel_shap](methods/kernel_shap.md) | needs nothing but answers; standard errors |
-| Shapley values of a model with gradients from few rows, n / 2 to 4 n | [guided_shap](methods/guided_shap.md) | the regression of kernel_shap starts from four gradient passes ([measured](benchmarks/coalitions.md)) |
+| Shapley values of a model with gradients from few rows, n / 2 to 4 n | [guided_shap](methods/guided_shap.md) | the regression of kernel_shap starts from four gradient passes ([measured](benchmarks/guided.md)) |
 | exact shares of a few features (slots, sentences, up to 12) | [shapley_values](methods/shapley_values.md) | no estimate at all |
 | which words belong together ("not" and "bad") | [kernel_shap](methods/kernel_shap.md) or [shapley_values](methods/shapley_values.md), then `e.pairs()` | the interaction of every two features, from the same rows |
 | "what would it say without this word?" | [occlusion](methods/occlusion.md) with `absent="drop"` | the counterfactual itself, in `variants` |
