@@ -38,17 +38,14 @@ GUIDES: dict[str, tuple[tuple[str | None, int], ...]] = {
     "integrated_gradients": ((None, 3),),
 }  # guide -> backward rules, and steps along the path, of each regressor; one step is half way
 REACHES = (1.0, 10.0, 100.0)  # the variance of a regressor's factor over that of all that is left of the linear part
-POWERS = (
-    (0.5, 0.5),
-    (2.0, 1.0),
-)  # of a feature's size: its variance in the linear part, and in the sets of the higher orders
+# of a feature's size: its variance in the linear part, and what it gives to that of a set of the higher orders
+POWERS = ((0.5, 0.5), (2.0, 1.0))
 FLOOR = 0.4  # of the guides' mean size: with less, a feature that they overlook is hardly moved by what is asked
 TWO = (0.1, 0.5)  # decays that variances by feature are tried with
 GUIDED_LEVEL = (-1.3, 0.6)  # as TYPICAL_LEVEL, of sentences of 17 to 29 words
 RISE = 0.5  # of the logarithm of 1 + reach: how much larger order 3 is expected next to what the guides leave of the linear part
-LARGEST_GUIDED = (
-    400  # coalitions up to which features are given variances of their own: each costs a factorisation a text
-)
+# coalitions up to which features are given variances of their own: each costs a factorisation a text
+LARGEST_GUIDED = 400
 
 
 def guided_shap(
