@@ -6,8 +6,10 @@ import importlib.util
 import json
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from fake_server import tiny_server
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
 from saywhy.llm.citations import Document, load_citations, read_documents, saliency, search, verdicts
 from saywhy.llm.citations.documents import split
-from saywhy.llm.citations.statements import spoken, token_ends
+from saywhy.llm.citations.page import reason
+from saywhy.llm.citations.statements import Spoken, spoken, token_ends
 from tiny_lm import language_model
 
 
@@ -480,3 +483,28 @@ def test_a_model_that_fails_where_gradients_are_kept_is_asked_without_a_guide(mo
     found = cited(explainer, text)
     assert [s.text for s in found[0].sources] == [text.sentences[i] for i in text.sources]
     assert found.cost.backward_rows == 0
+
+
+def test_a_word_that_the_documents_speak_against_is_seen_and_told():
+    class Engine:
+        def outputs(self, asked):
+            without = torch.tensor([-1.0, -4.0, -3.0, -6.0, -0.5, -1.0], dtype=torch.float64)
+            change = torch.tensor([0.9, -3.0, -0.9, -3.0, 0.0, -2.0], dtype=torch.float64)
+            return [torch.stack([without + change, without])]
+
+    said = [Spoken("a", (0, 1), (0, 4)), Spoken("b", (2, 3), (4, 5))]
+    encoding = SimpleNamespace(features=("1", "2"))
+    found = search.Search(Engine(), encoding, said, None, 1.96).both_ends()
+    # of the first statement's tokens one falls by 3 nats that was likelier than one in a hundred; the others fall by
+    # less, or were unlikely before; what falls after the statement is another's
+    assert found.against.tolist() == [-7.0, 0.0]
+
+
+def test_the_page_says_that_documents_speak_against_a_word(explainer, tmp_path):
+    found = cited(explainer, text_of(random.Random(3), 6))
+    told = "They speak against a word of it."
+    assert told not in reason(found[0])
+    for verdict in (verdicts.WEAK, verdicts.NONE):
+        assert told in reason(replace(found[0], against=-3.0, verdict=verdict))
+    found.save(tmp_path / "answer.json")
+    assert load_citations(tmp_path / "answer.json")[0].against == found[0].against
