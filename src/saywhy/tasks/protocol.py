@@ -154,6 +154,12 @@ def _of_probabilities(probabilities: Tensor, unit: str) -> Tensor:
     return inner.log() if unit == "log-prob" else inner.log() - (-inner).log1p()
 
 
+def beside(saw: Tensor) -> tuple[Tensor, Tensor]:
+    """[W, S] each: how many positions each window saw before a position, and how many after it; `saw` is bool [W, S]."""
+    before = saw.cumsum(1) - 1
+    return before, saw.sum(1, keepdim=True) - 1 - before
+
+
 def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
     """The index of a label given by name or by index; an unknown one is refused with the nearest name."""
     if isinstance(wanted, str):

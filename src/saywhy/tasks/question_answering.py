@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.errors import InputError, OptionError, unknown
 from ..core.features import checked
 from ..core.types import Encoding, Target
-from .protocol import Case, Task, checked_unit
+from .protocol import Case, Task, beside, checked_unit
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -197,8 +197,8 @@ def _number(case: Case, outputs: Tensor, unit: str, index: tuple[int, ...]) -> T
     pairs = list(zip(index[::2], index[1::2], strict=True))
     if table.dim() == 4:  # [B, windows, S, 2]: the window that holds the whole answer with most around it
         saw = case.output.isfinite().all(-1)  # [W, S]
-        before = saw.cumsum(1) - 1
-        room = torch.minimum(before[:, pairs[0][0]], saw.sum(1) - 1 - before[:, pairs[-1][0]])
+        before, after = beside(saw)
+        room = torch.minimum(before[:, pairs[0][0]], after[:, pairs[-1][0]])
         window = int(torch.where(saw[:, [i for i, _ in pairs]].all(1), room, -1).argmax())
         if pairs[0][0] == _classifier(case):  # every window sees it: the one that is least sure of it decides
             window = int(

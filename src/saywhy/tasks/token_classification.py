@@ -18,7 +18,7 @@ from torch import Tensor
 from ..core.errors import InputError, OptionError, unknown
 from ..core.features import checked, words
 from ..core.types import Encoding, Target, Token
-from .protocol import UNITS, Case, Task, checked_unit, in_unit, label_index
+from .protocol import UNITS, Case, Task, beside, checked_unit, in_unit, label_index
 
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
@@ -180,8 +180,7 @@ def _positions(targets: Sequence[Target]) -> list[int]:
 def _windows(case: Case) -> Tensor:
     """[S]: of the windows that saw a position, the one in which it stands furthest from an end."""
     saw = case.output.isfinite().all(-1)  # [W, S]
-    before = saw.cumsum(1) - 1
-    return torch.where(saw, torch.minimum(before, saw.sum(1, keepdim=True) - 1 - before), -1).argmax(0)
+    return torch.where(saw, torch.minimum(*beside(saw)), -1).argmax(0)
 
 
 def _whole(case: Case) -> Tensor:
