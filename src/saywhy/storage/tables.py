@@ -230,7 +230,7 @@ def _json(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = parsed(line)
             except ValueError as error:
-                yield DamagedRow(f"line {number} is not JSON: {error}")
+                yield DamagedRow(f"line {number} is no sound JSON: {error}")
                 continue
             yield (
                 row
@@ -247,8 +247,11 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         raise missing("pyarrow", "Reading Parquet", "table") from error
     try:
         with parquet.ParquetFile(path) as file:
+            _headings(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=1_024):
                 yield from _plain_rows(batch)
+    except FileError:
+        raise
     except (pyarrow.ArrowException, OSError) as error:
         yield DamagedRow(f"the file {path.name} is no sound Parquet file, and what of it is left was not read: {error}")
 
