@@ -56,8 +56,11 @@ def cite(
     from ..storage.manifest import read_text
     from .streams import checked_output, loading
 
-    checked_output(output, citations.ENDINGS)
+    checked_output(output, citations.ENDINGS, documents, answer, prompt)
     told, known = _answer(answer), citations.read_documents(documents)
+    if left := citations.passed_over(documents):
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        typer.echo(f"passed over in {documents}, for they are blank or of another kind: {shown}", err=True)
     wording = None if prompt is None else read_text(prompt)
     with loading("the model"):
         asked = served(model, key_file, cache)

@@ -64,7 +64,7 @@ def compare(
     from ..storage.tables import columns as read_columns
     from ..storage.tables import texts
 
-    checked_output(output, ENDINGS)
+    checked_output(output, ENDINGS, file, resume)
 
     with loading("the model"):
         explainer = Explainer(model, trust_remote_code=trust_remote_code)
@@ -80,9 +80,12 @@ def compare(
         announce=lambda cost: typer.echo(cost, err=True),
         **request_settings(settings, explainer.model),
     )
+    written = (
+        None if output is None else found.save(output)
+    )  # first: what was worked out outlives a terminal that breaks
     show(found, console())
-    if output is not None:
-        typer.echo(f"wrote {found.save(output)}", err=True)
+    if written is not None:
+        typer.echo(f"wrote {written}", err=True)
 
 
 def metrics() -> None:

@@ -153,11 +153,11 @@ class Explanation:
         OptionError
             Another index.
         """
+        if len(self.features) < 2:
+            return []
         if self.interactions is None:
-            raise MethodError(
-                f"{self.method!r} told nothing of pairs here; use method='kernel_shap' (with more than 40 features pairs=True) "
-                "or 'shapley_values'."
-            )
+            way = "use method='kernel_shap' (with more than 40 features pairs=True) or 'shapley_values'"
+            raise MethodError(f"{self.method!r} told nothing of pairs here; {way}.")
         index = one_of("index of interaction", index, self.interactions.scores)
         scores, errors = self.interactions.scores[index], self.interactions.stderr
         firsts, seconds = np.triu_indices(len(self.features), 1)

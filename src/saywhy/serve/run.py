@@ -42,7 +42,7 @@ def run(
     Raises
     ------
     OptionError
-        For a host that others reach, without a token; for a port that is taken.
+        For a host that others reach, without a token; for a token that no header can show; for a port that is taken.
     SaywhyError
         Where not one of the models can be loaded, what was wrong with the first.
     MissingError
@@ -60,6 +60,10 @@ def run(
     if wide and not token:
         raise OptionError(
             f"--host {host} lets other machines ask this server: give it a --token that they must show, or leave out --host."
+        )
+    if token is not None and not (token.isascii() and token.isprintable() and token == token.strip() != ""):
+        raise OptionError(
+            "A token is of letters, digits and signs of ASCII, without blanks around it: no header shows another."
         )
     known, listening = served(models, trust_remote_code), _listening(host, port)
     hosts = [*LOOPBACK, *allow_hosts, *((host, socket.gethostname()) if wide else ())]

@@ -35,9 +35,9 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """A whole file in UTF-8. Raises FileError."""
+    """A whole file in UTF-8, without a byte order mark. Raises FileError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileError(f"There is no file {str(path)!r}.") from None
     except UnicodeDecodeError as error:
