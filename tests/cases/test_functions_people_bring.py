@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import json
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -206,3 +210,17 @@ def test_a_sentence_in_a_script_without_blanks_is_several_features_and_a_note_sa
     found = Explainer(lambda texts: [len(t) for t in texts], labels=["length"])(text, trust="none")
     assert len(found.features) > 2
     assert any("puts no blanks between words" in note for note in found.notes)
+
+
+def test_an_explanation_is_taken_apart_copied_and_written_as_any_other_data():
+    found = Explainer(both, labels=["neg", "pos"])(TEXT, target="pos")
+    parts = dataclasses.asdict(found)
+    assert parts["texts"] == {"text": TEXT}
+    assert json.loads(json.dumps(found.options)) == dict(found.options)
+    for copied in (copy.deepcopy(found), pickle.loads(pickle.dumps(found)), dataclasses.replace(found)):
+        assert copied.options == found.options
+        for change in (lambda m: m.update(a=1), lambda m: m.pop("method", None), lambda m: m.__setitem__("a", 1)):
+            with pytest.raises(TypeError, match="read-only"):
+                change(copied.options)
+        with pytest.raises(ValueError, match="read-only"):
+            copied.scores[0] = 1.0

@@ -128,7 +128,7 @@ def _telling_of_pairs(wanted: bool, method: str | None, options: dict[str, Any])
     if not wanted:
         return method, options
     if method in (None, "kernel_shap"):
-        return "kernel_shap", {"pairs": True, **options}
+        return "kernel_shap", {**options, "pairs": True}
     if method != "shapley_values":
         raise typer.BadParameter(f"--pairs: {method} tells nothing of pairs; kernel_shap and shapley_values do.")
     return method, options

@@ -12,7 +12,7 @@ from typing import Any
 from ...core.display import one_line
 from ...core.errors import FileError
 from ...core.types import Cost
-from ...storage.manifest import Kind, list_of, object_of, read_json
+from ...storage.manifest import Kind, checked, list_of, object_of, read_json
 from ...storage.paths import as_path
 from .documents import Document
 from .verdicts import JOINS, NONE, SUPPORTED, WEAK
@@ -147,23 +147,30 @@ class Citations(Sequence[Statement]):
         from ...storage.paths import output_file
 
         file = output_file(path, ENDINGS)
-        ending = file.suffix.lower()
+        write(file, self.content(file.suffix.lower()))
+        return file
+
+    def content(self, ending: str) -> bytes:
+        """What `save` writes into a file with this ending."""
         if ending == ".json":
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
         elif ending == ".txt":
             text = str(self)
         else:
             text = self.to_html() if ending == ".html" else self.to_markdown()
-        write(file, f"{text.rstrip()}\n".encode("utf-8", "backslashreplace"))
-        return file
+        return f"{text.rstrip()}\n".encode("utf-8", "backslashreplace")
 
 
 def load_citations(path: str | Path) -> Citations:
     """Citations from their .json file. Raises FileError, which names the field, for what is none."""
     file = as_path(path)
+    return parsed_citations(read_json(file, FORMAT, VERSION, {}), str(file))
+
+
+def parsed_citations(given: object, name: str) -> Citations:
+    """The citations in the data of a JSON file; `name` is for the error, FileError."""
     kinds: dict[str, Kind] = {"question": str, "answer": str, "written": bool, "model": str, "documents": list}
-    data = read_json(file, FORMAT, VERSION, kinds | {"statements": list, "cost": dict, "notes": list})
-    name = str(file)
+    data = checked(given, name, FORMAT, VERSION, kinds | {"statements": list, "cost": dict, "notes": list})
     documents = tuple(
         Document(**object_of(each, {"id": str, "text": str, "title": str}, name, f"documents[{i}]", ()))
         for i, each in enumerate(data["documents"])
