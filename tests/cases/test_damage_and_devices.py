@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from saywhy import Explainer
+from saywhy import Explainer, corpus
 from saywhy.core.errors import FileError, InputError, ModelError, OptionError
 from saywhy.llm import citations
 from saywhy.llm.citations import Document, read_documents
@@ -22,6 +22,7 @@ from saywhy.models.remote.client import checked_url
 from saywhy.models.remote.scoring import number, places_of
 from saywhy.storage.atomic import write
 from saywhy.storage.paths import output_file
+from saywhy.storage.tables import rows
 from tiny_lm import language_model
 
 
@@ -99,6 +100,14 @@ def test_what_is_read_is_not_overwritten(tmp_path, words):
     assert b"is what is read" in done.stderr.replace(b"\n", b" ") or b"what is" in done.stderr
     assert (tmp_path / "rows.csv").read_text() == "text\na good film\n"
     assert (tmp_path / "rows.txt").read_text() == "A good film.\n"
+
+
+def test_a_file_where_a_folder_belongs_and_a_folder_where_a_file_does_are_called_so(tmp_path):
+    (tmp_path / "rows.csv").write_text("text\na good film\n")
+    with pytest.raises(FileError, match=r"rows\.csv is a file: give an empty or a new folder"):
+        corpus.run(Explainer(), tmp_path / "rows.csv", tmp_path / "rows.csv", text="text")
+    with pytest.raises(FileError, match="is a folder: give a file"):
+        list(rows(tmp_path))
 
 
 # ---- standard streams ------------------------------------------------------------------------------------------------
@@ -284,3 +293,19 @@ def test_answers_of_another_form_than_a_way_has_are_told_in_words():
     for answer in ({"meta_info": 3}, {"meta_info": {"input_token_logprobs": [3]}}, [], None):
         with pytest.raises(ModelError):
             read_by(way, question, [answer])
+
+
+@pytest.mark.parametrize("token", ["пароль", " ", " a", "a\n"])
+def test_a_token_that_no_header_can_show_is_refused_at_the_start(token):
+    from saywhy.serve.run import run
+
+    with pytest.raises(OptionError, match="A token is of ASCII letters"):
+        run([], host="127.0.0.1", token=token)
+
+
+def test_a_field_called_image_does_not_lift_the_limit_of_texts():
+    from saywhy.serve.questions import LONGEST, _short_enough
+
+    _short_enough({"image": "x" * (LONGEST + 1)})
+    with pytest.raises(InputError, match="a server takes up to"):
+        _short_enough({"image": "y", "text": "x" * (LONGEST + 1)})

@@ -65,7 +65,6 @@ def compare(
     from ..storage.tables import texts
 
     checked_output(output, ENDINGS, file, resume)
-
     with loading("the model"):
         explainer = Explainer(model, trust_remote_code=trust_remote_code)
     columns = explainer.model.row_columns
@@ -80,12 +79,9 @@ def compare(
         announce=lambda cost: typer.echo(cost, err=True),
         **request_settings(settings, explainer.model),
     )
-    written = (
-        None if output is None else found.save(output)
-    )  # first: what was worked out outlives a terminal that breaks
+    if output is not None:  # before it is shown: it shall outlive a terminal that breaks
+        typer.echo(f"wrote {found.save(output)}", err=True)
     show(found, console())
-    if written is not None:
-        typer.echo(f"wrote {written}", err=True)
 
 
 def metrics() -> None:
