@@ -67,14 +67,14 @@ def krawtchouk(n: int, most: int) -> Float64[Tensor, "order {n}+1"]:
 
 def differences(signs: Float[Tensor, "P n"], others: Float[Tensor, "Q n"]) -> Int[Tensor, "P Q"]:
     """In how many places two sets of sign vectors differ."""
-    return ((signs.shape[1] - signs @ others.T) / 2).round().long()
+    return ((signs.shape[1] - signs @ others.T) / 2).long()  # whole numbers, and so are the sums of signs, in any float
 
 
 def covariance(
     differ: Int[Tensor, "*any"], n: int, prior: Prior, kind: torch.dtype = torch.float64
 ) -> Float[Tensor, "*any"]:
     """The covariance of the game at coalitions that differ in so many places."""
-    return _weighed(prior, krawtchouk(n, max(prior, default=0))).to(kind)[differ]
+    return _weighed(prior, krawtchouk(n, max(prior, default=0))).to(kind).take(differ)
 
 
 def shapley_link(signs: Float[Tensor, "P n"], prior: Prior) -> Float64[Tensor, "P n"]:
