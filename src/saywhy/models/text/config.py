@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...core.errors import ModelError, OptionError
@@ -18,20 +18,34 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def label_names(model: PreTrainedModel, labels: Sequence[str] | None) -> tuple[str, ...]:
-    id2label = getattr(getattr(model, "config", None), "id2label", None)
-    count = len(id2label) if id2label else None
+    own = own_names(getattr(model, "config", None))
     if labels is not None:
         names = known_names(labels)
-        if count is not None and len(names) != count:
-            raise OptionError(f"{len(names)} labels were given ({list(names)!r}) and the model has {count} outputs.")
-        same_order(names, [id2label[i] for i in sorted(id2label)] if id2label else None, "the model's config")
+        if own is not None and len(names) != len(own):
+            raise OptionError(f"{len(names)} labels were given ({list(names)!r}) and the model has {len(own)} outputs.")
+        same_order(names, own, "the model's config")
         return names
     many = getattr(getattr(model, "config", None), "num_labels", None)
-    if not id2label and isinstance(many, int) and many > 0:
+    if own is None and isinstance(many, int) and many > 0:
         return tuple(f"LABEL_{i}" for i in range(many))  # as transformers itself names them
-    if not id2label:
+    if own is None:
         raise OptionError("The model's config names no labels (id2label): give them as Explainer(..., labels=[...]).")
-    return tuple(str(id2label[i]) for i in sorted(id2label))
+    return own
+
+
+def own_names(config: object) -> tuple[str, ...] | None:
+    """The names in a config's id2label in the order of their numbers, which JSON writes as strings; None where it has none."""
+    given = getattr(config, "id2label", None)
+    if not given:
+        return None
+    named = given if isinstance(given, Mapping) else dict(enumerate(given))
+    try:
+        numbers = {int(key): str(name) for key, name in named.items()}
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"The config's id2label is {{0: 'neg', 1: 'pos'}} or a list of names, not {given!r:.100}: mend model.config.id2label."
+        ) from None
+    return tuple(numbers[i] for i in sorted(numbers))
 
 
 def output_kind(model: PreTrainedModel, labels: Sequence[str]) -> str:
