@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 from conftest import _bert, headed, tiny, word_piece
 from saywhy import Explainer
 from saywhy.core.errors import InputError, ModelError, OptionError
+from saywhy.models.lock import exclusive, frozen
 
 TEXT = "I love you, I like you, I also kinda dislike you"
 
@@ -32,7 +37,9 @@ def said(model: Any, tokenizer: Any, *texts: str) -> Tensor:
 # ---- names of the outputs ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("write", [dict, lambda names: json.loads(json.dumps(names)), lambda names: list(names.values())])
+@pytest.mark.parametrize(
+    "write", [dict, lambda names: json.loads(json.dumps(names)), lambda names: list(names.values())]
+)
 def test_names_of_outputs_stand_in_the_order_of_their_numbers_however_the_config_writes_them(write: Any) -> None:
     torch.manual_seed(0)
     model = _bert(num_labels=12).eval()
@@ -62,3 +69,87 @@ def test_names_of_outputs_without_numbers_are_refused_in_words() -> None:
     model.config.id2label = {"neg": "a", "pos": "b", "other": "c"}
     with pytest.raises(OptionError, match="id2label is"):
         Explainer(model, tokenizer)
+
+
+# ---- parts that several models share ------------------------------------------------------------------------------------
+
+
+class Headed(nn.Module):
+    """A head of its own, which is declared first, on an encoder that may be another model's too."""
+
+    def __init__(self, encoder: nn.Module, seed: int):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.head = nn.Linear(32, 2)
+        self.encoder = encoder
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.head(states[:, 0])
+
+
+def excluded(one: object, other: object) -> bool:
+    """Does a thread inside with `one` keep another from `other`?"""
+    entered = threading.Event()
+
+    def enter() -> None:
+        with exclusive(other):
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    with exclusive(one):
+        thread.start()
+        alone = not entered.wait(0.2)
+    thread.join(5)
+    assert entered.is_set()
+    return alone
+
+
+def test_models_that_share_any_parameter_or_module_are_asked_one_at_a_time_and_others_together() -> None:
+    shared, dropout = nn.Linear(2, 2), nn.Dropout()
+    one, two = (nn.Sequential(nn.Linear(2, 2), shared) for _ in range(2))
+    apart, ensemble = nn.Sequential(nn.Linear(2, 2)), nn.ModuleList()
+    assert excluded(one, two)
+    assert excluded(two, shared)
+    assert not excluded(one, apart)
+    ensemble.extend([two, apart])
+    assert excluded(ensemble, apart)
+    assert excluded(one, ensemble)
+    assert not excluded(one, apart)
+    tied = nn.Linear(2, 2)
+    tied.weight = apart[0].weight
+    assert excluded(nn.Sequential(tied), apart)
+    assert excluded(nn.Sequential(nn.Linear(2, 2), dropout), nn.Sequential(nn.Linear(2, 2), dropout))
+
+
+def test_locks_keep_no_model_alive() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    parts = [weakref.ref(model), weakref.ref(model[0].weight)]
+    with frozen(model), frozen(model):
+        assert not model.training
+    assert model.training
+    del model
+    gc.collect()
+    assert [part() for part in parts] == [None, None]
+
+
+def test_threads_on_two_heads_of_one_encoder_give_the_numbers_of_one_thread() -> None:
+    encoder, tokenizer = fresh("bert", "vector")
+    explainers = [Explainer(Headed(encoder, seed).train(), tokenizer, labels=["n", "p"]) for seed in (0, 1)]
+    kinds = [
+        ("integrated_gradients", {}),
+        ("occlusion", {"absent": "mask"}),
+        ("occlusion", {"absent": "zero"}),
+        ("libra", {}),
+    ]
+    work = [(explainer, method, more) for explainer in explainers for method, more in kinds] * 6
+
+    def ask(job: Any) -> np.ndarray[Any, Any]:
+        explainer, method, more = job
+        return np.array(explainer(TEXT, method=method, target=1, trust="none", **more).scores)
+
+    alone = [ask(job) for job in work]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(ask, work))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

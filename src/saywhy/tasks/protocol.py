@@ -167,7 +167,9 @@ def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
         folded = [i for i, label in enumerate(labels) if label.casefold() == wanted.casefold()]
         found = exact or folded
         if len(exact) > 1:
-            raise OptionError(f"{wanted!r} is the name of the outputs {exact}: give the index of the one that is meant.")
+            raise OptionError(
+                f"{wanted!r} is the name of the outputs {exact}: give the index of the one that is meant."
+            )
         if len(found) != 1:
             raise unknown("label", wanted, labels)
         return found[0]
