@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import pipeline
 
-from conftest import _bert, headed, tiny, word_piece
+from conftest import _bert, headed, word_piece
 from saywhy import Explainer
-from saywhy.core.errors import InputError, ModelError, OptionError
+from saywhy.core.errors import ModelError, OptionError
 from saywhy.models.lock import exclusive, frozen
+from saywhy.tasks import TextGeneration
+from tiny_lm import language_model
 
 TEXT = "I love you, I like you, I also kinda dislike you"
 
@@ -153,3 +156,58 @@ def test_threads_on_two_heads_of_one_encoder_give_the_numbers_of_one_thread() ->
         together = list(pool.map(ask, work))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+# ---- how a model writes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piped", [True, False])
+@pytest.mark.parametrize("name", ["Llama", "T5"])
+@pytest.mark.parametrize(
+    "settings",
+    [{"max_new_tokens": 4}, {"num_beams": 3, "max_new_tokens": 6}, {"repetition_penalty": 1.9, "max_new_tokens": 5},
+     {"max_length": 9}, {"num_beams": 3, "num_return_sequences": 2, "max_new_tokens": 5, "return_dict_in_generate": True},
+     {"do_sample": True, "temperature": 0.5, "top_k": 3, "max_new_tokens": 4}],
+)  # fmt: skip
+def test_a_model_writes_what_its_generation_config_says(piped: bool, name: str, settings: dict[str, Any]) -> None:
+    model, tokenizer = copy.deepcopy(language_model(name))
+    prompt = tokenizer("I love the", return_tensors="pt")
+    drawn = {"do_sample": False, "temperature": None, "top_k": None, "return_dict_in_generate": False}
+    with torch.no_grad():
+        written = model.generate(**prompt, **{**settings, **drawn}, pad_token_id=tokenizer.pad_token_id)[0].tolist()
+    start = 1 if name == "T5" else prompt["input_ids"].shape[1]
+    model.generation_config.update(**settings)
+    ends = model.generation_config.eos_token_id
+    right = [i for i in written[start:] if i not in (ends, tokenizer.pad_token_id)]
+    made = (model, tokenizer)
+    if piped and name != "T5":
+        made = pipeline("text-generation", model=model, tokenizer=tokenizer, device="cpu")
+    explainer = Explainer(made, task=None if piped and name != "T5" else "text-generation")
+    e = explainer("I love the", trust="none", method="random")
+    assert e.target.label == tokenizer.decode(right)
+
+
+def test_what_a_pipeline_was_told_stands_above_the_generation_config_of_its_model() -> None:
+    model, tokenizer = copy.deepcopy(language_model("Llama"))
+    model.generation_config.update(num_beams=3, max_new_tokens=9)
+    made = pipeline(
+        "text-generation",
+        model=model,
+        tokenizer=tokenizer,
+        device="cpu",
+        num_beams=1,
+        do_sample=False,
+        max_new_tokens=4,
+    )
+    written = made("I love the", return_full_text=False)[0]["generated_text"]
+    assert Explainer(made)("I love the", trust="none", method="random").target.label == written
+    task = TextGeneration(max_new_tokens=2)
+    found = Explainer((model, tokenizer), task=task).each_target("I love the", trust="none", method="random")
+    assert len(found) == 2  # tokens
+
+
+def test_settings_that_a_model_refuses_to_write_with_are_refused_in_words() -> None:
+    model, tokenizer = copy.deepcopy(language_model("Llama"))
+    model.generation_config.stop_strings = ["."]
+    with pytest.raises(ModelError, match=r"generation_config.*tokenizer"):
+        Explainer((model, tokenizer))("I love the", trust="none", method="random")

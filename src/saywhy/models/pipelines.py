@@ -35,6 +35,7 @@ class PipelineSettings:
     kind: str | None = None  # of the outputs, where the pipeline says what is applied to them
     limit: int | None = None  # the most tokens that the pipeline reads
     overlong: str | None = None  # what the pipeline does with a longer text, where it does not fail
+    writing: Mapping[str, Any] = field(default_factory=dict)  # what the model's generate is told
     sample: Callable[[], tuple[str, float] | None] | None = None  # the label and score it gives to SAMPLE, where it can
 
 
@@ -49,6 +50,7 @@ def settings_of(pipe: Pipeline) -> PipelineSettings:
     limit, overlong = _truncation(pipe, left)
     kind = _kind(left.pop("function_to_apply", None))
     task: dict[str, Any] = {}
+    writing: dict[str, Any] = {}
     if name == "zero-shot-classification":
         for theirs, ours in (("candidate_labels", "labels"), ("hypothesis_template", "template"), ("multi_label",) * 2):
             if theirs in left:
@@ -63,7 +65,8 @@ def settings_of(pipe: Pipeline) -> PipelineSettings:
         if left.get("is_split_into_words") is False:
             del left["is_split_into_words"]
     elif name == "text-generation":
-        task |= _generation(pipe, left, config)
+        length, writing = _generation(pipe, left, config)
+        task |= length
     if left:
         setting, value = next(iter(left.items()))
         raise OptionError(
@@ -71,7 +74,7 @@ def settings_of(pipe: Pipeline) -> PipelineSettings:
             "(model, tokenizer) and the settings of a task: Explainer((pipe.model, pipe.tokenizer), task=…)."
         )
     sampled = name == "text-classification" or (name == "zero-shot-classification" and "labels" in task)
-    return PipelineSettings(task, kind, limit, overlong, partial(_answer, pipe) if sampled else None)
+    return PipelineSettings(task, kind, limit, overlong, writing, partial(_answer, pipe) if sampled else None)
 
 
 def _answer(pipe: Pipeline) -> tuple[str, float] | None:
@@ -129,19 +132,25 @@ def _kind(function: object) -> str | None:
     return {"sigmoid": "sigmoid", "softmax": "softmax", "none": "regression"}[str(getattr(function, "value", function))]
 
 
-def _generation(pipe: Pipeline, left: dict[str, Any], config: GenerationConfig | None) -> dict[str, Any]:
-    """How the continuation is written that is explained where none is given: greedily, of at most so many tokens."""
+def _generation(
+    pipe: Pipeline, left: dict[str, Any], config: GenerationConfig | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How the continuation is written that is explained where none is given: without drawing, and of at most so many tokens.
+
+    What the model's own generation_config says is followed where it writes; what stands here takes its place.
+    """
     if config is not None:  # what the caller set in it counts as if it had been given by name
         made = {key: value for key, value in config.to_diff_dict().items() if key != "transformers_version"}
         left |= {key: value for key, value in made.items() if value is not None and key not in left}
     ends = getattr(pipe.model.generation_config, "eos_token_id", None)
+    writing = {}
     for setting, value in ({"eos_token_id": ends} | _GREEDY).items():
         if setting in left and left[setting] == value:
-            del left[setting]
+            writing[setting] = left.pop(setting)
     for setting in _SAME_TEXT + tuple(key for key in left if key.startswith("output_")):
         left.pop(setting, None)
     for setting in ("temperature", "top_p", "top_k"):  # nothing where nothing is drawn
         if "do_sample" not in left:
             left.pop(setting, None)
     most = left.pop("max_new_tokens", None)
-    return {} if most is None else {"max_new_tokens": int(most)}
+    return ({} if most is None else {"max_new_tokens": int(most)}), writing

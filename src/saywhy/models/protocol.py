@@ -77,6 +77,11 @@ class Model(Protocol[R]):
         return None
 
     @property
+    def writes(self) -> int | None:
+        """Of a language model: how many tokens its own settings let it write at most, where they say."""
+        return None
+
+    @property
     def text_tokenizer(self) -> Any:
         """The tokenizer, where there is one."""
         return None
