@@ -8,6 +8,7 @@ import json
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,3 +212,78 @@ def test_settings_that_a_model_refuses_to_write_with_are_refused_in_words() -> N
     model.generation_config.stop_strings = ["."]
     with pytest.raises(ModelError, match=r"generation_config.*tokenizer"):
         Explainer((model, tokenizer))("I love the", trust="none", method="random")
+
+
+# ---- sentence-transformers ------------------------------------------------------------------------------------------------
+
+PAIR = ("I love you, I like you", "a dull, predictable mess of a film")
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"truncate_dim": 4},
+    {"prompts": {"query": "what a terrible night "}, "default_prompt_name": "query"},
+    {"prompts": {"query": "terr"}, "default_prompt_name": "query"},
+    {"similarity_fn_name": "dot"},
+    {"similarity_fn_name": "euclidean"},
+    {"similarity_fn_name": "manhattan", "truncate_dim": 7},
+    {"max_seq_length": 8},
+    {"normalize": True, "similarity_fn_name": "dot", "truncate_dim": 5},
+]
+
+
+def sentence_transformer(
+    folder: Path, *more: str, normalize: bool = False, max_seq_length: int = 64, **settings: Any
+) -> Any:
+    library = pytest.importorskip("sentence_transformers")
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    model, tokenizer = fresh("bert", "vector")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    parts = [modules.Transformer(str(folder)), modules.Pooling(32, pooling_mode="mean")]
+    parts += [modules.Normalize()] if normalize else []
+    parts += [modules.Dense(32, 32)] if "Dense" in more else []
+    made = library.SentenceTransformer(modules=parts, device="cpu", **settings)
+    made.max_seq_length = max_seq_length
+    return made
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("settings", WAYS)
+def test_a_sentence_transformer_is_explained_with_its_own_settings(tmp_path: Any, settings: Any, saved: bool) -> None:
+    made = sentence_transformer(tmp_path / "base", **settings)
+    vectors = made.encode(list(PAIR), convert_to_tensor=True)
+    right = float(made.similarity(vectors[0], vectors[1]))
+    if saved:
+        made.save(str(tmp_path / "made"))
+    explainer = Explainer(str(tmp_path / "made") if saved else made)
+    e = explainer(PAIR, trust="none", method="occlusion", absent="drop")
+    assert e.value == pytest.approx(right, abs=1e-4)
+    assert explainer.predict([PAIR])[0][1] == pytest.approx(right, abs=1e-4)
+    if "max_seq_length" not in settings:  # what was cut off stays away
+        gone = float(made.similarity(made.encode("I you, I like you", convert_to_tensor=True), vectors[1]))
+        assert e.scores[1] == pytest.approx(e.value - (gone + right) / 2, abs=1e-4)
+    assert "".join(e.words).replace(" ", "").startswith("Iloveyou")
+    assert any("terr" in note for note in e.notes) == ("prompts" in settings)
+    assert any("truncated" in note for note in e.notes) == ("max_seq_length" in settings)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_sentence_transformer_with_another_module_is_refused_as_a_folder_too(tmp_path: Any, saved: bool) -> None:
+    made = sentence_transformer(tmp_path / "base", "Dense")
+    made.save(str(tmp_path / "made"))
+    with pytest.raises(ModelError, match="Dense"):
+        Explainer(str(tmp_path / "made") if saved else made)
+
+
+def test_a_cross_encoders_own_prompt_stands_before_the_first_text(tmp_path: Any) -> None:
+    library = pytest.importorskip("sentence_transformers")
+    model, tokenizer = fresh("bert")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    own = {"prompts": {"q": "what a terrible night "}, "default_prompt_name": "q"}
+    made = library.CrossEncoder(str(tmp_path), device="cpu", **own)
+    explainer = Explainer(made)
+    right = made.predict([PAIR])[0].tolist()
+    assert [e.value for e in explainer.each_target(PAIR, trust="none")] == pytest.approx(right, abs=1e-4)
+    e = explainer(PAIR, trust="none", method="occlusion", absent="drop", target=0)
+    gone = made.predict([("I you, I like you", PAIR[1])])[0][0]
+    assert e.scores[1] == pytest.approx(right[0] - gone, abs=1e-4)

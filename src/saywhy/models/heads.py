@@ -16,10 +16,12 @@ from .text.tokens import Row
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a reader must know of the model: how many labels, and how a text's vector is pooled."""
+    """What a reader must know of the model: how many labels, and how a text's vector is made."""
 
     labels: int = 0
     pooling: str = "mean"
+    normalised: bool = False  # is a text's vector brought to the length 1, before the next?
+    width: int | None = None  # how many numbers of a text's vector are kept
 
 
 Read = Callable[[Any, Sequence[Any], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
@@ -89,7 +91,8 @@ def _blanks(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wante
 def _vector(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, D]: the last hidden states pooled over each row's own positions"""
     states = _shaped(_member(out, "last_hidden_state"), (len(rows), None, None), "AutoModel").float()
-    return torch.stack([POOLINGS[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
+    vectors = torch.stack([POOLINGS[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
+    return (torch.nn.functional.normalize(vectors, dim=-1) if wanted.normalised else vectors)[:, : wanted.width]
 
 
 def _next(out: object, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:

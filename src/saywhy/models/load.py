@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,8 @@ from .protocol import Model
 from .registry import loader_of
 from .remote.gguf import Gguf
 from .remote.server import Server
-from .wrappers import adapter_base, cross_encoder_settings, pooling_of, unwrapped
+from .sentence_encoders import cross_encoder_settings, encoder_folder, encoder_of
+from .wrappers import adapter_base, unwrapped
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -66,7 +66,9 @@ def inspect_source(model: object, tokenizer: object = None, trust_remote_code: b
     if hasattr(model, "adapter"):  # a classifier of saywhy's own, or a server
         return ModelSource(model, tokenizer, getattr(model, "task", None))
     if type(model).__name__ == "SentenceTransformer":
-        return _sentence_transformer(cast("SentenceTransformer", model), tokenizer)
+        inner, pooling, settings = encoder_of(cast("SentenceTransformer", model))
+        reads = tokenizer or model.tokenizer  # type: ignore[attr-defined]
+        return ModelSource(inner, reads, "sentence-similarity", type(inner).__name__, pooling, settings)
     if type(model).__name__ == "CrossEncoder":
         encoder = cast("CrossEncoder", model)
         inner, settings = unwrapped(encoder.model), cross_encoder_settings(encoder)
@@ -92,7 +94,10 @@ def _by_name(model: str | Path, tokenizer: object, trust_remote_code: bool) -> M
     if (loader := loader_of(Path(name))) is not None:
         return ModelSource(Path(name), tokenizer, load=loader)
     base = adapter_base(Path(name))
-    return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
+    architecture = _architecture(base or name, trust_remote_code)
+    encoder = encoder_folder(name) if head_of(architecture) == "vector" else None
+    pooling, settings = encoder or (None, None)
+    return ModelSource(name, tokenizer, None, architecture, pooling, settings)
 
 
 def _refuse_unexplainable(model: object) -> None:
@@ -136,13 +141,11 @@ def adapt(
 ) -> Model[Any]:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
-    pooling = given.pooling
     if given.load is not None:
         with loading():
             model, device = given.load(model, device or _device()), None
     if isinstance(model, str):
         with loading():
-            pooling = _pooling(model) if head == "vector" else None
             model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
@@ -160,8 +163,8 @@ def adapt(
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     make = _loaded if isinstance(given.model, str) else _wrapped
-    made: Model[Any] = make(model, tokenizer, labels, head, pooling or "mean")
-    if given.settings is not None:
+    made: Model[Any] = make(model, tokenizer, labels, head, given.pooling or "mean")
+    if given.settings is not None and (given.pooling is None or head == "vector"):
         made.follow(given.settings)
     return made
 
@@ -226,32 +229,6 @@ def _architecture(name: str, trust: bool) -> str | None:
             f'Could not load {name!r}: "architectures" in its config.json is {found!r:.60}, not a list of names.'
         )
     return found[0] if found else None
-
-
-def _pooling(name: str) -> str | None:
-    """How the sentence-transformer of that name pools, from its own files; None where it is none."""
-    from transformers.utils.hub import cached_file
-
-    path: str | None = str(Path(name) / "1_Pooling" / "config.json")
-    if not Path(name).is_dir():
-        path = cached_file(name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
-    if path is None or not Path(path).is_file():
-        return None
-    return pooling_of(json.loads(Path(path).read_text(encoding="utf-8")), str(path))
-
-
-def _sentence_transformer(model: SentenceTransformer, tokenizer: object) -> ModelSource:
-    """The transformer within a SentenceTransformer, and how it pools."""
-    modules: list[Any] = list(model)
-    kinds = [type(module).__name__ for module in modules]
-    if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:
-        raise ModelError(
-            f"A SentenceTransformer of {kinds} is not known here: it must be Transformer, Pooling, Normalize."
-        )
-    inner = getattr(modules[0], "auto_model", None) or modules[0].model
-    mode = modules[1].get_pooling_mode_str() if hasattr(modules[1], "get_pooling_mode_str") else modules[1].pooling_mode
-    pooling = pooling_of(mode, "The SentenceTransformer")
-    return ModelSource(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
 
 
 @contextmanager

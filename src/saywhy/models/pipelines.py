@@ -29,7 +29,7 @@ _GREEDY = {"do_sample": False, "num_beams": 1, "num_beam_groups": 1}  # generati
 
 @dataclass(frozen=True, eq=False)
 class PipelineSettings:
-    """What a pipeline's settings come to here."""
+    """What the settings of a pipeline, or of a model of sentence-transformers, come to here."""
 
     task: Mapping[str, Any] = field(default_factory=dict)  # fields of the task
     kind: str | None = None  # of the outputs, where the pipeline says what is applied to them
@@ -37,6 +37,9 @@ class PipelineSettings:
     overlong: str | None = None  # what the pipeline does with a longer text, where it does not fail
     writing: Mapping[str, Any] = field(default_factory=dict)  # what the model's generate is told
     sample: Callable[[], tuple[str, float] | None] | None = None  # the label and score it gives to SAMPLE, where it can
+    prompt: str = ""  # what it puts before each text, or before the first of a pair
+    width: int | None = None  # how many numbers of a text's vector it keeps
+    normalised: bool = False  # does it bring a text's vector to the length 1 first?
 
 
 def settings_of(pipe: Pipeline) -> PipelineSettings:

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
     from ..pipelines import PipelineSettings
 
-_NOT_DRAWN = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # the same text each time
+_NOT_DRAWN: dict[str, Any] = {
+    "do_sample": False,
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+}  # the same text each time
 _NOT_DRAWN |= {"num_return_sequences": 1, "return_dict_in_generate": False}  # and that alone
 
 

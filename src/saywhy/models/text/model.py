@@ -25,6 +25,8 @@ from .tokens import Absence, Row, Tokens, blank_id, tokenised, without
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..pipelines import PipelineSettings
+
 
 _ONE_BY_ONE = (
     "no padding token, so inputs went through the model one at a time; "
@@ -40,6 +42,8 @@ _NO_BOXES = (
 
 class TextModel(Model[Row]):
     """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
+
+    prompt = ""  # what the model puts before a text itself
 
     def __init__(
         self,
@@ -73,6 +77,11 @@ class TextModel(Model[Row]):
             self.uniform = self.pad is not None and self._padding_matters()
         self.attention_unavailable = unavailable_reason(model, self.differentiable)
 
+    def follow(self, settings: PipelineSettings) -> None:
+        super().follow(settings)
+        self.prompt = settings.prompt
+        self.wanted = replace(self.wanted, width=settings.width, normalised=settings.normalised)
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -82,7 +91,7 @@ class TextModel(Model[Row]):
     def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
         with exclusive(self.tokenizer):  # truncation is a state of a tokenizer, which another thread would change
-            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held())
+            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held(), before=self.prompt)
         self._refuse_unknown_ids(t)
         rows = self._windows(t, options.embedding)
         replacement_id = self.replacement_id(options.absent)

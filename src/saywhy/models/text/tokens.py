@@ -103,6 +103,9 @@ _NO_BLANKS = (
 )
 
 
+_BEFORE = "the model puts {!r} before the text, which is there in every row and has no score"
+
+
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """A tokenised input: the row, each position's token, the features and who owns what."""
@@ -122,44 +125,57 @@ def tokenised(
     options: EncodingOptions,
     held: Held,
     bare: bool = False,
+    before: str = "",
 ) -> Tokens:
     """The tokens of one text or of a pair, as `tokenizer(*texts)` makes them; what is held owns no feature.
 
-    `bare`: the texts bring their own special tokens, and none are added.
+    `bare`: the texts bring their own special tokens, and none are added. `before`: what the model puts before the first text,
+    which is no part of it.
 
     Raises InputError for a text without tokens, and for one that is too long unless `options.overlong` says what to do.
     """
-    encoded = _encoded(tokenizer, tuple(texts.values()), limit if options.overlong == "truncate" else None, bare)
+    wholes = [("" if place else before) + text for place, text in enumerate(texts.values())]
+    encoded = _encoded(tokenizer, tuple(wholes), limit if options.overlong == "truncate" else None, bare)
     given = np.array(encoded["input_ids"], dtype=np.int64)
-    cut = () if limit is None or len(given) <= limit else _windows(encoded["parts"], limit, options.overlong)
-    extras = {
-        name: np.array(encoded[name], dtype=np.int64)
-        for name in tokenizer.model_input_names
-        if name in encoded and name not in ("input_ids", "attention_mask")
-    }
+    names = set(tokenizer.model_input_names) & set(encoded) - {"input_ids", "attention_mask"}
+    extras = {name: np.array(encoded[name], dtype=np.int64) for name in sorted(names)}
     tokens = [Token(str(name)) for name in tokenizer.convert_ids_to_tokens(encoded["input_ids"])]
     features: list[Feature] = []
     owner = np.full(len(given), -1, dtype=np.int64)
     goes_on = _going_on(tokenizer)
-    for place, (part, text) in enumerate(texts.items()):
-        spans = _spans(tokenizer, text, place, encoded)
+    for place, ((part, text), whole) in enumerate(zip(texts.items(), wholes, strict=True)):
+        spans = _after(len(whole) - len(text), _spans(tokenizer, whole, place, encoded))
         for i, span in enumerate(spans):
             if span is not None:
                 label, word = tokens[i].label, encoded["words"][i]
                 tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
         if part not in held.parts:
-            kept = (
-                spans
-                if held.free
-                else [s if s and not held.holds(int(given[i]), s) else None for i, s in enumerate(spans)]
-            )
-            found, holders = own(text, kept, options.by, part)
+            found, holders = own(text, _free(spans, given, held), options.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found
+    parts = [None if before and t.span is None else part for t, part in zip(tokens, encoded["parts"], strict=True)]
+    cut = () if limit is None or len(given) <= limit else _windows(parts, limit, options.overlong)
     if not features:
         raise InputError(f"The tokenizer finds no token in {list(texts.values())!r:.80}: there is nothing to explain.")
-    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ()) + _blankless(texts, held, options)
+    notes = (
+        encoded["notes"]
+        + ((_BEFORE.format(before),) if before else ())
+        + (_seen(tokens, cut, texts) if cut else ())
+        + _blankless(texts, held, options)
+    )
     return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
+
+
+def _free(spans: list[Span | None], ids: Ints, held: Held) -> list[Span | None]:
+    """The spans of the tokens that may own a feature."""
+    return spans if held.free else [s if s and not held.holds(int(ids[i]), s) else None for i, s in enumerate(spans)]
+
+
+def _after(start: int, spans: list[Span | None]) -> list[Span | None]:
+    """The spans of what lies after `start`, counted from there; a token that begins before it has what of it lies after."""
+    if not start:
+        return spans
+    return [None if s is None or s[1] <= start else (max(0, s[0] - start), s[1] - start) for s in spans]
 
 
 def _windows(parts: Sequence[int | None], limit: int, overlong: str) -> tuple[Ints, ...]:
