@@ -287,3 +287,119 @@ def test_a_cross_encoders_own_prompt_stands_before_the_first_text(tmp_path: Any)
     e = explainer(PAIR, trust="none", method="occlusion", absent="drop", target=0)
     gone = made.predict([("I you, I like you", PAIR[1])])[0][0]
     assert e.scores[1] == pytest.approx(right[0] - gone, abs=1e-4)
+
+
+# ---- what the outputs are -------------------------------------------------------------------------------------------------
+
+
+class Own(nn.Module):
+    """A module of the caller's own around a classifier."""
+
+    def __init__(self, ending: Any = None, labels: int = 3) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner = _bert(num_labels=labels).eval()
+        with torch.no_grad():
+            for p in self.inner.parameters():
+                p.mul_(2.0 if p.dim() > 1 else 1.0)
+        self.ending = ending or nn.Identity()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        return self.ending(self.inner(input_ids=input_ids, attention_mask=attention_mask).logits)
+
+
+LABELS = ["neg", "mid", "pos"]
+
+
+def test_a_module_that_ends_in_softmax_is_known_to_give_probabilities() -> None:
+    soft = Own(nn.Softmax(-1))
+    inputs = {
+        name: values for name, values in word_piece()(TEXT, return_tensors="pt").items() if name != "token_type_ids"
+    }
+    with torch.no_grad():
+        right = soft(**inputs)[0]
+    explainer = Explainer(soft, word_piece(), labels=LABELS)
+    assert explainer.predict([TEXT])[0] == (LABELS[int(right.argmax())], pytest.approx(float(right.max()), abs=1e-6))
+    e = explainer(TEXT, target="pos", trust="none")
+    assert (e.target.unit, e.value) == ("prob", pytest.approx(float(right[2]), abs=1e-6))
+    odds = explainer(TEXT, target="pos", unit="log-odds", trust="none").value
+    assert odds == pytest.approx(float(torch.logit(right[2])), abs=1e-4)
+    taken = Explainer(soft, word_piece(), labels=LABELS, output="logit")
+    assert taken.predict([TEXT])[0][1] == pytest.approx(float(right.softmax(-1).max()), abs=1e-6)
+
+
+def test_logits_stay_logits_and_what_a_caller_says_of_outputs_is_checked_against_answers() -> None:
+    logits = Explainer(Own(), word_piece(), labels=LABELS)
+    assert logits(TEXT, trust="none").target.unit == "logit"
+    assert Explainer(Own(nn.ReLU()), word_piece(), labels=LABELS)(TEXT, trust="none").target.unit == "logit"
+    with pytest.raises(OptionError, match="answers numbers from"):
+        Explainer(Own(), word_piece(), labels=LABELS, output="probability")
+    several = Explainer(Own(nn.Sigmoid()), word_piece(), labels=LABELS, output="probability")
+    assert several(TEXT, trust="none").target.unit == "prob"
+    assert Explainer(Own(), word_piece(), labels=LABELS, output="score")(TEXT, trust="none").target.unit == "score"
+    with pytest.raises(OptionError, match="output"):
+        Explainer(Own(), word_piece(), labels=LABELS, output="percent")
+
+
+# ---- how an answer is handed out ------------------------------------------------------------------------------------------
+
+
+class Answering(nn.Module):
+    """A class whose name tells no task, around a model whose answer it hands out in another form."""
+
+    def __init__(self, inner: nn.Module, form: Any) -> None:
+        super().__init__()
+        self.inner, self.form, self.config = inner, form, inner.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Any = None, token_type_ids: Any = None) -> Any:
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        return self.form(self.inner(input_ids=input_ids, attention_mask=attention_mask, **types))
+
+
+def members(out: Any) -> list[Tensor]:
+    return [out.start_logits, out.end_logits] if "start_logits" in out else [out[next(iter(out))]]
+
+
+FORMS = {
+    "tuple": lambda out: tuple(members(out)),
+    "no loss": lambda out: (None, *members(out)),
+    "loss": lambda out: [torch.tensor(0.3), *members(out), (torch.zeros(2),)],
+    "named otherwise": lambda out: (
+        dict(zip(("start_logits", "end_logits"), members(out), strict=True))
+        if "start_logits" in out
+        else {"loss": torch.tensor(0.3), "output": members(out)[0]}
+    ),
+}
+ASKED: dict[str, tuple[str, Any]] = {
+    "labels": ("text-classification", "a good film"),
+    "tokens": ("token-classification", "a good film"),
+    "span": ("question-answering", ("who is good?", "a good film")),
+    "blanks": ("fill-mask", "a good [MASK]"),
+    "vector": ("sentence-similarity", ("a good film", "a dull mess")),
+    "next": ("text-generation", {"prompt": "I love the", "continuation": " film"}),
+}
+
+
+@pytest.mark.parametrize("form", ["return_dict", *FORMS])
+@pytest.mark.parametrize("head", ASKED)
+def test_an_answer_is_read_in_whatever_form_it_is_handed_out(head: str, form: str) -> None:
+    task, given = ASKED[head]
+    if (head, form) == ("next", "return_dict"):
+        pytest.skip("a language model of transformers cannot be called so itself")
+    model, tokenizer = language_model("Llama") if head == "next" else headed("bert", head)
+    right = Explainer(model, tokenizer, task=task)(given, trust="none", method="occlusion")
+    if form == "return_dict":
+        other = copy.deepcopy(model)
+        other.config.return_dict = False
+    else:
+        other = Answering(model, FORMS[form])
+    e = Explainer(other, tokenizer, task=task)(given, trust="none", method="occlusion")
+    assert (e.target.label, e.value) == (right.target.label, pytest.approx(right.value, abs=1e-5))
+    np.testing.assert_allclose(e.scores, right.scores, atol=1e-5)
+
+
+def test_an_answer_with_two_members_that_could_be_meant_is_refused_with_their_shapes() -> None:
+    model, tokenizer = headed("bert", "labels")
+    other = Answering(model, lambda out: {"one": out.logits, "two": out.logits})
+    with pytest.raises(ModelError, match=r"dict of \(2, 3\), \(2, 3\) where this task reads 2 x 3"):
+        Explainer(other, tokenizer)("a good film")

@@ -15,6 +15,7 @@ from .estimator import black_box, is_estimator
 from .files import estimator_file, read_estimator
 from .flair_classifier import is_flair
 from .lock import loading
+from .outputs import own_outputs, told_outputs
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
@@ -156,16 +157,18 @@ def adapt(
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return black_box(model, labels, mask_token, output, background)
-    if output is not None or background is not None:
-        raise OptionError(
-            "`output` and `background` are for functions and estimators; a model's outputs are known here."
-        )
+    if background is not None:
+        raise OptionError("`background` is for functions and estimators that read rows of a table.")
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
     make = _loaded if isinstance(given.model, str) else _wrapped
     made: Model[Any] = make(model, tokenizer, labels, head, given.pooling or "mean")
     if given.settings is not None and (given.pooling is None or head == "vector"):
         made.follow(given.settings)
+    if output is not None:
+        made.kind = told_outputs(made, output)
+    elif given.settings is None and not is_transformers_class(given.model):
+        made.kind = own_outputs(made)
     return made
 
 
