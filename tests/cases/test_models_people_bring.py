@@ -19,7 +19,7 @@ from transformers import pipeline
 
 from conftest import _bert, headed, word_piece
 from saywhy import Explainer
-from saywhy.core.errors import ModelError, OptionError
+from saywhy.core.errors import InputError, ModelError, OptionError
 from saywhy.models.lock import exclusive, frozen
 from saywhy.tasks import TextGeneration
 from tiny_lm import language_model
@@ -403,3 +403,58 @@ def test_an_answer_with_two_members_that_could_be_meant_is_refused_with_their_sh
     other = Answering(model, lambda out: {"one": out.logits, "two": out.logits})
     with pytest.raises(ModelError, match=r"dict of \(2, 3\), \(2, 3\) where this task reads 2 x 3"):
         Explainer(other, tokenizer)("a good film")
+
+
+# ---- images ---------------------------------------------------------------------------------------------------------------
+
+
+def sees_images() -> tuple[Any, Any]:
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 37}
+    model = ViTForImageClassification(ViTConfig(**small, image_size=32, patch_size=8, num_labels=3)).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(8.0 if p.dim() > 1 else 1.0)
+    return model, ViTImageProcessor(size={"height": 32, "width": 32})
+
+
+def picture_of(mode: str) -> Any:
+    from PIL import Image
+
+    numbers = np.random.default_rng(0).random((40, 60, 4))
+    if mode == "F":
+        return Image.fromarray(numbers[..., 0].astype(np.float32))
+    if mode == "I;16":
+        return Image.fromarray((numbers[..., 0] * 65535).astype(np.uint16))
+    image = Image.fromarray((numbers * 255).astype(np.uint8))
+    return image.convert(mode) if "A" in mode else image.convert("RGB").convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "L", "I;16", "F", "CMYK"])
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_pipeline_sees_an_image_of_any_mode_as_it_does_itself(mode: str, saved: bool, tmp_path: Any) -> None:
+    model, processor = sees_images()
+    image = picture_of(mode)
+    if saved:
+        if mode == "F":
+            pytest.skip("no common format keeps it")
+        image.save(tmp_path / ("x.tiff" if mode == "CMYK" else "x.png"))
+        image = str(next(tmp_path.iterdir()))
+    pipe = pipeline("image-classification", model=model, image_processor=processor, device="cpu")
+    best = max(pipe(image), key=lambda each: each["score"])
+    explainer = Explainer(pipe)
+    assert explainer.predict([image])[0] == (best["label"], pytest.approx(best["score"], abs=1e-5))
+    assert explainer(image, trust="none", method="occlusion", by=(2, 2)).notes == ()
+    notes = Explainer((model, processor))(image, trust="none", method="occlusion", by=(2, 2)).notes
+    assert bool(notes) == (mode in ("RGBA", "LA", "I;16", "F"))
+
+
+def test_an_open_file_of_an_image_is_read(tmp_path: Any) -> None:
+    picture_of("RGB").save(tmp_path / "x.png")
+    explainer = Explainer(sees_images())
+    with (tmp_path / "x.png").open("rb") as file:
+        assert explainer.predict([file]) == explainer.predict([str(tmp_path / "x.png")])
+    with (tmp_path / "x.png").open(encoding="latin-1") as file, pytest.raises(InputError, match="'rb'"):
+        explainer.predict([file])
