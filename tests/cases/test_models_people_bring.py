@@ -458,3 +458,81 @@ def test_an_open_file_of_an_image_is_read(tmp_path: Any) -> None:
         assert explainer.predict([file]) == explainer.predict([str(tmp_path / "x.png")])
     with (tmp_path / "x.png").open(encoding="latin-1") as file, pytest.raises(InputError, match="'rb'"):
         explainer.predict([file])
+
+
+# ---- what a pipeline cuts off ---------------------------------------------------------------------------------------------
+
+LONG = " ".join([TEXT] * 8)
+
+
+def test_a_pipeline_for_tokens_cuts_a_long_text_itself() -> None:
+    model, tokenizer = fresh("bert", "tokens")
+    pipe = pipeline("token-classification", model=model, tokenizer=tokenizer, device="cpu", ignore_labels=[])
+    told = pipe(LONG)
+    explainer = Explainer(pipe)
+    found = explainer.each_target(LONG, method="random", unit="prob", trust="none")
+    assert [e.value for e in found] == pytest.approx([float(each["score"]) for each in told], abs=1e-5)
+    assert any("truncated" in note for note in found[0].notes)
+
+
+def label_at(found: Any, label: str) -> int:
+    return [e.target.label for e in found].index(label)
+
+
+@pytest.mark.parametrize("label", ["love", " ".join(["what"] * 25)])
+def test_a_zero_shot_pipeline_cuts_a_long_text_and_never_its_hypotheses(label: str) -> None:
+    model, tokenizer = fresh("bert", "labels")
+    pipe = pipeline(
+        "zero-shot-classification", model=model, tokenizer=tokenizer, device="cpu", candidate_labels=[label, "film"]
+    )
+    told = pipe(LONG)
+    explainer = Explainer(pipe)
+    assert explainer.predict([LONG])[0] == (told["labels"][0], pytest.approx(told["scores"][0], abs=1e-5))
+    found = explainer.each_target(LONG, method="occlusion", unit="prob", trust="none", absent="mask")
+    assert {e.target.label: e.value for e in found} == pytest.approx(
+        dict(zip(told["labels"], told["scores"], strict=True)), abs=1e-5
+    )
+    masked = {"truncation": "only_first", "max_length": 64, "return_tensors": "pt"}
+    logits = []
+    for each in (label, "film"):  # without the last word that the model sees beside the shorter hypothesis
+        shown = tokenizer(LONG, f"This example is {each}.", return_offsets_mapping=True, **masked)
+        start, end = found[0].features[-1].spans[0]
+        inside = [a >= start and b <= end and b > a for a, b in shown.pop("offset_mapping")[0].tolist()]
+        gone = torch.tensor(inside) & torch.tensor([part == 0 for part in shown.sequence_ids()])
+        shown["input_ids"][0, gone] = tokenizer.mask_token_id
+        with torch.no_grad():
+            logits.append(model(**shown).logits[0, 2])
+    without = torch.stack(logits).softmax(0)
+    scores = {e.target.label: e.scores[-1] for e in found}
+    assert scores[label] == pytest.approx(found[label_at(found, label)].value - float(without[0]), abs=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_note_says_which_end_of_a_text_the_model_saw(side: str) -> None:
+    model, tokenizer = fresh("bert", "labels")
+    tokenizer.truncation_side = side
+    pipe = pipeline(
+        "text-classification", model=model, tokenizer=tokenizer, device="cpu", truncation="only_first", max_length=8
+    )
+    e = Explainer(pipe)(TEXT, trust="none", unit="prob")
+    assert e.value == pytest.approx(
+        pipe(TEXT)["score"] if isinstance(pipe(TEXT), dict) else pipe(TEXT)[0]["score"], abs=1e-5
+    )
+    assert "".join(e.words).endswith("dislikeyou") == (side == "left")
+    end = "last" if side == "left" else "first"
+    assert any(f"the {end} 8 of" in note for note in e.notes)
+    with pytest.raises(InputError, match=f"its {end} 64 tokens"):
+        Explainer((model, tokenizer))(LONG)
+
+
+@pytest.mark.parametrize(
+    ("task", "head", "setting", "said"),
+    [
+        ("fill-mask", "blanks", {"targets": ["go"]}, r"targets=\['go'\]"),
+        ("token-classification", "tokens", {"stride": 2, "aggregation_strategy": "simple"}, "stride=2"),
+    ],
+)
+def test_a_setting_is_refused_as_the_caller_wrote_it(task: Any, head: str, setting: Any, said: str) -> None:
+    model, tokenizer = fresh("bert", head)
+    with pytest.raises(OptionError, match=said):
+        Explainer(pipeline(task, model=model, tokenizer=tokenizer, device="cpu", **setting))

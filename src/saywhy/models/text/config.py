@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+LONGEST = 10**9  # tokens; a tokenizer that knows no longest input says more
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -65,7 +66,7 @@ def padding_id(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
 
 def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The longest input in tokens that both the tokenizer and the model's positions allow."""
-    known = [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
+    known = [tokenizer.model_max_length] if tokenizer.model_max_length < LONGEST else []
     positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
         offset = 0

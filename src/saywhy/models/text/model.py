@@ -20,7 +20,7 @@ from ..protocol import ABSENCES, EncodingOptions, Model
 from .attention import AttentionOutputs, eager, extract_attention, unavailable_reason
 from .config import accepted_inputs, forwards_only, label_names, length_limit, output_kind, padding_id
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
-from .tokens import Absence, Row, Tokens, blank_id, tokenised, without
+from .tokens import PLAIN, Absence, Reading, Row, Tokens, blank_id, tokenised, without
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -43,7 +43,7 @@ _NO_BOXES = (
 class TextModel(Model[Row]):
     """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
 
-    prompt = ""  # what the model puts before a text itself
+    reading = PLAIN
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class TextModel(Model[Row]):
 
     def follow(self, settings: PipelineSettings) -> None:
         super().follow(settings)
-        self.prompt = settings.prompt
+        self.reading = Reading(before=settings.prompt, cut=settings.cut)
         self.wanted = replace(self.wanted, width=settings.width, normalised=settings.normalised)
 
     @property
@@ -91,7 +91,7 @@ class TextModel(Model[Row]):
     def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
         with exclusive(self.tokenizer):  # truncation is a state of a tokenizer, which another thread would change
-            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held(), before=self.prompt)
+            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held(), self.reading)
         self._refuse_unknown_ids(t)
         rows = self._windows(t, options.embedding)
         replacement_id = self.replacement_id(options.absent)
