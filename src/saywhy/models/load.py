@@ -102,6 +102,11 @@ def _by_name(model: str | Path, tokenizer: object, trust_remote_code: bool) -> M
 
 
 def _refuse_unexplainable(model: object) -> None:
+    if type(model).__module__.startswith("torch.jit"):
+        raise OptionError(
+            f"A TorchScript module ({type(model).__name__}) is a recorded program, whose embeddings cannot be followed. Give the "
+            "module that it was made of, or a function around it: Explainer(function, labels=[…])."
+        )
     if hasattr(model, "parameters"):
         return
     if not callable(model) and not is_estimator(model):
@@ -161,7 +166,7 @@ def adapt(
         raise OptionError("`background` is for functions and estimators that read rows of a table.")
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    make = _loaded if isinstance(given.model, str) else _wrapped
+    make = _loaded if isinstance(given.model, str) else _exported if hasattr(model, "range_constraints") else _wrapped
     made: Model[Any] = make(model, tokenizer, labels, head, given.pooling or "mean")
     if given.settings is not None and (given.pooling is None or head == "vector"):
         made.follow(given.settings)
@@ -179,6 +184,17 @@ def _own_adapter(model: BringsAdapter, head: str, plain: bool) -> Model[Any]:
         does = "text-generation" if made.head == "next" else "text-classification"
         raise OptionError(f"{made.name} does {does}, and brings its own tokenizer and labels.")
     return made
+
+
+def _exported(model: Any, reader: object, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+    """The adapter of a module of `torch.export`, which says by an assertion what shapes it does not take."""
+    try:
+        return _wrapped(model, reader, labels, head, pooling)
+    except AssertionError as error:
+        raise ModelError(
+            f"The exported module takes inputs of one shape alone: {_first_line(error)} Export it with dynamic_shapes for the "
+            "batch and the length, or give the module that it was made of."
+        ) from error
 
 
 def _loaded(

@@ -11,6 +11,8 @@ from threading import Lock, RLock, local
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from .wrappers import uncompiled
+
 
 class _Hold:
     """A lock that its thread may take again. Whoever takes several takes them in the order of their numbers."""
@@ -91,7 +93,7 @@ def exclusive(thing: object) -> Iterator[bool]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """While inside, this thread alone has the model, in eval mode, and its weights ask for no gradients.
+    """While inside, this thread alone has the model, in eval mode and uncompiled, and its weights ask for no gradients.
 
     After, all is as it was, whatever happened. Inside of itself it does nothing.
     """
@@ -99,14 +101,16 @@ def frozen(model: nn.Module) -> Iterator[None]:
         if not outermost:
             yield
             return
-        training = [module for module in model.modules() if module.training]
+        modules = list(model.modules())
+        training = [module for module in modules if module.training]
         with_gradients = [p for p in model.parameters() if p.requires_grad and not p.is_inference()]
         try:
             for module in training:
                 module.training = False
             for p in with_gradients:
                 p.requires_grad_(False)
-            yield
+            with uncompiled(modules):
+                yield
         finally:
             for p in with_gradients:
                 p.requires_grad_(True)
