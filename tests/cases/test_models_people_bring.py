@@ -6,6 +6,7 @@ import copy
 import gc
 import json
 import threading
+import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from transformers import pipeline
 
 from conftest import _bert, headed, word_piece
 from saywhy import Explainer
-from saywhy.core.errors import InputError, ModelError, OptionError
+from saywhy.core.errors import InputError, MethodError, ModelError, OptionError
 from saywhy.models.lock import exclusive, frozen
 from saywhy.tasks import TextGeneration
 from tiny_lm import language_model
@@ -536,3 +537,149 @@ def test_a_setting_is_refused_as_the_caller_wrote_it(task: Any, head: str, setti
     model, tokenizer = fresh("bert", head)
     with pytest.raises(OptionError, match=said):
         Explainer(pipeline(task, model=model, tokenizer=tokenizer, device="cpu", **setting))
+
+
+# ---- compiled and recorded modules ----------------------------------------------------------------------------------------
+
+
+def part_compiled(model: Any) -> None:
+    model.bert = torch.compile(model.bert, backend="eager")
+
+
+def layer_compiled(model: Any) -> None:
+    model.bert.encoder.layer[0] = torch.compile(model.bert.encoder.layer[0], backend="eager")
+
+
+def compiled_in_place(model: Any) -> None:
+    model.compile(backend="eager")
+
+
+def part_compiled_in_place(model: Any) -> None:
+    model.bert.compile(backend="eager")
+
+
+def forward_compiled(model: Any) -> None:
+    model.forward = torch.compile(model.forward, backend="eager")
+
+
+@pytest.mark.parametrize(
+    "how", [part_compiled, layer_compiled, compiled_in_place, part_compiled_in_place, forward_compiled]
+)
+def test_a_model_compiled_in_whatever_way_is_explained_as_if_it_were_not(how: Any) -> None:
+    model, tokenizer = fresh("bert", "labels")
+    right = Explainer(*headed("bert", "labels"))(TEXT, trust="none", target=1)
+    how(model)
+    before = {name: dict(vars(module)) for name, module in model.named_modules()}
+    e = Explainer(model, tokenizer)(TEXT, trust="none", target=1)
+    assert (e.method, e.value) == (right.method, pytest.approx(right.value, abs=1e-6))
+    np.testing.assert_allclose(e.scores, right.scores, atol=1e-6)
+    for name, module in model.named_modules():
+        assert {key: id(value) for key, value in vars(module).items()} == {
+            key: id(v) for key, v in before[name].items()
+        }
+
+
+def test_recorded_programs_are_refused_in_words_or_explained_as_far_as_they_go() -> None:
+    model, tokenizer = fresh("bert", "labels")
+    inputs = dict(tokenizer([TEXT, TEXT], return_tensors="pt"))
+    lengths = {name: {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO} for name in inputs}
+    for shapes in (None, lengths):
+        made = torch.export.export(copy.deepcopy(model), (), inputs, dynamic_shapes=shapes).module()
+        if shapes is None:
+            with pytest.raises(ModelError, match="one shape alone"):
+                Explainer(made, tokenizer, labels=LABELS)
+            continue
+        e = Explainer(made, tokenizer, labels=LABELS)(TEXT, trust="none", target=1)
+        assert e.value == pytest.approx(float(said(model, tokenizer, TEXT)[1]), abs=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of a way that goes
+        recorded = torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))
+    with pytest.raises(OptionError, match="TorchScript"):
+        Explainer(recorded, tokenizer, labels=LABELS)
+
+
+# ---- modules of the caller's own ------------------------------------------------------------------------------------------
+
+
+class Batch(Own):
+    def forward(self, batch: Any) -> Tensor:
+        return self.inner(**batch).logits
+
+
+class Named(Own):
+    def forward(self, batch: Any) -> Tensor:
+        return self.inner(input_ids=batch["input_ids"], attention_mask=batch.attention_mask).logits
+
+
+class Turned(Own):
+    def forward(self, attn_mask: Tensor, tokens: Tensor) -> Tensor:
+        return self.inner(input_ids=tokens, attention_mask=attn_mask).logits
+
+
+class Ids(Own):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x).logits
+
+
+class Positional(Own):
+    def forward(self, *args: Tensor) -> Tensor:
+        return self.inner(*args).logits
+
+
+class Failing(Own):
+    def forward(self, batch: Any) -> Tensor:
+        raise ValueError("nothing will do")
+
+
+@pytest.mark.parametrize("kind", [Batch, Named, Turned, Ids])
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion"])
+def test_a_forward_is_called_with_what_it_takes(kind: Any, method: str) -> None:
+    given, plain = kind(), Own()
+    right = Explainer(plain.inner, word_piece(), labels=LABELS)(TEXT, trust="none", target=1, method=method)
+    e = Explainer(given, word_piece(), labels=LABELS)(TEXT, trust="none", target=1, method=method)
+    assert e.value == pytest.approx(right.value, abs=1e-5)
+    np.testing.assert_allclose(e.scores, right.scores, atol=1e-4)
+
+
+def test_a_forward_that_cannot_be_called_is_refused_in_words() -> None:
+    with pytest.raises(ModelError, match="nothing by name"):
+        Explainer(Positional(), word_piece(), labels=LABELS)
+    with pytest.raises(ModelError, match="nothing will do"):
+        Explainer(Failing(), word_piece(), labels=LABELS)
+    model, tokenizer = language_model("Llama")
+
+    class Writer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x: Tensor) -> Any:
+            return self.inner(x)
+
+    with pytest.raises(ModelError, match="takes no input_ids"):
+        Explainer((Writer(), tokenizer), task="text-generation")
+
+
+@pytest.mark.parametrize("method", ["attention_rollout", "raw_attention", "gradient_rollout"])
+def test_attention_of_a_module_that_cannot_be_asked_for_it_is_refused_in_words(method: str) -> None:
+    with pytest.raises(MethodError, match="output_attentions"):
+        Explainer(Own(), word_piece(), labels=LABELS)(TEXT, method=method)
+
+
+def test_an_image_module_of_the_callers_own_is_called_with_what_it_takes() -> None:
+    inner, processor = sees_images()
+
+    class Sees(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x).logits.softmax(-1)
+
+    image = picture_of("RGB")
+    right = Explainer(inner, processor)(image, target=1, unit="prob", trust="none", method="occlusion", by=(2, 2))
+    own = Explainer(Sees(), processor, task="image-classification", labels=LABELS)
+    e = own(image, target=1, trust="none", method="occlusion", by=(2, 2))
+    assert (e.target.unit, e.value) == ("prob", pytest.approx(right.value, abs=1e-6))
+    np.testing.assert_allclose(e.scores, right.scores, atol=1e-5)

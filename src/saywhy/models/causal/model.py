@@ -65,6 +65,11 @@ class LanguageModel(Model[Scored]):
         )
         self.decodes = bool(getattr(self.config, "is_encoder_decoder", False))
         self.takes = dict(inspect.signature(model.forward).parameters)  # a dict, so that the adapter can be copied
+        if not self._accepts("input_ids"):
+            raise ModelError(
+                f"{type(model).__name__}.forward takes no input_ids: wrap it in a module whose forward takes (input_ids, "
+                "attention_mask)."
+            )
         self.decoder_prefix = self._decoder_prefix()
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -81,6 +82,8 @@ class ImageModel(Model[View]):
         self.name = getattr(model, "name_or_path", "") or type(model).__name__
         self.labels = label_names(model, labels)
         self.kind = output_kind(model, self.labels)
+        named = inspect.signature(model.forward).parameters
+        self.takes = next(iter(named)) if "pixel_values" not in named and len(named) == 1 else "pixel_values"
         self.differentiable = not forwards_only(model)
         self.batch_tokens = (8 if self.device.type == "cpu" else 64) * 224 * 224
         self._framing = lru_cache(maxsize=8)(lambda size, shape: framed(processor, size, shape))
@@ -124,7 +127,7 @@ class ImageModel(Model[View]):
         return Encoding({}, found, at, owner, notes, self.labels, picture=picture)
 
     def _patch(self) -> tuple[int, int] | None:
-        patch = getattr(self.model.config, "patch_size", None)
+        patch = getattr(getattr(self.model, "config", None), "patch_size", None)
         if isinstance(patch, int):
             return (patch, patch)
         return tuple(patch) if isinstance(patch, list | tuple) and len(patch) == 2 else None
@@ -166,7 +169,7 @@ class ImageModel(Model[View]):
 
     def _logits(self, images: Tensor) -> Tensor:
         try:
-            out = self.model(pixel_values=images.to(next(self.model.parameters()).dtype))
+            out = self.model(**{self.takes: images.to(next(self.model.parameters()).dtype)})
         except ValueError as error:
             raise ModelError(
                 f"{type(self.model).__name__} refuses what its image processor made, {tuple(images.shape[1:])}: {error}"

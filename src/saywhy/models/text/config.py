@@ -80,22 +80,23 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
 def accepted_inputs(model: PreTrainedModel) -> dict[str, str] | None:
     """What a model's forward calls the ids and what goes with them; None where it takes whatever transformers' models take.
 
-    Raises ModelError for a forward that asks for something else.
+    Raises ModelError for a forward that asks for something else, or that does not name what it takes.
     """
     parameters = list(inspect.signature(model.forward).parameters.values())
-    if any(p.kind is p.VAR_KEYWORD for p in parameters) or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
+    parameters = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
     names = [p.name for p in parameters]
     known = {name: name for name in _INPUTS if name in names}
     if "input_ids" not in known and names:
-        known["input_ids"] = names[0]
-    mask = next((name for name in names[1:] if "mask" in name), None)
+        known["input_ids"] = next((name for name in names if "mask" not in name), names[0])
+    mask = next((name for name in names if "mask" in name and name != known["input_ids"]), None)
     if mask is not None:
         known["attention_mask"] = mask
     needed = [p.name for p in parameters if p.default is p.empty and p.name not in known.values()]
     if needed or not names:
         raise ModelError(
-            f"{type(model).__name__}.forward asks for {', '.join(needed) or 'nothing'}; an explainer gives it "
+            f"{type(model).__name__}.forward asks for {', '.join(needed) or 'nothing by name'}; an explainer gives it "
             f"{', '.join(_INPUTS)}. Wrap it in a module whose forward takes (input_ids, attention_mask)."
         )
     return known

@@ -44,6 +44,7 @@ class TextModel(Model[Row]):
     """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
 
     reading = PLAIN
+    whole = False  # does its forward take one mapping of all inputs?
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class TextModel(Model[Row]):
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
         with self.frozen(), torch.no_grad():
+            self._take_whole_batch()
             self.tables = self._probe_embeddings()
             self.embeddings = tuple(self.tables)
             self.differentiable = bool(self.tables) and not forwards_only(model)
@@ -195,12 +197,20 @@ class TextModel(Model[Row]):
             vectors = self._filled(batch[self.ids_name], rows)
         embedding = rows[0].embedding
         if vectors is None:
-            out = self.model(**batch, **more)
+            out = self._asked(batch, **more)
         else:
             with embedded(embedding, self.tables.get(embedding, ()), batch[self.ids_name], vectors):
-                out = self.model(**batch, **more)
+                out = self._asked(batch, **more)
         longest = batch[self.ids_name].shape[1]
         return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
+
+    def _asked(self, batch: Mapping[str, Tensor], **more: bool) -> Any:
+        """The model's answer: its inputs by name, or all of them as one mapping, as a tokenizer gives them."""
+        if not self.whole:
+            return self.model(**batch, **more)
+        from transformers import BatchEncoding
+
+        return self.model(BatchEncoding(dict(batch)), **more)
 
     @property
     def ids_name(self) -> str:
@@ -237,8 +247,8 @@ class TextModel(Model[Row]):
 
         def answer(ids: Tensor) -> Tensor:
             if embedding == "word":
-                return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), self.ids_name: ids}))
-            return looked_up(tables[0], ids, lambda: self.model(**self._collated(rows)))
+                return word_vectors(tables, ids, lambda ids: self._asked({**self._collated(rows), self.ids_name: ids}))
+            return looked_up(tables[0], ids, lambda: self._asked(self._collated(rows)))
 
         vectors = answer(ids)
         for replacement_id in {row.replacement_id for row in rows if row.absent is not None}:
@@ -268,9 +278,27 @@ class TextModel(Model[Row]):
         ]
         return Row(np.array(encoded["input_ids"]), {name: np.array(encoded[name]) for name in names})
 
+    def _take_whole_batch(self) -> None:
+        """A forward of one argument takes the ids, or where it fails with them the mapping of all that the tokenizer gives."""
+        if self.takes is None or len(inspect.signature(self.model.forward).parameters) > 1:
+            return
+        row, takes = self._sample(3), self.takes
+        try:
+            self._asked(self._collated([row]))
+        except Exception as error:  # of whatever it does with ids
+            self.whole, self.takes = True, None
+            try:
+                self._asked(self._collated([row]))
+            except Exception:  # neither: what it says of the ids is what counts
+                self.whole, self.takes = False, takes
+                raise ModelError(
+                    f"{type(self.model).__name__}.forward takes neither the ids nor a mapping of all inputs as its one argument: "
+                    f"{type(error).__name__}: {error!s:.200} Wrap it in a module whose forward takes (input_ids, attention_mask)."
+                ) from error
+
     def _probe_embeddings(self) -> dict[str, tuple[nn.Module, ...]]:
         batch = self._collated([self._sample(3)])
-        found = find_embeddings(self.model, batch[self.ids_name], lambda: self.model(**batch))
+        found = find_embeddings(self.model, batch[self.ids_name], lambda: self._asked(batch))
         return found if found["word"] else {}
 
     def _hides(self) -> bool:
