@@ -61,7 +61,7 @@ class TextGeneration(Task):
         given = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         if None not in given.goals:
             return given
-        ids = model.generate(given, self.max_new_tokens or model.writes or _LENGTH)
+        ids = model.generate(given, self.max_new_tokens or model.length(given, _LENGTH))
         return replace(given, goals=tuple(ids if goal is None else goal for goal in given.goals), written=True)
 
     def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:

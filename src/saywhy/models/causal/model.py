@@ -92,10 +92,6 @@ class LanguageModel(Model[Scored]):
         """What the model was told of how it writes, which may change at any time."""
         return getattr(self.model, "generation_config", None)
 
-    @property
-    def writes(self) -> int | None:
-        return getattr(self.generation, "max_new_tokens", None)
-
     def follow(self, settings: PipelineSettings) -> None:
         super().follow(settings)
         self.writing = settings.writing
@@ -233,6 +229,13 @@ class LanguageModel(Model[Scored]):
         """How many tokens a continuation has."""
         return len(goal_of(self, goal))
 
+    def length(self, prompt: Prompt, usual: int) -> int:
+        told, whole = (getattr(self.generation, name, None) for name in ("max_new_tokens", "max_length"))
+        if told is not None or whole is None:
+            return usual if told is None else int(told)
+        before = self.decoder_prefix if self.decodes else ids_of(self, rendered(prompt.given, self.tokenizer))
+        return min(usual, whole - len(before)) if whole > len(before) else usual
+
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
         """The ids that the model itself writes after a prompt, up to `most`, as its generation_config says but without drawing:
         greedily or by beams; without what ends them.
@@ -244,11 +247,11 @@ class LanguageModel(Model[Scored]):
         if not callable(write):
             raise ModelError(f"{type(self.model).__name__} has no generate(): give the target yourself.")
         before = len(self.decoder_prefix) if self.decodes else len(ids)
-        limits = (None if self.decodes else self.limit, getattr(self.generation, "max_length", None))
-        whole = min((limit for limit in limits if limit is not None), default=before + most)
-        room = min(most, whole - before)
+        room = most if self.limit is None or self.decodes else min(most, self.limit - before)
         if room < 1:
-            raise InputError(f"The prompt has {len(ids)} tokens and the model can read {whole}: no room for an answer.")
+            raise InputError(
+                f"The prompt has {len(ids)} tokens and the model can read {self.limit}: no room for an answer."
+            )
         row = torch.as_tensor(ids, device=self.device)[None]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         drawn = settings is not None and bool(settings.get("do_sample"))
