@@ -162,7 +162,7 @@ def test_what_cannot_be_explained_says_why():
         saywhy.Explainer(fitted(CountVectorizer(), MultinomialNB()), output="decision")
     with pytest.raises(OptionError, match="at another place"):
         saywhy.Explainer(fitted(CountVectorizer(), MultinomialNB()), labels=["pos", "neg"])
-    with pytest.raises(OptionError, match="functions and estimators"):
+    with pytest.raises(OptionError, match="answers numbers from"):
         saywhy.Explainer(output="probability")
 
 

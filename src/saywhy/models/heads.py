@@ -16,10 +16,12 @@ from .text.tokens import Row
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a reader must know of the model: how many labels, and how a text's vector is pooled."""
+    """What a reader must know of the model: how many labels, and how a text's vector is made."""
 
     labels: int = 0
     pooling: str = "mean"
+    normalised: bool = False  # is a text's vector brought to the length 1, before the next?
+    width: int | None = None  # how many numbers of a text's vector are kept
 
 
 Read = Callable[[Any, Sequence[Any], Sequence[slice], Wanted], "Tensor | list[Tensor]"]
@@ -54,47 +56,45 @@ class Head:
 
 def _labels(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, labels]"""
-    logits = _member(out, "logits")
-    if logits is None:
-        logits = out if isinstance(out, Tensor) else out[0] if isinstance(out, tuple | list) and out else None
-    return _shaped(logits, (len(rows), wanted.labels), "AutoModelForSequenceClassification").float()
+    return _told(out, (len(rows), wanted.labels), "AutoModelForSequenceClassification").float()
 
 
 def _image(out: object, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, labels]"""
-    return _shaped(_member(out, "logits"), (len(rows), wanted.labels), "AutoModelForImageClassification").float()
+    return _told(out, (len(rows), wanted.labels), "AutoModelForImageClassification").float()
 
 
 def _tokens(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[S, labels] each"""
-    logits = _shaped(
-        _member(out, "logits"), (len(rows), None, wanted.labels), "AutoModelForTokenClassification"
-    ).float()
+    logits = _told(out, (len(rows), None, wanted.labels), "AutoModelForTokenClassification").float()
     return [_placed(logits[b, at[b]], row) for b, row in enumerate(rows)]
 
 
 def _span(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[S, 2] each: start and end logits"""
-    ends = [_member(out, f"{end}_logits") for end in ("start", "end")]
-    logits = torch.stack([_shaped(e, (len(rows), None), "AutoModelForQuestionAnswering") for e in ends], -1).float()
+    loader, shape = "AutoModelForQuestionAnswering", (len(rows), None)
+    both = [part for part in _parts(out) if part.dim() == 2] if isinstance(out, tuple | list) else []
+    one, two = (*both, None, None)[:2] if both else (_member(out, f"{end}_logits") for end in ("start", "end"))
+    logits = torch.stack([_shaped(end, shape, loader) for end in (one, two)], -1).float()
     return [_placed(logits[b, at[b]], row) for b, row in enumerate(rows)]
 
 
 def _blanks(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[blanks, vocabulary] each"""
-    logits = _shaped(_member(out, "logits"), (len(rows), None, None), "AutoModelForMaskedLM")
+    logits = _told(out, (len(rows), None, None), "AutoModelForMaskedLM")
     return [logits[b, at[b]][_read(row, logits.device)].float() for b, row in enumerate(rows)]
 
 
 def _vector(out: object, rows: Sequence[Row], at: Sequence[slice], wanted: Wanted) -> Tensor:
     """[B, D]: the last hidden states pooled over each row's own positions"""
-    states = _shaped(_member(out, "last_hidden_state"), (len(rows), None, None), "AutoModel").float()
-    return torch.stack([POOLINGS[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
+    states = _told(out, (len(rows), None, None), "AutoModel", "last_hidden_state").float()
+    vectors = torch.stack([POOLINGS[wanted.pooling](states[b, at[b]]) for b in range(len(rows))])
+    return (torch.nn.functional.normalize(vectors, dim=-1) if wanted.normalised else vectors)[:, : wanted.width]
 
 
 def _next(out: object, rows: Sequence[Any], at: Sequence[slice], wanted: Wanted) -> list[Tensor]:
     """[T] each: the log-probability of every token of the row's continuation, then zeros up to the row's width"""
-    logits = _shaped(_member(out, "logits"), (len(rows), None, None), "AutoModelForCausalLM")
+    logits = _told(out, (len(rows), None, None), "AutoModelForCausalLM")
     found = []
     for b, row in enumerate(rows):
         goal = torch.as_tensor(row.goal, device=logits.device)[:, None]
@@ -143,18 +143,37 @@ def _member(out: object, name: str) -> Tensor | None:
     return out.get(name) if isinstance(out, Mapping) else getattr(out, name, None)
 
 
+def _parts(out: object) -> list[Tensor]:
+    parts = out.values() if isinstance(out, Mapping) else out if isinstance(out, tuple | list) else [out]
+    return [part for part in parts if isinstance(part, Tensor)]
+
+
+def _told(out: object, shape: tuple[int | None, ...], loader: str, name: str = "logits") -> Tensor:
+    """What a model answers under that name; without names the first of that shape (a loss may stand before it), with other
+    names the only one.
+    """
+    found: object = _member(out, name)
+    if found is None:
+        fitting = [part for part in _parts(out) if _fits(part, shape)]
+        found = fitting[0] if len(fitting) == 1 or (fitting and not isinstance(out, Mapping)) else out
+    return _shaped(found, shape, loader)
+
+
+def _fits(output: Tensor, shape: tuple[int | None, ...]) -> bool:
+    return output.dim() == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, output.shape, strict=True)
+    )
+
+
 def _shaped(output: object, shape: tuple[int | None, ...], loader: str) -> Tensor:
-    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-    if (
-        not isinstance(output, Tensor)
-        or output.dim() != len(shape)
-        or any(want is not None and want != have for want, have in zip(shape, output.shape, strict=True))
-    ):
-        wanted = " x ".join("any" if want is None else str(want) for want in shape)
-        raise ModelError(
-            f"The model answered {got} where this task reads {wanted}. Load it with {loader}, or name its own task=…"
-        )
-    return output
+    if isinstance(output, Tensor) and _fits(output, shape):
+        return output
+    kind = "" if isinstance(output, Tensor) else f"{type(output).__name__} of "
+    got = kind + (", ".join(str(tuple(part.shape)) for part in _parts(output)) or "no tensors")
+    wanted = " x ".join("any" if want is None else str(want) for want in shape)
+    raise ModelError(
+        f"The model answered {got} where this task reads {wanted}. Load it with {loader}, or name its own task=…"
+    )
 
 
 _NEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MTModel", "EncoderDecoderModel", "ModelWithLMHead")

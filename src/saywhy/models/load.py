@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +15,14 @@ from .estimator import black_box, is_estimator
 from .files import estimator_file, read_estimator
 from .flair_classifier import is_flair
 from .lock import loading
+from .outputs import own_outputs, told_outputs
 from .pipelines import PipelineSettings, settings_of
 from .protocol import Model
 from .registry import loader_of
 from .remote.gguf import Gguf
 from .remote.server import Server
-from .wrappers import adapter_base, cross_encoder_settings, pooling_of, unwrapped
+from .sentence_encoders import cross_encoder_settings, encoder_folder, encoder_of
+from .wrappers import adapter_base, unwrapped
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -66,7 +67,9 @@ def inspect_source(model: object, tokenizer: object = None, trust_remote_code: b
     if hasattr(model, "adapter"):  # a classifier of saywhy's own, or a server
         return ModelSource(model, tokenizer, getattr(model, "task", None))
     if type(model).__name__ == "SentenceTransformer":
-        return _sentence_transformer(cast("SentenceTransformer", model), tokenizer)
+        inner, pooling, settings = encoder_of(cast("SentenceTransformer", model))
+        reads = tokenizer or model.tokenizer  # type: ignore[attr-defined]
+        return ModelSource(inner, reads, "sentence-similarity", type(inner).__name__, pooling, settings)
     if type(model).__name__ == "CrossEncoder":
         encoder = cast("CrossEncoder", model)
         inner, settings = unwrapped(encoder.model), cross_encoder_settings(encoder)
@@ -92,10 +95,18 @@ def _by_name(model: str | Path, tokenizer: object, trust_remote_code: bool) -> M
     if (loader := loader_of(Path(name))) is not None:
         return ModelSource(Path(name), tokenizer, load=loader)
     base = adapter_base(Path(name))
-    return ModelSource(name, tokenizer, None, _architecture(base or name, trust_remote_code))
+    architecture = _architecture(base or name, trust_remote_code)
+    encoder = encoder_folder(name) if head_of(architecture) == "vector" else None
+    pooling, settings = encoder or (None, None)
+    return ModelSource(name, tokenizer, None, architecture, pooling, settings)
 
 
 def _refuse_unexplainable(model: object) -> None:
+    if type(model).__module__.startswith("torch.jit"):
+        raise OptionError(
+            f"A TorchScript module ({type(model).__name__}) is a recorded program, whose embeddings cannot be followed. Give the "
+            "module that it was made of, or a function around it: Explainer(function, labels=[…])."
+        )
     if hasattr(model, "parameters"):
         return
     if not callable(model) and not is_estimator(model):
@@ -136,13 +147,11 @@ def adapt(
 ) -> Model[Any]:
     """The adapter for what was given. A model loaded here goes to `device`; the caller's own model stays where it is."""
     model, tokenizer = given.model, given.tokenizer
-    pooling = given.pooling
     if given.load is not None:
         with loading():
             model, device = given.load(model, device or _device()), None
     if isinstance(model, str):
         with loading():
-            pooling = _pooling(model) if head == "vector" else None
             model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
@@ -153,16 +162,18 @@ def adapt(
         if head != "labels":
             raise OptionError("A callable does text-classification; other tasks need a transformers model.")
         return black_box(model, labels, mask_token, output, background)
-    if output is not None or background is not None:
-        raise OptionError(
-            "`output` and `background` are for functions and estimators; a model's outputs are known here."
-        )
+    if background is not None:
+        raise OptionError("`background` is for functions and estimators that read rows of a table.")
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    make = _loaded if isinstance(given.model, str) else _wrapped
-    made: Model[Any] = make(model, tokenizer, labels, head, pooling or "mean")
-    if given.settings is not None:
+    make = _loaded if isinstance(given.model, str) else _exported if hasattr(model, "range_constraints") else _wrapped
+    made: Model[Any] = make(model, tokenizer, labels, head, given.pooling or "mean")
+    if given.settings is not None and (given.pooling is None or head == "vector"):
         made.follow(given.settings)
+    if output is not None:
+        made.kind = told_outputs(made, output)
+    elif given.settings is None and not is_transformers_class(given.model):
+        made.kind = own_outputs(made)
     return made
 
 
@@ -173,6 +184,17 @@ def _own_adapter(model: BringsAdapter, head: str, plain: bool) -> Model[Any]:
         does = "text-generation" if made.head == "next" else "text-classification"
         raise OptionError(f"{made.name} does {does}, and brings its own tokenizer and labels.")
     return made
+
+
+def _exported(model: Any, reader: object, labels: Sequence[str] | None, head: str, pooling: str) -> Model[Any]:
+    """The adapter of a module of `torch.export`, which says by an assertion what shapes it does not take."""
+    try:
+        return _wrapped(model, reader, labels, head, pooling)
+    except AssertionError as error:
+        raise ModelError(
+            f"The exported module takes inputs of one shape alone: {_first_line(error)} Export it with dynamic_shapes for the "
+            "batch and the length, or give the module that it was made of."
+        ) from error
 
 
 def _loaded(
@@ -226,32 +248,6 @@ def _architecture(name: str, trust: bool) -> str | None:
             f'Could not load {name!r}: "architectures" in its config.json is {found!r:.60}, not a list of names.'
         )
     return found[0] if found else None
-
-
-def _pooling(name: str) -> str | None:
-    """How the sentence-transformer of that name pools, from its own files; None where it is none."""
-    from transformers.utils.hub import cached_file
-
-    path: str | None = str(Path(name) / "1_Pooling" / "config.json")
-    if not Path(name).is_dir():
-        path = cached_file(name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
-    if path is None or not Path(path).is_file():
-        return None
-    return pooling_of(json.loads(Path(path).read_text(encoding="utf-8")), str(path))
-
-
-def _sentence_transformer(model: SentenceTransformer, tokenizer: object) -> ModelSource:
-    """The transformer within a SentenceTransformer, and how it pools."""
-    modules: list[Any] = list(model)
-    kinds = [type(module).__name__ for module in modules]
-    if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:
-        raise ModelError(
-            f"A SentenceTransformer of {kinds} is not known here: it must be Transformer, Pooling, Normalize."
-        )
-    inner = getattr(modules[0], "auto_model", None) or modules[0].model
-    mode = modules[1].get_pooling_mode_str() if hasattr(modules[1], "get_pooling_mode_str") else modules[1].pooling_mode
-    pooling = pooling_of(mode, "The SentenceTransformer")
-    return ModelSource(inner, tokenizer or model.tokenizer, "sentence-similarity", type(inner).__name__, pooling)
 
 
 @contextmanager

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock, RLock
+from contextlib import ExitStack, contextmanager
+from itertools import chain, count
+from threading import Lock, RLock, local
 
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from .wrappers import uncompiled
+
 
 class _Hold:
-    """A lock that its thread may take again, and how often it has."""
+    """A lock that its thread may take again. Whoever takes several takes them in the order of their numbers."""
+
+    _numbers = count()
 
     def __init__(self) -> None:
         self.lock = RLock()
-        self.depth = 0
+        self.number = next(self._numbers)
+
+
+class _Inside(local):
+    """By identity, what this thread is inside with."""
+
+    def __init__(self) -> None:
+        self.things: set[int] = set()
 
 
 _HOLDS = WeakIdKeyDictionary()  # by identity: tensors are compared element by element
+_INSIDE = _Inside()
 _REGISTER = Lock()
 _LOADING = RLock()
 
@@ -46,31 +59,41 @@ def loading() -> Iterator[None]:
         yield
 
 
-def _hold_of(thing: object) -> _Hold:
-    """Wrappers of one model, and models that share their embeddings, have one lock: that of their first parameter."""
-    key = next(thing.parameters(), thing) if isinstance(thing, nn.Module) else thing
+def _holds_of(thing: object) -> list[_Hold]:
+    """The locks of all that a model is made of, in their order: two models that share a parameter or a module share one.
+
+    What is seen for the first time comes under a lock of what it is seen with, so that most models have only one.
+    """
+    parts = [*chain(thing.modules(), thing.parameters())] if isinstance(thing, nn.Module) else [thing]
     with _REGISTER:
-        hold = _HOLDS.get(key)  # type: ignore[no-untyped-call]
-        if not isinstance(hold, _Hold):
-            hold = _HOLDS[key] = _Hold()
-        return hold
+        known = [_HOLDS.get(part) for part in parts]  # type: ignore[no-untyped-call]
+        found = {hold for hold in known if isinstance(hold, _Hold)} or {_Hold()}
+        holds = sorted(found, key=lambda hold: hold.number)
+        for part, hold in zip(parts, known, strict=True):
+            if hold is None:
+                _HOLDS[part] = holds[0]
+        return holds
 
 
 @contextmanager
 def exclusive(thing: object) -> Iterator[bool]:
-    """While inside, no other thread is inside with the same model or tokenizer; gives whether this is the outermost time."""
-    hold = _hold_of(thing)
-    with hold.lock:
-        hold.depth += 1
-        try:
-            yield hold.depth == 1
-        finally:
-            hold.depth -= 1
+    """While inside, no other thread is inside with this model or tokenizer, or with a model that shares a part of it; gives
+    whether this is the outermost time.
+    """
+    if id(thing) in _INSIDE.things:
+        yield False
+        return
+    with ExitStack() as locks:
+        for hold in _holds_of(thing):
+            locks.enter_context(hold.lock)
+        _INSIDE.things.add(id(thing))
+        locks.callback(_INSIDE.things.discard, id(thing))
+        yield True
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """While inside, this thread alone has the model, in eval mode, and its weights ask for no gradients.
+    """While inside, this thread alone has the model, in eval mode and uncompiled, and its weights ask for no gradients.
 
     After, all is as it was, whatever happened. Inside of itself it does nothing.
     """
@@ -78,14 +101,16 @@ def frozen(model: nn.Module) -> Iterator[None]:
         if not outermost:
             yield
             return
-        training = [module for module in model.modules() if module.training]
+        modules = list(model.modules())
+        training = [module for module in modules if module.training]
         with_gradients = [p for p in model.parameters() if p.requires_grad and not p.is_inference()]
         try:
             for module in training:
                 module.training = False
             for p in with_gradients:
                 p.requires_grad_(False)
-            yield
+            with uncompiled(modules):
+                yield
         finally:
             for p in with_gradients:
                 p.requires_grad_(True)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ModelError, OptionError
+from .text.config import LONGEST
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, Pipeline
@@ -23,19 +24,26 @@ _WITHOUT_EFFECT = {
 }
 # settings of generation that change how it is computed, and not what is written
 _SAME_TEXT = ("pad_token_id", "bos_token_id", "use_cache", "return_dict_in_generate", "cache_implementation")
+# pipelines that cut too long a text whatever they are told, and which of a pair
+_CUT = {"token-classification": "longest_first", "ner": "longest_first", "zero-shot-classification": "only_first"}
 SAMPLE = "A good example"  # what a pipeline and its model are both asked, to compare
 _GREEDY = {"do_sample": False, "num_beams": 1, "num_beam_groups": 1}  # generation that gives the same text each time
 
 
 @dataclass(frozen=True, eq=False)
 class PipelineSettings:
-    """What a pipeline's settings come to here."""
+    """What the settings of a pipeline, or of a model of sentence-transformers, come to here."""
 
     task: Mapping[str, Any] = field(default_factory=dict)  # fields of the task
     kind: str | None = None  # of the outputs, where the pipeline says what is applied to them
     limit: int | None = None  # the most tokens that the pipeline reads
     overlong: str | None = None  # what the pipeline does with a longer text, where it does not fail
+    cut: str = "longest_first"  # which text of a pair is cut then, as tokenizers call it
+    writing: Mapping[str, Any] = field(default_factory=dict)  # what the model's generate is told
     sample: Callable[[], tuple[str, float] | None] | None = None  # the label and score it gives to SAMPLE, where it can
+    prompt: str = ""  # what it puts before each text, or before the first of a pair
+    width: int | None = None  # how many numbers of a text's vector it keeps
+    normalised: bool = False  # does it bring a text's vector to the length 1 first?
 
 
 def settings_of(pipe: Pipeline) -> PipelineSettings:
@@ -46,8 +54,24 @@ def settings_of(pipe: Pipeline) -> PipelineSettings:
     name = str(pipe.task)
     config = given.get("generation_config")
     left = {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT}
-    limit, overlong = _truncation(pipe, left)
+    limit, overlong, cut = _truncation(pipe, left)
     kind = _kind(left.pop("function_to_apply", None))
+    task = _of_task(name, left)
+    writing: dict[str, Any] = {}
+    if name == "text-generation":
+        task, writing = _generation(pipe, left, config)
+    if left:
+        setting, value = _as_written(pipe, *next(iter(left.items())))
+        raise OptionError(
+            f"The pipeline was made with {setting}={value!r:.80}, which cannot be followed here. Make it without, or give "
+            "(model, tokenizer) and the settings of a task: Explainer((pipe.model, pipe.tokenizer), task=…)."
+        )
+    sampled = name == "text-classification" or (name == "zero-shot-classification" and "labels" in task)
+    return PipelineSettings(task, kind, limit, overlong, cut, writing, partial(_answer, pipe) if sampled else None)
+
+
+def _of_task(name: str, left: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a task that the settings give, which are taken out of what is left."""
     task: dict[str, Any] = {}
     if name == "zero-shot-classification":
         for theirs, ours in (("candidate_labels", "labels"), ("hypothesis_template", "template"), ("multi_label",) * 2):
@@ -62,16 +86,16 @@ def settings_of(pipe: Pipeline) -> PipelineSettings:
             task["ignored_labels"] = tuple(left.pop("ignore_labels"))
         if left.get("is_split_into_words") is False:
             del left["is_split_into_words"]
-    elif name == "text-generation":
-        task |= _generation(pipe, left, config)
-    if left:
-        setting, value = next(iter(left.items()))
-        raise OptionError(
-            f"The pipeline was made with {setting}={value!r:.80}, which cannot be followed here. Make it without, or give "
-            "(model, tokenizer) and the settings of a task: Explainer((pipe.model, pipe.tokenizer), task=…)."
-        )
-    sampled = name == "text-classification" or (name == "zero-shot-classification" and "labels" in task)
-    return PipelineSettings(task, kind, limit, overlong, partial(_answer, pipe) if sampled else None)
+    return task
+
+
+def _as_written(pipe: Any, setting: str, value: Any) -> tuple[str, Any]:
+    """A setting as the caller wrote it, where the pipeline keeps it as something else."""
+    if setting == "target_ids":
+        return "targets", pipe.tokenizer.convert_ids_to_tokens([int(i) for i in value])
+    if setting == "tokenizer_params" and "stride" in value:
+        return "stride", value["stride"]
+    return setting, value
 
 
 def _answer(pipe: Pipeline) -> tuple[str, float] | None:
@@ -107,19 +131,23 @@ def refuse_other_answers(settings: PipelineSettings, own: tuple[str | None, floa
         )
 
 
-def _truncation(pipe: Pipeline, left: dict[str, Any]) -> tuple[int | None, str | None]:
-    """The most tokens read and what becomes of the rest, from `truncation` and `max_length` or a mapping of them."""
+def _truncation(pipe: Pipeline, left: dict[str, Any]) -> tuple[int | None, str | None, str]:
+    """The most tokens read, what becomes of the rest, and of which text: from `truncation` and `max_length` or a mapping of
+    them; two pipelines cut of themselves where the tokenizer says at what length.
+    """
     own = left.pop("tokenizer_kwargs", None) or left.pop("tokenize_kwargs", None)
     if own:
         left |= {key: value for key, value in own.items() if value is not None}
     truncation = left.pop("truncation", False)
     length = None if str(pipe.task) == "text-generation" else left.pop("max_length", None)
+    if str(pipe.task) in _CUT and getattr(pipe.tokenizer, "model_max_length", LONGEST) < LONGEST:
+        return None, "truncate", _CUT[str(pipe.task)]
     if truncation in (False, "do_not_truncate"):
-        return None, None  # a `max_length` alone is only for padding
-    if truncation not in (True, "longest_first"):
+        return None, None, "longest_first"  # a `max_length` alone is only for padding
+    if truncation not in (True, "longest_first", "only_first", "only_second"):
         left["truncation"] = truncation
-        return None, None
-    return length, "truncate"
+        return None, None, "longest_first"
+    return length, "truncate", "longest_first" if truncation is True else truncation
 
 
 def _kind(function: object) -> str | None:
@@ -129,19 +157,25 @@ def _kind(function: object) -> str | None:
     return {"sigmoid": "sigmoid", "softmax": "softmax", "none": "regression"}[str(getattr(function, "value", function))]
 
 
-def _generation(pipe: Pipeline, left: dict[str, Any], config: GenerationConfig | None) -> dict[str, Any]:
-    """How the continuation is written that is explained where none is given: greedily, of at most so many tokens."""
+def _generation(
+    pipe: Pipeline, left: dict[str, Any], config: GenerationConfig | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How the continuation is written that is explained where none is given: without drawing, and of at most so many tokens.
+
+    What the model's own generation_config says is followed where it writes; what stands here takes its place.
+    """
     if config is not None:  # what the caller set in it counts as if it had been given by name
         made = {key: value for key, value in config.to_diff_dict().items() if key != "transformers_version"}
         left |= {key: value for key, value in made.items() if value is not None and key not in left}
     ends = getattr(pipe.model.generation_config, "eos_token_id", None)
+    writing = {}
     for setting, value in ({"eos_token_id": ends} | _GREEDY).items():
         if setting in left and left[setting] == value:
-            del left[setting]
+            writing[setting] = left.pop(setting)
     for setting in _SAME_TEXT + tuple(key for key in left if key.startswith("output_")):
         left.pop(setting, None)
     for setting in ("temperature", "top_p", "top_k"):  # nothing where nothing is drawn
         if "do_sample" not in left:
             left.pop(setting, None)
     most = left.pop("max_new_tokens", None)
-    return {} if most is None else {"max_new_tokens": int(most)}
+    return ({} if most is None else {"max_new_tokens": int(most)}), writing

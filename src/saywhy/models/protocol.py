@@ -101,6 +101,10 @@ class Model(Protocol[R]):
         """For a language model: the rows of a prompt or a template with its continuations."""
         raise ModelError(f"{self.name} is no language model, and reads no prompts.")
 
+    def length(self, prompt: Prompt, usual: int) -> int:
+        """For a language model: how many tokens it writes at most where a call does not say; `usual` where it does not either."""
+        return usual
+
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> str | tuple[int, ...]:
         """For a language model: the continuation that it writes itself, as ids or as text, of at most so many tokens."""
         raise ModelError(f"{self.name} is no language model, and writes nothing.")

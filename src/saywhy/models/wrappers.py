@@ -1,22 +1,16 @@
-"""What stands around a model: compiled, parallel, adapted and packaged models, looked through to the one that answers."""
+"""What stands around a model: compiled, parallel and adapted models, looked through to the one that answers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
+
+from torch import nn
 
 from ..core.errors import FileError, ModelError, missing
-from .heads import POOLINGS
-from .pipelines import PipelineSettings
-
-# sentence-transformers' names of poolings -> ours; several at once are put side by side there, which is not known here
-_POOLING = {"cls": "first", "lasttoken": "last", "mean_sqrt_len_tokens": "mean_sqrt_len"}
-_FLAGS = {
-    "cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "weightedmean_tokens": "weightedmean", "lasttoken": "lasttoken",
-}  # fmt: skip
 
 
 class Adapted(Protocol):
@@ -42,6 +36,27 @@ def unwrapped(model: object) -> object:
             return model
         model = inner
     return model
+
+
+@contextmanager
+def uncompiled(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """While inside, each of these modules runs its own code, and not what `torch.compile` or `module.compile` made of it."""
+    with ExitStack() as back:
+        for module in modules:
+            if (made := module._compiled_call_impl) is not None:
+                back.callback(setattr, module, "_compiled_call_impl", made)
+                module._compiled_call_impl = None
+            forward: Any = getattr(module, "forward", None)
+            own = getattr(forward, "_torchdynamo_orig_callable", None)
+            if own is None:
+                continue
+            if "forward" in vars(module):
+                back.callback(setattr, module, "forward", forward)
+            else:  # of the class
+                back.callback(delattr, module, "forward")
+                own = own.__get__(module)
+            module.forward = own
+        yield
 
 
 def _adapted(model: Adapted) -> object:
@@ -70,29 +85,3 @@ def adapter_base(folder: Path) -> str | None:
     except ImportError:
         raise missing("peft", "Loading a folder of adapters", "peft") from None
     return base
-
-
-def pooling_of(found: object, where: str) -> str:
-    """How a sentence-transformer pools, from its name or from its flags. Raises ModelError for a way not known here."""
-    if isinstance(found, Mapping):
-        named = [key.removeprefix("pooling_mode_") for key, on in found.items() if on is True]
-        flags = [_FLAGS[key] for key in named if key in _FLAGS]
-        name = found.get("pooling_mode") or (flags[0] if len(flags) == 1 else "+".join(flags))
-    else:
-        name = str(found)
-    ours = _POOLING.get(str(name), str(name))
-    if ours not in POOLINGS:
-        raise ModelError(f"{where} pools by {name!r}, which is not known here; known are {', '.join(POOLINGS)}.")
-    return ours
-
-
-def cross_encoder_settings(model: object) -> PipelineSettings:
-    """What a CrossEncoder does with texts and outputs: its own activation, and its own longest input, which it cuts to."""
-    activation = type(getattr(model, "activation_fn", None)).__name__
-    kinds = {"Sigmoid": "sigmoid", "Identity": "regression", "Softmax": "softmax"}
-    if activation not in kinds:
-        raise ModelError(
-            f"A CrossEncoder with the activation {activation} is not known here; known are {', '.join(kinds)}."
-        )
-    named = "max_seq_length" if hasattr(model, "max_seq_length") else "max_length"  # the older name
-    return PipelineSettings({}, kinds[activation], getattr(model, named, None), "truncate")

@@ -21,7 +21,7 @@ _MOSTLY, _LITTLE = (
 )  # shares of all that raises a target: from here the named ones are most of it, below little
 _NEAR = 0.5  # share of the strongest score from which another one is named beside it
 _LONGEST = 48  # characters of a feature's label in a sentence
-_PLAIN = ("score", "decision", "cosine", "dot")  # units of numbers that are no probabilities
+_PLAIN = ("score", "decision", "cosine", "dot", "euclidean", "manhattan")  # units of numbers that are no probabilities
 _NOUNS = {"word": "words", "token": "tokens", "sentence": "sentences", "line": "lines", "paragraph": "paragraphs"}
 
 UNITS = {
@@ -32,6 +32,8 @@ UNITS = {
     "prob": "A probability lies between 0 and 1.",
     "nats": "A nat is the unit of natural logarithms of probabilities: 0.7 nats are a factor of 2.",
     "cosine": "A cosine is the closeness of two vectors: 1 is the same direction, 0 nothing in common.",
+    "euclidean": "The distance of two vectors with a minus before it: 0 is the same vector.",
+    "manhattan": "The sum of the differences of two vectors with a minus before it: 0 is the same vector.",
 }
 ENDS = {
     "value": "the whole input",

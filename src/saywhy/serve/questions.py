@@ -331,7 +331,7 @@ def described(subject: Subject) -> dict[str, Any]:
     """What a program and the page must know of a model: its task, labels, units, methods, absences."""
     model, task = subject.explainer.model, subject.explainer.task
     image, chat = task.name == "image-classification", _chats(subject.explainer)
-    units = ("logit", "log-prob", "prob", "log-odds", "score", "decision", "cosine")
+    units = ("logit", "log-prob", "prob", "log-odds", "score", "decision", "cosine", "dot", "euclidean", "manhattan")
     return {
         "task": task.name,
         "input": "row" if model.row_columns else _SHAPES.get(task.name, "text"),

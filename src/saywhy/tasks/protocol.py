@@ -166,6 +166,10 @@ def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
         exact = [i for i, label in enumerate(labels) if label == wanted]
         folded = [i for i, label in enumerate(labels) if label.casefold() == wanted.casefold()]
         found = exact or folded
+        if len(exact) > 1:
+            raise OptionError(
+                f"{wanted!r} is the name of the outputs {exact}: give the index of the one that is meant."
+            )
         if len(found) != 1:
             raise unknown("label", wanted, labels)
         return found[0]

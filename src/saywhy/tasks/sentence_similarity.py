@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
     from .protocol import WantedTarget
 
-_UNITS = ("cosine", "dot")
+NEAR: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {  # vectors [B, D] and another [D] -> how close, [B]
+    "cosine": lambda vectors, other: cosine_similarity(vectors, other[None], dim=1),
+    "dot": lambda vectors, other: vectors @ other,
+    "euclidean": lambda vectors, other: -torch.linalg.vector_norm(vectors - other, dim=1),
+    "manhattan": lambda vectors, other: -torch.linalg.vector_norm(vectors - other, ord=1, dim=1),
+}
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,11 @@ class SentenceSimilarity(Task):
 
     Given: two texts as a tuple, or a mapping that names the two. Each text's words are taken away with the other text whole,
     and the number is the mean of both: [s(A without some, B) + s(A, B without some)] / 2. With both texts blank at once
-    the base would be the closeness of two blanks, which is perfect.
+    the base would be the closeness of two blanks, which is perfect. How close two vectors are is their `measure`, where a call
+    names no unit: a row of NEAR.
     """
 
+    measure: str = "cosine"
     name = "sentence-similarity"
     head = "vector"
 
@@ -59,7 +66,7 @@ class SentenceSimilarity(Task):
     def targets(
         self, case: Case, wanted: Sequence[WantedTarget], against: WantedTarget, unit: str | None
     ) -> tuple[Target, ...]:
-        unit = checked_unit(unit, _UNITS, "similarity")
+        unit = checked_unit(unit or self.measure, tuple(NEAR), "similarity")
         if any(want not in (None, "similarity", 0) for want in wanted) or against is not None:
             raise OptionError("Similarity is one number: leave out `target` and `against`.")
         return tuple(Target("similarity", (0,), unit) for _ in wanted)
@@ -67,13 +74,9 @@ class SentenceSimilarity(Task):
     def score(self, case: Case, outputs: Tensor, targets: Sequence[Target]) -> Tensor:
         one, two = case.output.to(outputs)  # the vectors of the whole texts
         columns = [
-            (_near(outputs[:, 0], two, t.unit) + _near(outputs[:, 1], one, t.unit)) / 2 for t in targets
+            (NEAR[t.unit](outputs[:, 0], two) + NEAR[t.unit](outputs[:, 1], one)) / 2 for t in targets
         ]  # outputs [B, 2, D]
         return torch.stack(columns, dim=1)
 
     def predict_label(self, case: Case) -> tuple[str, float | None]:
-        return "similarity", float(cosine_similarity(case.output[0], case.output[1], dim=0))
-
-
-def _near(vectors: Tensor, other: Tensor, unit: str) -> Tensor:
-    return vectors @ other if unit == "dot" else cosine_similarity(vectors, other[None], dim=1)
+        return "similarity", float(NEAR[self.measure](case.output[:1], case.output[1]))

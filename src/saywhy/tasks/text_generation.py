@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .protocol import WantedTarget
 
 _UNITS = ("log-prob", "prob")
+_LENGTH = 25  # tokens that a model writes where nothing says how many
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class TextGeneration(Task):
 
     Given: a prompt (a string, a saywhy.llm.Template or Chat), or {"prompt": …, "continuation": …}. A target is a continuation
     as text, or as a tuple of token ids; an int is one token of the continuation, counted from 0; None is the whole of it.
-    Without a continuation the model writes one first, greedily, up to `max_new_tokens`. `against` is another continuation.
+    Without a continuation the model writes one first, as its generation_config says but without drawing: greedily or by beams, up
+    to `max_new_tokens` (by default what the generation_config says, else 25). `against` is another continuation.
     The number is the log-probability of the continuation after the prompt, the sum over its tokens in float32, or its
     probability. `each_target` explains every token. A continuation is scored as it is given: " yes" is not "yes".
     """
 
-    max_new_tokens: int = 25
+    max_new_tokens: int | None = None
     name = "text-generation"
     head = "next"
     prefetch_rows = True
@@ -59,7 +61,7 @@ class TextGeneration(Task):
         given = given if isinstance(given, Prompt) else self.with_targets(given, None, None)
         if None not in given.goals:
             return given
-        ids = model.generate(given, self.max_new_tokens)
+        ids = model.generate(given, self.max_new_tokens or model.length(given, _LENGTH))
         return replace(given, goals=tuple(ids if goal is None else goal for goal in given.goals), written=True)
 
     def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:

@@ -135,15 +135,20 @@ def entailment(labels: Sequence[str]) -> int:
 
 
 def _side_by_side(each: Sequence[Encoding], labels: tuple[str, ...], about: Sequence[int]) -> Encoding:
-    """One encoding of a text with several hypotheses: a row has a part for each, and the text's features are shared."""
-    text = [f for f in each[0].features if f.part == "text"]
+    """One encoding of a text with several hypotheses: a row has a part for each, and the text's features are shared.
+
+    A long text is cut the shorter the longer its hypothesis is: then the features of a part are some of the shared ones.
+    """
+    seen = [[f for f in encoding.features if f.part == "text"] for encoding in each]
+    text = max(seen, key=len)
     features = list(text)
     columns = []
     texts = dict(each[0].texts) if len(each) == 1 else {"text": each[0].texts["text"]}
-    for encoding, i in zip(each, about, strict=True):
+    for encoding, its, i in zip(each, seen, about, strict=True):
+        start = 0 if its[:1] == text[:1] else len(text) - len(its)  # cut at its end or at its beginning
         part = "hypothesis" if len(each) == 1 else f"hypothesis: {labels[i]}"
         own = [replace(f, part=part) for f in encoding.features if f.part == "hypothesis"]
-        columns.append(np.r_[0 : len(text), len(features) : len(features) + len(own)])
+        columns.append(np.r_[start : start + len(its), len(features) : len(features) + len(own)])
         features += own
         if own:
             texts[part] = encoding.texts["hypothesis"]

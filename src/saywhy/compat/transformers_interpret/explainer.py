@@ -16,6 +16,7 @@ from ...core.explanation import Explanation, Explanations
 from ...core.types import Encoding, Ints
 from ...explain.explainer import Explainer
 from ...models.protocol import EncodingOptions
+from ...models.text.config import own_names
 from ...tasks.protocol import Task, WantedTarget
 from .attributions import LIGAttributions
 from .errors import AttributionTypeNotSupportedError
@@ -287,8 +288,7 @@ def custom_names(
     As many names are wanted as label2id has, or as the model has outputs: some models name two outputs alike (ImageNet has
     two cranes). Outputs beyond the names keep the config's. Raises ValueError for another number.
     """
-    id2label, label2id = config.id2label or {}, config.label2id or {}
-    names = dict(sorted((int(i), str(label)) for i, label in id2label.items()))
+    names, label2id = dict(enumerate(own_names(config) or ())), config.label2id or {}
     if custom_labels is None:
         return names, {label: i for i, label in names.items()}
     if len(custom_labels) not in (len(names), len(label2id)):

@@ -13,7 +13,7 @@ from ...core.errors import InputError, OptionError
 from ...core.features import Granularity, segments
 from ...core.types import Bools, Encoding, Held, Ints, Token
 from ..protocol import EncodingOptions
-from ..text.tokens import Absence, Tokens, blank_id, tokenised, without
+from ..text.tokens import Absence, Reading, Tokens, blank_id, tokenised, without
 from .prompts import Goal, Prompt, Rendered, Scored, doubled, rendered, spoken
 
 
@@ -58,7 +58,7 @@ def _text(model: PromptReader, prompt: Prompt, goals: list[Ints], options: Encod
     unknown = model.tokenizer.unk_token_id
     special = tuple(i for i in getattr(model.tokenizer, "all_special_ids", ()) if i != unknown)
     held = Held(special=special, within=told.within)
-    t = tokenised(model.tokenizer, {"prompt": told.text}, None, options, held, told.bare)
+    t = tokenised(model.tokenizer, {"prompt": told.text}, None, options, held, Reading(told.bare))
     width = max((len(goal) for goal in goals), default=0)
     whole = [Scored(_room(model, t.row.ids, goal), goal, width) for goal in goals or [NOTHING]]
     replacement_id = model.replacement_id(options.absent)

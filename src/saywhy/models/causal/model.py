@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..pipelines import PipelineSettings
+
+_NOT_DRAWN: dict[str, Any] = {
+    "do_sample": False,
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+}  # the same text each time
+_NOT_DRAWN |= {"num_return_sequences": 1, "return_dict_in_generate": False}  # and that alone
+
 
 class LanguageModel(Model[Scored]):
     """Rows are prompts with a continuation; a row's output is the log-probability of each token of it, float32 [T].
@@ -42,6 +53,7 @@ class LanguageModel(Model[Scored]):
     kind = "softmax"
     prefix_sharing = True
     most_rows: int | None = None
+    writing: Mapping[str, Any] = MappingProxyType({})  # what a pipeline told the model's generate
     shares: bool | None  # can beginnings be computed once and kept? None: not tried yet
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
@@ -53,6 +65,11 @@ class LanguageModel(Model[Scored]):
         )
         self.decodes = bool(getattr(self.config, "is_encoder_decoder", False))
         self.takes = dict(inspect.signature(model.forward).parameters)  # a dict, so that the adapter can be copied
+        if not self._accepts("input_ids"):
+            raise ModelError(
+                f"{type(model).__name__}.forward takes no input_ids: wrap it in a module whose forward takes (input_ids, "
+                "attention_mask)."
+            )
         self.decoder_prefix = self._decoder_prefix()
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
@@ -69,6 +86,15 @@ class LanguageModel(Model[Scored]):
         has = {name: self.replacement_id(name) is not None for name in ("mask", "pad", "unk")}
         has |= {"zero": self.differentiable, "drop": True}
         self.absences = tuple(name for name in ABSENCES if has.get(name))
+
+    @property
+    def generation(self) -> Any:
+        """What the model was told of how it writes, which may change at any time."""
+        return getattr(self.model, "generation_config", None)
+
+    def follow(self, settings: PipelineSettings) -> None:
+        super().follow(settings)
+        self.writing = settings.writing
 
     @property
     def device(self) -> torch.device:
@@ -203,8 +229,16 @@ class LanguageModel(Model[Scored]):
         """How many tokens a continuation has."""
         return len(goal_of(self, goal))
 
+    def length(self, prompt: Prompt, usual: int) -> int:
+        told, whole = (getattr(self.generation, name, None) for name in ("max_new_tokens", "max_length"))
+        if told is not None or whole is None:
+            return usual if told is None else int(told)
+        before = self.decoder_prefix if self.decodes else ids_of(self, rendered(prompt.given, self.tokenizer))
+        return min(usual, whole - len(before)) if whole > len(before) else usual
+
     def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
-        """The ids that the model itself writes after a prompt, greedily, up to `most`; without what ends them.
+        """The ids that the model itself writes after a prompt, up to `most`, as its generation_config says but without drawing:
+        greedily or by beams; without what ends them.
 
         `settings` go to the model's generate.
         """
@@ -212,27 +246,28 @@ class LanguageModel(Model[Scored]):
         write: Any = getattr(self.model, "generate", None)
         if not callable(write):
             raise ModelError(f"{type(self.model).__name__} has no generate(): give the target yourself.")
-        room = most if self.limit is None or self.decodes else min(most, self.limit - len(ids))
+        before = len(self.decoder_prefix) if self.decodes else len(ids)
+        room = most if self.limit is None or self.decodes else min(most, self.limit - before)
         if room < 1:
             raise InputError(
                 f"The prompt has {len(ids)} tokens and the model can read {self.limit}: no room for an answer."
             )
         row = torch.as_tensor(ids, device=self.device)[None]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
-        greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
-        told_so = greedy if settings is None or not settings.get("do_sample") else {}
-        with self.frozen(), torch.no_grad():
-            out = write(
-                input_ids=row,
-                attention_mask=torch.ones_like(row),
-                max_new_tokens=room,
-                pad_token_id=pad,
-                **{**told_so, **(settings or {})},
-            )
-        told_by = getattr(self.model, "generation_config", None)
-        known = (getattr(told_by, "eos_token_id", None), self.tokenizer.eos_token_id)
+        drawn = settings is not None and bool(settings.get("do_sample"))
+        told = {"pad_token_id": pad, **({} if drawn else _NOT_DRAWN), **self.writing, **(settings or {})}
+        try:
+            with self.frozen(), torch.no_grad():
+                out = write(input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=room, **told)
+        except ValueError as error:  # of settings that do not go together, or that need more than the model
+            said = str(error).strip().splitlines()[0]
+            raise ModelError(
+                f"{type(self.model).__name__}.generate() refuses the settings in its generation_config: {said:.300} Change "
+                "them, or give the target=… yourself."
+            ) from error
+        known = (getattr(self.generation, "eos_token_id", None), self.tokenizer.eos_token_id)
         ends = np.atleast_1d(next((end for end in known if end is not None), -1)).tolist()
-        new = out[0, len(self.decoder_prefix) if self.decodes else len(ids) :].tolist()
+        new = out[0, before:].tolist()
         new = new[: next((i for i, token in enumerate(new) if token in ends), len(new))]
         if not new:
             raise InputError(
@@ -246,7 +281,7 @@ class LanguageModel(Model[Scored]):
         """What a decoder is given before the continuation: its start token, and the one it is forced to begin with."""
         if not self.decodes:
             return np.zeros(0, dtype=np.int64)
-        told = (getattr(self.model, "generation_config", None), self.config)
+        told = (self.generation, self.config)
 
         def first(name: str) -> list[int]:
             found = [i for c in told if (i := getattr(c, name, None)) is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -22,12 +23,14 @@ from ..protocol import EncodingOptions, Model
 from ..text.config import forwards_only, label_names, output_kind
 from .framing import Framing, blurred, framed, processed
 from .grid import cut, features, owners
-from .pixels import read_image
+from .pixels import in_colour, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import nn
     from transformers import PreTrainedModel
+
+    from ..pipelines import PipelineSettings
 
 ABSENCES = ("mean", "black", "white", "blur")
 _LONG_SIDE = 512  # pixels of the picture that an explanation keeps
@@ -67,6 +70,7 @@ class ImageModel(Model[View]):
     uniform = True
     most_rows: int | None = None
     absences: tuple[str, ...] = ABSENCES
+    piped = False  # are images converted as the transformers pipeline does it?
 
     def __init__(self, model: PreTrainedModel, processor: object, labels: Sequence[str] | None = None):
         if not callable(processor) or not hasattr(processor, "to_dict") or hasattr(processor, "tokenize"):
@@ -78,9 +82,15 @@ class ImageModel(Model[View]):
         self.name = getattr(model, "name_or_path", "") or type(model).__name__
         self.labels = label_names(model, labels)
         self.kind = output_kind(model, self.labels)
+        named = inspect.signature(model.forward).parameters
+        self.takes = next(iter(named)) if "pixel_values" not in named and len(named) == 1 else "pixel_values"
         self.differentiable = not forwards_only(model)
         self.batch_tokens = (8 if self.device.type == "cpu" else 64) * 224 * 224
         self._framing = lru_cache(maxsize=8)(lambda size, shape: framed(processor, size, shape))
+
+    def follow(self, settings: PipelineSettings) -> None:
+        super().follow(settings)
+        self.piped = True
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +101,7 @@ class ImageModel(Model[View]):
     def encode(self, parts: Mapping[str, Any], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The one image in `parts` as rows and features; a feature is a cell of the grid that `options.by` asks for."""
         [given] = parts.values()
-        image = read_image(given)
+        image, said = in_colour(upright(given), self.piped)
         pixels = processed(self.processor, image)
         framing = self._framing(image.size, tuple(pixels.shape))
         channels = len(pixels) if options.by == "channel" else 1
@@ -113,11 +123,11 @@ class ImageModel(Model[View]):
             return [replace(row, gone=~present) for present in coalitions]
 
         picture = cache(lambda: pictured(image, pixels, framing))
-        notes = () if framing.view is not None else (_UNFRAMED,)
+        notes = said + (() if framing.view is not None else (_UNFRAMED,))
         return Encoding({}, found, at, owner, notes, self.labels, picture=picture)
 
     def _patch(self) -> tuple[int, int] | None:
-        patch = getattr(self.model.config, "patch_size", None)
+        patch = getattr(getattr(self.model, "config", None), "patch_size", None)
         if isinstance(patch, int):
             return (patch, patch)
         return tuple(patch) if isinstance(patch, list | tuple) and len(patch) == 2 else None
@@ -159,7 +169,7 @@ class ImageModel(Model[View]):
 
     def _logits(self, images: Tensor) -> Tensor:
         try:
-            out = self.model(pixel_values=images.to(next(self.model.parameters()).dtype))
+            out = self.model(**{self.takes: images.to(next(self.model.parameters()).dtype)})
         except ValueError as error:
             raise ModelError(
                 f"{type(self.model).__name__} refuses what its image processor made, {tuple(images.shape[1:])}: {error}"

@@ -13,7 +13,14 @@ from ...core.errors import FileError, InputError, missing
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_ALLOWED = "an image is a PIL image, a path, bytes of an image file, or an array [H, W], [H, W, 3 or 4] or [3, H, W]"
+_ALLOWED = (
+    "an image is a PIL image, a path, bytes of an image file or such a file opened, or an array [H, W], [H, W, 3 or 4] or "
+    "[3, H, W]"
+)
+_OTHERWISE = (
+    "the image is of the mode {}: what is transparent stands on white, and its levels are brought to 0 to 255; "
+    "image.convert('RGB'), as the transformers pipeline has it, gives other pixels"
+)
 
 
 def read_image(given: object) -> Image:
@@ -21,10 +28,27 @@ def read_image(given: object) -> Image:
 
     Raises InputError for what is not an image, FileError for a file that is not there.
     """
+    return _in_colour(upright(given))
+
+
+def in_colour(image: Image, converted: bool) -> tuple[Image, tuple[str, ...]]:
+    """The image as RGB, and notes on it; `converted` as Pillow converts it, which is the way of the transformers pipeline."""
+    plain = (image.convert("RGBA") if image.mode == "P" else image).convert(
+        "RGB"
+    )  # of a palette PIL warns, not through RGBA
+    if converted:
+        return plain, ()
+    found = _in_colour(image)
+    same = found.tobytes() == plain.tobytes()
+    return found, () if same else (_OTHERWISE.format(image.mode),)
+
+
+def upright(given: object) -> Image:
+    """The image as it is, turned as its EXIF orientation says. Raises InputError, FileError."""
     image = _opened(given)
     if 0 in image.size:
         raise InputError(f"The image has no pixels: it is {image.size[0]} wide and {image.size[1]} high.")
-    return _in_colour(_upright(image))
+    return _upright(image)
 
 
 def _opened(given: object) -> Image:
@@ -42,6 +66,13 @@ def _opened(given: object) -> Image:
         return _loaded(BytesIO(Path(given).read_bytes()), f"The file {str(given)!r}")
     if isinstance(given, bytes | bytearray):
         return _loaded(BytesIO(given), f"What was given ({len(given)} bytes)")
+    if hasattr(given, "read"):
+        data = given.read()
+        if not isinstance(data, bytes):
+            raise InputError(
+                f"This file is open as text, {given!r:.80}: open it with open(path, 'rb'), or give its path."
+            )
+        return _loaded(BytesIO(data), "The open file")
     if hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
     if isinstance(given, np.ndarray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ def unavailable_reason(model: nn.Module, differentiable: bool) -> str | None:
     name = type(model).__name__
     if getattr(config, "is_encoder_decoder", False):
         return f"{name} has an encoder and a decoder: attention across them is not supported"
+    takes = inspect.signature(model.forward).parameters.values()
+    if not any(p.name == "output_attentions" or p.kind is p.VAR_KEYWORD for p in takes):
+        return f"{name}.forward takes no output_attentions=True, so it cannot be asked what its heads look at"
     return None if differentiable else f"{name} gives no gradients, which tell where its output is read off"
 
 

@@ -20,10 +20,12 @@ from ..protocol import ABSENCES, EncodingOptions, Model
 from .attention import AttentionOutputs, eager, extract_attention, unavailable_reason
 from .config import accepted_inputs, forwards_only, label_names, length_limit, output_kind, padding_id
 from .embedding import embedded, find_embeddings, looked_up, word_vectors
-from .tokens import Absence, Row, Tokens, blank_id, tokenised, without
+from .tokens import PLAIN, Absence, Reading, Row, Tokens, blank_id, tokenised, without
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..pipelines import PipelineSettings
 
 
 _ONE_BY_ONE = (
@@ -40,6 +42,9 @@ _NO_BOXES = (
 
 class TextModel(Model[Row]):
     """Rows are token ids. The model and the tokenizer are the caller's, and stay as they were."""
+
+    reading = PLAIN
+    whole = False  # does its forward take one mapping of all inputs?
 
     def __init__(
         self,
@@ -66,12 +71,18 @@ class TextModel(Model[Row]):
         self.limit = length_limit(model, tokenizer)
         self.batch_tokens = 1_024 if self.device.type == "cpu" else 32_768
         with self.frozen(), torch.no_grad():
+            self._take_whole_batch()
             self.tables = self._probe_embeddings()
             self.embeddings = tuple(self.tables)
             self.differentiable = bool(self.tables) and not forwards_only(model)
             self.absences = self._absences()
             self.uniform = self.pad is not None and self._padding_matters()
         self.attention_unavailable = unavailable_reason(model, self.differentiable)
+
+    def follow(self, settings: PipelineSettings) -> None:
+        super().follow(settings)
+        self.reading = Reading(before=settings.prompt, cut=settings.cut)
+        self.wanted = replace(self.wanted, width=settings.width, normalised=settings.normalised)
 
     @property
     def device(self) -> torch.device:
@@ -82,7 +93,7 @@ class TextModel(Model[Row]):
     def encode(self, texts: Mapping[str, str], options: EncodingOptions, held: Held | None = None) -> Encoding:
         """The rows of one text, or of a pair, as `model(**tokenizer(text))` would see them; windows of it as their tuple."""
         with exclusive(self.tokenizer):  # truncation is a state of a tokenizer, which another thread would change
-            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held())
+            t = tokenised(self.tokenizer, texts, self.limit, options, held or Held(), self.reading)
         self._refuse_unknown_ids(t)
         rows = self._windows(t, options.embedding)
         replacement_id = self.replacement_id(options.absent)
@@ -186,12 +197,20 @@ class TextModel(Model[Row]):
             vectors = self._filled(batch[self.ids_name], rows)
         embedding = rows[0].embedding
         if vectors is None:
-            out = self.model(**batch, **more)
+            out = self._asked(batch, **more)
         else:
             with embedded(embedding, self.tables.get(embedding, ()), batch[self.ids_name], vectors):
-                out = self.model(**batch, **more)
+                out = self._asked(batch, **more)
         longest = batch[self.ids_name].shape[1]
         return out, [slice(longest - len(r.ids), longest) if self._left else slice(0, len(r.ids)) for r in rows]
+
+    def _asked(self, batch: Mapping[str, Tensor], **more: bool) -> Any:
+        """The model's answer: its inputs by name, or all of them as one mapping, as a tokenizer gives them."""
+        if not self.whole:
+            return self.model(**batch, **more)
+        from transformers import BatchEncoding
+
+        return self.model(BatchEncoding(dict(batch)), **more)
 
     @property
     def ids_name(self) -> str:
@@ -228,8 +247,8 @@ class TextModel(Model[Row]):
 
         def answer(ids: Tensor) -> Tensor:
             if embedding == "word":
-                return word_vectors(tables, ids, lambda ids: self.model(**{**self._collated(rows), self.ids_name: ids}))
-            return looked_up(tables[0], ids, lambda: self.model(**self._collated(rows)))
+                return word_vectors(tables, ids, lambda ids: self._asked({**self._collated(rows), self.ids_name: ids}))
+            return looked_up(tables[0], ids, lambda: self._asked(self._collated(rows)))
 
         vectors = answer(ids)
         for replacement_id in {row.replacement_id for row in rows if row.absent is not None}:
@@ -259,9 +278,27 @@ class TextModel(Model[Row]):
         ]
         return Row(np.array(encoded["input_ids"]), {name: np.array(encoded[name]) for name in names})
 
+    def _take_whole_batch(self) -> None:
+        """A forward of one argument takes the ids, or where it fails with them the mapping of all that the tokenizer gives."""
+        if self.takes is None or len(inspect.signature(self.model.forward).parameters) > 1:
+            return
+        row, takes = self._sample(3), self.takes
+        try:
+            self._asked(self._collated([row]))
+        except Exception as error:  # of whatever it does with ids
+            self.whole, self.takes = True, None
+            try:
+                self._asked(self._collated([row]))
+            except Exception:  # neither: what it says of the ids is what counts
+                self.whole, self.takes = False, takes
+                raise ModelError(
+                    f"{type(self.model).__name__}.forward takes neither the ids nor a mapping of all inputs as its one argument: "
+                    f"{type(error).__name__}: {error!s:.200} Wrap it in a module whose forward takes (input_ids, attention_mask)."
+                ) from error
+
     def _probe_embeddings(self) -> dict[str, tuple[nn.Module, ...]]:
         batch = self._collated([self._sample(3)])
-        found = find_embeddings(self.model, batch[self.ids_name], lambda: self.model(**batch))
+        found = find_embeddings(self.model, batch[self.ids_name], lambda: self._asked(batch))
         return found if found["word"] else {}
 
     def _hides(self) -> bool:

@@ -103,6 +103,21 @@ _NO_BLANKS = (
 )
 
 
+_BEFORE = "the model puts {!r} before the text, which is there in every row and has no score"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model has its tokenizer called, beside the texts."""
+
+    bare: bool = False  # do the texts bring their own special tokens, so that none are added?
+    before: str = ""  # what the model puts before the first text, which is no part of it
+    cut: str = "longest_first"  # which text of a pair is cut where it is too long, as tokenizers call it
+
+
+PLAIN = Reading()
+
+
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """A tokenised input: the row, each position's token, the features and who owns what."""
@@ -121,68 +136,86 @@ def tokenised(
     limit: int | None,
     options: EncodingOptions,
     held: Held,
-    bare: bool = False,
+    reading: Reading = PLAIN,
 ) -> Tokens:
     """The tokens of one text or of a pair, as `tokenizer(*texts)` makes them; what is held owns no feature.
 
-    `bare`: the texts bring their own special tokens, and none are added.
-
     Raises InputError for a text without tokens, and for one that is too long unless `options.overlong` says what to do.
     """
-    encoded = _encoded(tokenizer, tuple(texts.values()), limit if options.overlong == "truncate" else None, bare)
+    before = reading.before
+    wholes = [("" if place else before) + text for place, text in enumerate(texts.values())]
+    encoded = _encoded(tokenizer, tuple(wholes), limit if options.overlong == "truncate" else None, reading)
     given = np.array(encoded["input_ids"], dtype=np.int64)
-    cut = () if limit is None or len(given) <= limit else _windows(encoded["parts"], limit, options.overlong)
-    extras = {
-        name: np.array(encoded[name], dtype=np.int64)
-        for name in tokenizer.model_input_names
-        if name in encoded and name not in ("input_ids", "attention_mask")
-    }
+    names = set(tokenizer.model_input_names) & set(encoded) - {"input_ids", "attention_mask"}
+    extras = {name: np.array(encoded[name], dtype=np.int64) for name in sorted(names)}
     tokens = [Token(str(name)) for name in tokenizer.convert_ids_to_tokens(encoded["input_ids"])]
     features: list[Feature] = []
     owner = np.full(len(given), -1, dtype=np.int64)
     goes_on = _going_on(tokenizer)
-    for place, (part, text) in enumerate(texts.items()):
-        spans = _spans(tokenizer, text, place, encoded)
+    for place, ((part, text), whole) in enumerate(zip(texts.items(), wholes, strict=True)):
+        spans = _after(len(whole) - len(text), _spans(tokenizer, whole, place, encoded))
         for i, span in enumerate(spans):
             if span is not None:
                 label, word = tokens[i].label, encoded["words"][i]
                 tokens[i] = Token(label, span, part, word, goes_on(int(given[i]), label, text, span))
         if part not in held.parts:
-            kept = (
-                spans
-                if held.free
-                else [s if s and not held.holds(int(given[i]), s) else None for i, s in enumerate(spans)]
-            )
-            found, holders = own(text, kept, options.by, part)
+            found, holders = own(text, _free(spans, given, held), options.by, part)
             owner[holders >= 0] = holders[holders >= 0] + len(features)
             features += found
+    parts = [None if before and t.span is None else part for t, part in zip(tokens, encoded["parts"], strict=True)]
+    cut = () if limit is None or len(given) <= limit else _windows(parts, limit, options.overlong, _end(tokenizer))
     if not features:
         raise InputError(f"The tokenizer finds no token in {list(texts.values())!r:.80}: there is nothing to explain.")
-    notes = encoded["notes"] + (_seen(tokens, cut, texts) if cut else ()) + _blankless(texts, held, options)
+    notes = (
+        encoded["notes"]
+        + ((_BEFORE.format(before),) if before else ())
+        + (_seen(tokens, cut, texts) if cut else ())
+        + _blankless(texts, held, options)
+    )
     return Tokens(Row(given, extras), tuple(tokens), tuple(features), owner, cut, notes)
 
 
-def _windows(parts: Sequence[int | None], limit: int, overlong: str) -> tuple[Ints, ...]:
+def _free(spans: list[Span | None], ids: Ints, held: Held) -> list[Span | None]:
+    """The spans of the tokens that may own a feature."""
+    return spans if held.free else [s if s and not held.holds(int(ids[i]), s) else None for i, s in enumerate(spans)]
+
+
+def _after(start: int, spans: list[Span | None]) -> list[Span | None]:
+    """The spans of what lies after `start`, counted from there; a token that begins before it has what of it lies after."""
+    if not start:
+        return spans
+    return [None if s is None or s[1] <= start else (max(0, s[0] - start), s[1] - start) for s in spans]
+
+
+def _windows(parts: Sequence[int | None], limit: int, overlong: str, end: str) -> tuple[Ints, ...]:
     """The positions of each window of an input longer than `limit`. Raises InputError where there can be none."""
     cut = tuple(windows(parts, limit)) if overlong == "window" else ()
     if not cut:
-        raise _too_long(len(parts), limit, overlong)
+        raise _too_long(len(parts), limit, overlong, end)
     return cut
 
 
+def _end(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Which tokens of a text stay where it is cut."""
+    return "last" if getattr(tokenizer, "truncation_side", "right") == "left" else "first"
+
+
 def _encoded(
-    tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...], most: int | None, bare: bool = False
+    tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...], most: int | None, reading: Reading
 ) -> dict[str, Any]:
     """What the tokenizer says, with the part of each position; cut to `most` tokens, and that noted, if it has more."""
     fast = bool(tokenizer.is_fast)
     settings: dict[str, Any] = {"return_offsets_mapping": fast, "return_special_tokens_mask": True, "verbose": False}
-    settings |= {"add_special_tokens": False} if bare else {}
+    settings |= {"add_special_tokens": False} if reading.bare else {}
     encoding = tokenizer(*texts, **settings)
     length = len(encoding["input_ids"])
     notes: tuple[str, ...] = ()
     if most is not None and length > most:
-        encoding = tokenizer(*texts, truncation=True, max_length=most, **settings)
-        notes = (f"truncated: the model saw the first {most} of {length} tokens",)
+        try:
+            encoding = tokenizer(*texts, truncation=reading.cut, max_length=most, **settings)
+        except Exception as error:  # of tokenizers, which raise no other kind: what is not to be cut is too long alone
+            raise _too_long(length, most, "window", "first") from error
+        notes = (f"truncated: the model saw the {_end(tokenizer)} {most} of {length} tokens",)
     parts = encoding.sequence_ids() if fast else [None if s else 0 for s in encoding["special_tokens_mask"]]
     words = encoding.word_ids() if fast else [None] * len(encoding["input_ids"])
     return {**encoding, "parts": parts, "words": words, "notes": notes}
@@ -297,7 +330,7 @@ def _letters(text: str) -> Iterator[str]:
             yield letter
 
 
-def _too_long(length: int, limit: int, overlong: str) -> InputError:
+def _too_long(length: int, limit: int, overlong: str, end: str) -> InputError:
     if overlong == "window":
         return InputError(
             f"The input has {length} tokens, the model can read {limit}, and its shorter part leaves no room for windows "
@@ -305,7 +338,7 @@ def _too_long(length: int, limit: int, overlong: str) -> InputError:
         )
     return InputError(
         f"The text has {length} tokens and the model can read {limit}. Shorten it, or ask for overlong='truncate' to "
-        f"explain its first {limit} tokens, or overlong='window' to explain all of it through overlapping windows."
+        f"explain its {end} {limit} tokens, or overlong='window' to explain all of it through overlapping windows."
     )
 
 
