@@ -12,7 +12,7 @@ from ..core.features import remover, text_features, unspaced
 from ..core.types import Bools, Encoding, Feature, Held, Target
 from .labels import label_names, same_order
 from .lock import exclusive
-from .answers import checked_kind, numbers_of
+from .numbers import checked_kind, numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
-from .answers import numbers_of
+from .numbers import numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
