@@ -17,6 +17,7 @@ from ..core.types import Array, Feature, Target
 from .additive import VECTORIZERS, AdditiveSteps, additive_steps, steps_of, words_stand_alone
 from .background import Background, background_of
 from .callable import Additive, CallableModel
+from .columns import numbers_alike
 from .flair_classifier import flair_texts, is_flair
 from .labels import label_names, same_order
 from .protocol import Model
@@ -123,6 +124,7 @@ def _of_rows(
         named=named_columns(model) is not None or not columns,
         background=known,
         additive=additive,
+        numbers_alike=numbers_alike(model),
         deterministic=True,
     )
 
