@@ -311,9 +311,7 @@ class Explainer:
         known = self.inputs_of(inputs)
         what = self.model.overlong if overlong is None else one_of("value of `overlong`", overlong, OVERLONG)
         typed = self.model.typed(None, inputs) if isinstance(self.model, TableModel) else None
-        encoding_options = EncodingOptions(
-            self.task.default_granularity, self.model.absences[0], what, background=typed
-        )
+        encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], what, "word", typed)
         engine, out = Engine(self.model, self.batch_tokens), []
         source = iter(inputs if known is None else known)
         while window := list(islice(source, WINDOW)):
