@@ -11,22 +11,35 @@ import numpy as np
 import pytest
 
 import saywhy
-from saywhy.extend import OptionError
+from saywhy.extend import InputError, ModelError, OptionError
+from saywhy.models.reads import chosen_columns
 
 pytest.importorskip("sklearn")
 pd = pytest.importorskip("pandas")
 
-from sklearn.compose import ColumnTransformer  # noqa: E402
-from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
-from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder  # noqa: E402
+from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
+from sklearn.cluster import Birch, KMeans  # noqa: E402
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector  # noqa: E402
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier  # noqa: E402
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer  # noqa: E402
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier  # noqa: E402
+from sklearn.mixture import GaussianMixture  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
+from sklearn.multioutput import ClassifierChain, MultiOutputRegressor  # noqa: E402
+from sklearn.neighbors import KNeighborsRegressor  # noqa: E402
+from sklearn.neural_network import MLPClassifier  # noqa: E402
+from sklearn.pipeline import FeatureUnion, make_pipeline  # noqa: E402
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
+from sklearn.svm import SVC, LinearSVC  # noqa: E402
 
 TEXTS = ["a good film", "a bad film", "not bad at all", "so so film", "great good fun", "awful bad mess"] * 4
 ASKED = "not a good film"
 RNG = np.random.default_rng(0)
 NUMBERS = pd.DataFrame({"age": RNG.integers(20, 60, 60), "pclass": RNG.integers(1, 4, 60)})
+SEVERAL = np.stack([["good" in t for t in TEXTS], ["bad" in t for t in TEXTS], ["film" in t for t in TEXTS]], 1).astype(
+    int
+)
 OLD = ((NUMBERS.pclass == 2) | (NUMBERS.age > 50)).astype(int)
 
 
@@ -203,3 +216,211 @@ def test_a_column_in_which_every_row_of_a_call_is_missing_is_missing_as_it_is_th
     model = make_pipeline(columns, LogisticRegression(max_iter=2000)).fit(frame, OLD)
     found = saywhy.Explainer(model)(frame.iloc[:3], target="1", trust="none")
     np.testing.assert_allclose([e.value for e in found], model.predict_proba(frame.iloc[:3])[:, 1])
+
+
+# ---- several outputs, pairs and clusters -----------------------------------------------------------------------------
+
+
+def test_decisions_between_pairs_of_classes_are_not_named_as_classes():
+    y = ["pos", "neg", "pos", "neu", "pos", "neg"] * 4
+    pipe = of_texts(y, SVC(decision_function_shape="ovo"))
+    for given in ({}, {"output": "decision"}, {"labels": ["neg", "neu", "pos"]}):
+        with pytest.raises(OptionError, match=r"decision_function_shape='ovr'.*'neg rather than neu'"):
+            saywhy.Explainer(pipe, **given)
+    named = [f"{a} rather than {b}" for a, b in (("neg", "neu"), ("neg", "pos"), ("neu", "pos"))]
+    found = saywhy.Explainer(pipe, labels=named).each_target(ASKED, trust="none")
+    assert [e.value for e in found] == pytest.approx(pipe.decision_function([ASKED])[0].tolist())
+    votes = [name.split(" rather than ")[e.value < 0] for name, e in zip(named, found, strict=True)]
+    assert max(votes, key=votes.count) == pipe.predict([ASKED])[0]
+    assert saywhy.Explainer(pipe, output="score").predict([ASKED])[0][0] == pipe.predict([ASKED])[0]
+    pipe.set_params(svc__decision_function_shape="ovr")
+    assert saywhy.Explainer(pipe).predict([ASKED])[0][0] == pipe.predict([ASKED])[0]
+    two = of_texts([t.replace("neu", "neg") for t in y], SVC(decision_function_shape="ovo"))
+    assert saywhy.Explainer(two).predict([ASKED])[0][0] == two.predict([ASKED])[0]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        OneVsRestClassifier(LogisticRegression()),
+        MLPClassifier([4], max_iter=30, random_state=0),
+        RidgeClassifier(),
+        GridSearchCV(OneVsRestClassifier(LogisticRegression()), {"estimator__C": [1, 9]}, cv=2),
+    ],
+    ids=["one against the rest", "network", "ridge", "search"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_labels_that_do_not_exclude_each_other(last):
+    pipe = of_texts(SEVERAL, last)
+    said = saywhy.Explainer(pipe, output="score").each_target(ASKED, trust="none")
+    assert [e.value for e in said] == pipe.predict([ASKED])[0].tolist()
+    explainer = saywhy.Explainer(pipe)
+    right = (pipe.predict_proba if hasattr(pipe, "predict_proba") else pipe.decision_function)([ASKED])[0]
+    assert [e.value for e in explainer.each_target(ASKED, trust="none")] == pytest.approx(right.tolist())
+    assert explainer.model.kind == ("independent-probability" if hasattr(pipe, "predict_proba") else "decision")
+
+
+@pytest.mark.parametrize("of", [LogisticRegression, LinearSVC])
+def test_a_chain_of_classifiers_has_both_sides_of_each_output(of):
+    chain = of_texts(SEVERAL, ClassifierChain(of()))
+    shown = {
+        "score": [side for one in chain.predict([ASKED])[0] for side in (1 - one, one)],
+        "decision": [side for d in chain.decision_function([ASKED])[0] for side in (-d, d)],
+    }
+    if of is LogisticRegression:
+        shown["probability"] = [side for p in chain.predict_proba([ASKED])[0] for side in (1 - p, p)]
+    for output, right in {**shown, None: list(shown.values())[-1]}.items():
+        found = saywhy.Explainer(chain, output=output).each_target(ASKED, trust="none")
+        assert [e.target.label for e in found] == [f"output {i}: {c}" for i in range(3) for c in range(2)]
+        assert [e.value for e in found] == pytest.approx(right)
+    assert found[0].target.unit == ("prob" if of is LogisticRegression else "decision")
+
+
+def test_the_class_that_is_predicted_is_no_sum_even_of_a_linear_estimator():
+    pipe = make_pipeline(CountVectorizer(), LogisticRegression()).fit(TEXTS, SEVERAL[:, 0])
+    e = saywhy.Explainer(pipe, output="score")("bad good", target="1", method="shapley_values", trust="none")
+    said = {t: float(pipe.predict([t])[0] == 1) for t in ("", "bad", "good", "bad good")}
+    alone = [said["bad"] - said[""], said["good"] - said[""]]
+    last = [said["bad good"] - said["good"], said["bad good"] - said["bad"]]
+    np.testing.assert_allclose(e.scores, np.mean([alone, last], 0))
+
+
+@pytest.mark.parametrize("of", [KMeans(3, n_init=1, random_state=0), Birch(n_clusters=3)], ids=["means", "birch"])
+def test_the_number_of_a_cluster_is_no_quantity(of):
+    frame = NUMBERS.assign(far=NUMBERS.age * 3.0)
+    model = make_pipeline(StandardScaler(), of).fit(frame)
+    rows = frame.iloc[:6]
+    explainer = saywhy.Explainer(model)
+    assert explainer.model.labels == ("cluster 0", "cluster 1", "cluster 2")
+    found = explainer(rows, trust="none", method="occlusion")
+    assert [e.target.label for e in found] == [f"cluster {c}" for c in model.predict(rows)]
+    stand = {name: rows[name].mean() for name in rows}
+    for e, row in zip(found, rows.to_dict("records"), strict=True):
+        changed = [pd.DataFrame([{**row, name: stand[name]}]) for name in row]
+        right = [1.0 - (f"cluster {model.predict(each)[0]}" == e.target.label) for each in changed]
+        assert e.scores.tolist() == right
+    assert saywhy.Explainer(model, labels=["a", "b", "c"]).model.labels == ("a", "b", "c")
+
+
+def test_a_mixture_is_explained_in_the_probability_of_its_clusters():
+    frame = NUMBERS.astype(float)
+    model = GaussianMixture(2, random_state=0).fit(frame)
+    found = saywhy.Explainer(model)(frame.iloc[:3], target="cluster 1", trust="none")
+    assert [e.value for e in found] == pytest.approx(model.predict_proba(frame.iloc[:3])[:, 1].tolist())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        KNeighborsRegressor(3),
+        TransformedTargetRegressor(KNeighborsRegressor(2), func=np.log1p, inverse_func=np.expm1),
+        MultiOutputRegressor(Ridge()),
+        GridSearchCV(Ridge(), {"alpha": [1, 2]}, cv=2),
+    ],
+    ids=["neighbours", "transformed", "several", "search"],
+)
+def test_how_many_numbers_a_regression_gives_is_found_out(model):
+    y = np.stack([NUMBERS.age, 2 * NUMBERS.age - NUMBERS.pclass, OLD], 1).astype(float)
+    model = model.fit(NUMBERS, y)
+    [found] = saywhy.Explainer(model, background=NUMBERS.iloc[:2]).each_target(NUMBERS.iloc[[0]], trust="none")
+    assert [e.target.label for e in found] == ["output 0", "output 1", "output 2"]
+    assert [e.value for e in found] == pytest.approx(model.predict(NUMBERS.iloc[[0]])[0].tolist())
+    assert saywhy.Explainer(model).model.labels == ("output 0", "output 1", "output 2")
+    with pytest.raises(ModelError, match=r"predicts 3 numbers.*labels="):
+        saywhy.Explainer(model, labels=["a", "b"])(NUMBERS.iloc[:2])
+
+
+# ---- texts deep inside, and methods and boosters ---------------------------------------------------------------------
+
+REVIEWS = pd.DataFrame({"review": RNG.choice(["A good film", "a bad film", "so so film"], 60), "age": NUMBERS.age})
+LIKED = (REVIEWS.age + 10 * REVIEWS.review.str.contains("good") > 45).astype(int)
+
+
+def reviewed(column="review", reader=None, others=("age",)):
+    parts = [("t", reader or TfidfVectorizer(), column), ("n", StandardScaler(), list(others))]
+    return make_pipeline(ColumnTransformer(parts), LogisticRegression())
+
+
+LOWER = FunctionTransformer(lambda s: s.str.lower())
+DEEP = {
+    "search": GridSearchCV(reviewed(), {"logisticregression__C": [1, 2]}, cv=2),
+    "calibrated": CalibratedClassifierCV(reviewed(), cv=2),
+    "nested": make_pipeline(reviewed()),
+    "vote": VotingClassifier([("a", reviewed()), ("b", reviewed())], voting="soft"),
+    "number": reviewed(0, others=[1]),
+    "list": reviewed(["review"], make_pipeline(FunctionTransformer(lambda d: d["review"]), TfidfVectorizer())),
+    "tidied": reviewed(reader=make_pipeline(LOWER, TfidfVectorizer())),
+    "after a function": make_pipeline(FunctionTransformer(lambda d: d), reviewed()),
+    "several readers": reviewed(reader=FeatureUnion([("w", TfidfVectorizer()), ("c", CountVectorizer())])),
+    "selector": reviewed(
+        make_column_selector("review"), make_pipeline(FunctionTransformer(lambda d: d["review"]), TfidfVectorizer())
+    ),
+    "united": make_pipeline(
+        FeatureUnion([("a", reviewed().steps[0][1]), ("b", ColumnTransformer([("n", "passthrough", slice(1, 2))]))]),
+        LogisticRegression(),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_words_are_features_wherever_the_reader_of_the_texts_stands(kind):
+    model = DEEP[kind].fit(REVIEWS, LIKED)
+    row, stand = REVIEWS.iloc[0].to_dict(), {"age": 40}
+    e = saywhy.Explainer(model, background=stand)(row, target="1", method="occlusion", trust="none")
+    words = row["review"].split()
+    assert e.words == (*words, f"age = {row['age']}")
+
+    def asked(review, age):
+        return model.predict_proba(pd.DataFrame({"review": [review], "age": [age]}))[0, 1]
+
+    left = [(" ".join(words[:i] + words[i + 1 :]), row["age"]) for i in range(len(words))]
+    right = [asked(**row) - asked(*each) for each in [*left, (row["review"], 40)]]
+    np.testing.assert_allclose(e.scores, right, atol=1e-12)
+
+
+def test_columns_told_by_name_number_slice_mask_and_list():
+    names = ("a", "b", "c")
+    frame = pd.DataFrame({name: [i] for i, name in enumerate(names)})
+    lists = [["b"], [1], [-1], slice(1, None), slice("a", "b"), [True, False, True], np.array([0, 2]), pd.Index(["c"])]
+    for columns in lists:
+        read = ColumnTransformer([("x", "passthrough", columns)]).fit_transform(frame)
+        assert chosen_columns(columns, names) == [names[i] for i in read[0]]
+    assert chosen_columns("b", names) == chosen_columns(1, names) == ["b"]
+
+
+def test_texts_that_were_cleaned_as_a_series_are_asked_as_one():
+    pipe = make_pipeline(LOWER, TfidfVectorizer(lowercase=False), LogisticRegression())
+    pipe.fit(pd.Series(TEXTS), [t.startswith("a") for t in TEXTS])
+    e = saywhy.Explainer(pipe)("A GOOD Film", target="True", method="occlusion", trust="none")
+    asked = [pipe.predict_proba(pd.Series([t]))[0, 1] for t in ("A GOOD Film", "GOOD Film", "A Film", "A GOOD")]
+    np.testing.assert_allclose(e.scores, asked[0] - np.array(asked[1:]))
+    broken = make_pipeline(FunctionTransformer(lambda s: s.str.nothing()), TfidfVectorizer(), LogisticRegression())
+    broken.steps[1:] = pipe.steps[1:]
+    with pytest.raises(ModelError, match="'list' object has no attribute 'str'"):
+        saywhy.Explainer(broken)("a good film")
+
+
+def test_a_method_of_an_estimator_is_that_estimator():
+    model = LogisticRegression(max_iter=500).fit(NUMBERS, OLD)
+    rows = NUMBERS.iloc[:3]
+    right = {"predict_proba": model.predict_proba(rows)[:, 1], "decision_function": model.decision_function(rows)}
+    for method, unit in (("predict_proba", "prob"), ("decision_function", "decision")):
+        found = saywhy.Explainer(getattr(model, method))(rows, target="1", trust="none")
+        assert [e.target.unit for e in found] == [unit] * 3
+        assert [e.value for e in found] == pytest.approx(right[method].tolist())
+    said = saywhy.Explainer(model.predict)(rows, target="1", trust="none")
+    assert [e.value for e in said] == model.predict(rows).tolist()
+
+
+def test_a_booster_reads_its_columns():
+    lightgbm = pytest.importorskip("lightgbm")
+    booster = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1).fit(NUMBERS, OLD).booster_
+    for given in ({}, {"background": NUMBERS.iloc[:4]}):
+        found = saywhy.Explainer(booster, **given)(NUMBERS.iloc[:3], trust="none")
+        assert [e.value for e in found] == pytest.approx(booster.predict(NUMBERS.iloc[:3]).tolist())
+
+
+def test_rows_for_a_function_of_texts_are_refused_with_the_way_out():
+    explainer = saywhy.Explainer(lambda texts: np.zeros((len(texts), 2)), labels=["a", "b"])
+    with pytest.raises(InputError, match=r"age, pclass.*background=frame.*Explainer\(estimator\)"):
+        explainer(NUMBERS.iloc[:2])
