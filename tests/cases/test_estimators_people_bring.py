@@ -22,6 +22,7 @@ from sklearn.cluster import Birch, KMeans  # noqa: E402
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector  # noqa: E402
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier  # noqa: E402
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer  # noqa: E402
+from sklearn.impute import SimpleImputer  # noqa: E402
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier  # noqa: E402
 from sklearn.mixture import GaussianMixture  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
@@ -111,11 +112,11 @@ def test_a_value_that_stays_keeps_its_type_whatever_rows_stand_beside_it(given):
     written = FunctionTransformer(lambda d: d.astype(str))
     model = make_pipeline(written, OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(NUMBERS, OLD)
     rows = NUMBERS.iloc[[0, 1, 3, 4, 6]]
-    found = saywhy.Explainer(model)(
+    stand = {"age": 40.5, "pclass": 2.6}
+    found = saywhy.Explainer(model, background=stand)(
         rows if given == "frame" else rows.to_dict("records"), target="1", method="occlusion", trust="none"
     )
     for e, row in zip(found, rows.to_dict("records"), strict=True):
-        stand = e.options["background"]
         whole = asked_alone(model, row, row.values())
         right = [whole - asked_alone(model, row, {**row, name: stand[name]}.values()) for name in row]
         np.testing.assert_allclose(e.scores, right, atol=1e-12)
@@ -195,6 +196,33 @@ def test_what_stands_in_for_a_category_that_is_a_number_is_the_most_frequent(of)
         e = saywhy.Explainer(model, **given)(rows, target="True", method="occlusion", trust="none")[0]
         assert e.options["background"]["zone"] == usual
         assert e.base == pytest.approx(model.predict_proba(stand)[0, 1])
+
+
+@pytest.mark.parametrize("how", ["encoder", "imputed", "alone", "boosting"])
+def test_numbers_that_an_estimator_reads_as_categories_have_no_mean(how):
+    made = {
+        "encoder": make_pipeline(ColumnTransformer([("c", OneHotEncoder(), ["pclass"])], remainder="passthrough")),
+        "imputed": ColumnTransformer(
+            [("c", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder()), [1])],
+            remainder="passthrough",
+        ),
+        "alone": OneHotEncoder(handle_unknown="ignore"),
+    }
+    last = LogisticRegression(max_iter=2000)
+    model = (
+        make_pipeline(made[how], last)
+        if how in made
+        else HistGradientBoostingClassifier(categorical_features=["pclass"])
+    )
+    model.fit(NUMBERS, OLD)
+    rows = NUMBERS.iloc[:7]
+    usual = rows.pclass.value_counts().index[0]
+    e = saywhy.Explainer(model)(rows, target="1", method="occlusion", trust="none")[0]
+    assert e.options["background"]["pclass"] == usual
+    age = rows.age.value_counts().index[0] if how == "alone" else rows.age.mean()
+    assert e.options["background"]["age"] == age
+    stand = pd.DataFrame({"age": [age], "pclass": [usual]})
+    assert e.base == pytest.approx(model.predict_proba(stand)[0, 1])
 
 
 def test_missing_values_of_nullable_columns_are_asked_as_they_are():

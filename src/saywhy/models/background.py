@@ -36,7 +36,9 @@ class Background:
         return {name: None if missing_value(value) else value for name, value in self.rows[0].items()}
 
 
-def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[str] = ()) -> Background:
+def background_of(
+    given: object, columns: Sequence[str] = (), texts: Sequence[str] = (), categories: Sequence[str] = ()
+) -> Background:
     """The background that a caller gave.
 
     Parameters
@@ -48,6 +50,8 @@ def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[st
         What the model reads; by default the columns that are given.
     texts
         The columns of texts, whose absent words are left out: they need no value.
+    categories
+        The columns that are read as categories, of whose numbers there is no mean.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[st
         rows = _rows(given[1], columns)
         _lacking(rows, columns or tuple(rows[0]), texts)
         chosen = [name for name in columns or tuple(rows[0]) if name not in texts]
-        mean = typical(rows, chosen, dtypes_of(given[1]))
+        mean = typical(rows, chosen, categories, dtypes_of(given[1]))
         row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
         return replace_dtypes(Background((row,), mean.said), given[1])
     if isinstance(given, Mapping):
@@ -89,17 +93,21 @@ def _lacking(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], texts: S
 
 
 def typical(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], dtypes: Mapping[str, Any] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    categories: Sequence[str] = (),
+    dtypes: Mapping[str, Any] | None = None,
 ) -> Background:
     """The mean of each column of numbers, the most frequent value of each other one; missing values do not count.
 
-    Numbers of a column of categories (by `dtypes`) are names, of which there is no mean.
+    Numbers of `categories`, and of columns that are categories by their `dtypes`, are names.
     """
+    named = {*categories, *(name for name, kind in (dtypes or {}).items() if hasattr(kind, "categories"))}
     row: dict[str, Any] = {}
     for name in columns:
         known = [plain(each[name]) for each in rows if not missing_value(each[name])]
         numbers = [float(value) for value in known if isinstance(value, Real) and not isinstance(value, bool)]
-        if known and len(numbers) == len(known) and not hasattr((dtypes or {}).get(name), "categories"):
+        if known and len(numbers) == len(known) and name not in named:
             row[name] = sum(numbers) / len(numbers)
         else:  # where all are missing, as they are missing here
             row[name] = Counter(known).most_common(1)[0][0] if known else plain(rows[0][name])

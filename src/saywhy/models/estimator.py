@@ -24,7 +24,7 @@ from .callable import Additive, CallableModel
 from .columns import frames, numbers_alike
 from .flair_classifier import flair_texts, is_flair
 from .protocol import Model
-from .reads import columns_of, estimator_name, is_vectorizer, named_columns, text_columns
+from .reads import category_columns, columns_of, estimator_name, is_vectorizer, named_columns, text_columns
 from .spacy_pipeline import is_spacy, spacy_texts
 from .table import TableModel
 
@@ -108,13 +108,14 @@ def _of_rows(
     if mask_token is not None:
         raise OptionError("`mask_token` is for models of one text; of a row, absent words are left out.")
     texts, named = text_columns(model), named_columns(model) is not None or not columns
-    known = None if background is None else background_of(background, columns, texts)
+    known = None if background is None else background_of(background, columns, texts, category_columns(model))
     reads = tuple(columns or (known.columns if known else ()))
     asked = answers(model, labels, output, partial(_one_row, reads, texts, named, known))
     steps = _steps(model, asked)
     return TableModel(
         *(asked.function, asked.labels, asked.kind, estimator_name(model), reads),
         texts=texts,
+        categories=category_columns(model),
         named=named,
         background=known,
         additive=None if steps is None else _of_columns(steps, asked.kind),

@@ -1,4 +1,4 @@
-"""What an estimator reads: texts or rows, the names of its columns, and which of these it reads word by word.
+"""What an estimator reads: texts or rows, the names of its columns, and which of these it reads word by word or as categories.
 
 Searches over settings, calibrations, votes and pipelines within pipelines hand on what they are given, so it is found within.
 """
@@ -14,6 +14,7 @@ from .additive import VECTORIZERS, steps_of
 
 _ONE_WITHIN = ("best_estimator_", "regressor_")  # what an estimator has that was fitted on the same input
 _SEVERAL_WITHIN = ("estimators_", "calibrated_classifiers_", "transformer_list")
+_OF_CATEGORIES = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 
 
 def estimator_name(model: object) -> str:
@@ -49,8 +50,22 @@ def columns_of(model: object) -> tuple[str, ...]:
 def text_columns(model: object) -> tuple[str, ...]:
     """The columns that some ColumnTransformer hands, each alone, to a reader of texts."""
     columns = columns_of(model)
-    names = named_columns(model) or columns
-    found = set(_texts(model, names)) if columns else set()
+    parts = _parts(model, named_columns(model) or columns) if columns else ()
+    found = {chosen[0] for part, chosen in parts if part is not model and len(chosen) == 1 and _reads_texts(part)}
+    return tuple(name for name in columns if name in found)
+
+
+def category_columns(model: object) -> tuple[str, ...]:
+    """The columns whose values it reads as names of categories, be they numbers or not."""
+    columns = columns_of(model)
+    found: set[str] = set()
+    for part, chosen in _parts(model, named_columns(model) or columns, functions=False):
+        steps = [step for step in steps_of(part) if type(step).__name__ != "SimpleImputer"]
+        mask = getattr(steps[0], "is_categorical_", None) if steps else None  # of gradient boosting by histograms
+        if steps and type(steps[0]).__name__ in _OF_CATEGORIES:
+            found.update(chosen)
+        elif mask is not None and len(mask) == len(chosen):
+            found.update(name for name, so in zip(chosen, mask, strict=True) if so)
     return tuple(name for name in columns if name in found)
 
 
@@ -79,20 +94,22 @@ def _within(model: object) -> Iterator[object]:
             yield getattr(inner, "estimator", inner) if name == "calibrated_classifiers_" else inner
 
 
-def _texts(step: object, names: Sequence[str]) -> Iterator[str]:
-    """Those of the columns with these names that are read as texts."""
+def _parts(step: object, names: Sequence[str], functions: bool = True) -> Iterator[tuple[object, list[str]]]:
+    """The estimators within that are handed some of the columns with these names, and which; `functions`: after those too."""
     if (parts := getattr(step, "transformers_", None)) is not None:
         for _, part, columns in parts:
             chosen = [name for name in chosen_columns(columns, names) if name in names]
-            if isinstance(part, str) or not chosen:
-                continue
-            yield from chosen if len(chosen) == 1 and _reads_texts(part) else _texts(part, chosen)
+            if chosen and not isinstance(part, str):
+                yield from _parts(part, chosen, functions)
         return
+    yield step, list(names)
     steps = steps_of(step) if isinstance(getattr(step, "steps", None), list) else []
-    while len(steps) > 1 and type(steps[0]).__name__ == "FunctionTransformer":  # tidies a frame up, and hands it on
+    while (
+        functions and len(steps) > 1 and type(steps[0]).__name__ == "FunctionTransformer"
+    ):  # tidies a frame up, and hands it on
         steps = steps[1:]
     for each in steps[:1] or _within(step):
-        yield from _texts(each, names)
+        yield from _parts(each, names, functions)
 
 
 def _reads_texts(step: object) -> bool:

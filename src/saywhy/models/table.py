@@ -53,6 +53,7 @@ class TableModel(Model[Row]):
     name: str
     row_columns: tuple[str, ...]
     texts: tuple[str, ...] = ()  # the columns that are known to be texts
+    categories: tuple[str, ...] = ()  # the columns that are known to be read as categories
     named: bool = True  # is it handed a data frame, or an array without names?
     background: Background | None = None
     additive: Callable[[Mapping[str, str], Sequence[Feature]], Callable[[Target], bool] | None] | None = None
@@ -64,14 +65,16 @@ class TableModel(Model[Row]):
 
     def background_rows(self, given: object) -> Background | None:
         if given is not None:
-            return background_of(given, self.row_columns, self.texts)
+            return background_of(given, self.row_columns, self.texts, self.categories)
         if self.background is None:
             raise OptionError(_NEEDED)
         return self.background
 
     def typed(self, given: object, frame: object) -> Background:
         """What stands in for absent columns, `given` or the model's own, with the types of the columns of these rows."""
-        known = self._background() if given is None else background_of(given, self.row_columns, self.texts)
+        known = (
+            self._background() if given is None else background_of(given, self.row_columns, self.texts, self.categories)
+        )
         return replace(known, dtypes={**dtypes_of(frame), **known.dtypes})
 
     def typical(self, rows: Sequence[Any], frame: object, of: str = "of this call") -> Background:
@@ -83,7 +86,8 @@ class TableModel(Model[Row]):
                 f"{'one row' if known else 'none'}."
             )
         columns = [name for name in self.row_columns if name not in self.texts]
-        found = typical([dict(zip(self.row_columns, row, strict=True)) for row in known], columns, dtypes_of(frame))
+        named = [dict(zip(self.row_columns, row, strict=True)) for row in known]
+        found = typical(named, columns, self.categories, dtypes_of(frame))
         row = {name: found.rows[0].get(name, "") for name in self.row_columns}
         said = f"{found.said} {of}; give `background` to fix them"
         return replace_dtypes(Background((row,), said), frame)
