@@ -124,6 +124,16 @@ def test_a_value_that_stays_keeps_its_type_whatever_rows_stand_beside_it(given):
     assert max(np.abs(e.scores).max() for e in found) > 0.1
 
 
+def test_one_row_of_a_frame_has_whole_numbers_where_its_columns_have():
+    frame = NUMBERS.assign(half=0.5)
+    written = FunctionTransformer(lambda d: d.astype(str))
+    model = make_pipeline(written, OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, OLD)
+    row = frame.iloc[4]
+    assert row.dtype == np.float64
+    e = saywhy.Explainer(model, background=frame.iloc[:3])(row, target="1", trust="none")
+    assert e.value == pytest.approx(model.predict_proba(frame.iloc[[4]])[0, 1])
+
+
 def test_a_number_and_the_equal_mean_are_not_taken_for_each_other():
     model = make_pipeline(
         FunctionTransformer(lambda d: d.astype(str)), OneHotEncoder(handle_unknown="ignore"), LogisticRegression()

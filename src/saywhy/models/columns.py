@@ -32,6 +32,12 @@ def dtypes_of(frame: Any) -> dict[str, Any]:
     return {name: kind if hasattr(kind, "categories") else kind.name for name, kind in known.items()}
 
 
+def whole_again(value: Any, dtype: object) -> Any:
+    """The value, as a whole number where its column holds those: one row of a pandas frame may have all its numbers as floats."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole and str(dtype).lower().startswith(("int", "uint")) else value
+
+
 def numbers_alike(model: object) -> bool:
     """Does the model answer the same of 3 and of 3.0, as estimators do whose every step is known to compute with numbers?"""
     parts = [model, *(model.get_params().values() if hasattr(model, "get_params") else ())]

@@ -16,7 +16,7 @@ from ..core.frames import missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
 from .callable import numbers_of
-from .columns import dtypes_of, frames
+from .columns import dtypes_of, frames, whole_again
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
@@ -94,6 +94,10 @@ class TableModel(Model[Row]):
 
     def encode(self, parts: object, options: EncodingOptions, held: Held | None = None) -> Encoding:
         values, background = self._values(parts), options.background or self._background()
+        values = [
+            whole_again(value, background.dtypes.get(name))
+            for name, value in zip(self.row_columns, values, strict=True)
+        ]
         opened: dict[str, str] = {}
         features: list[Feature] = []
         for name, value in zip(self.row_columns, values, strict=True):
