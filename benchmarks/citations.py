@@ -12,6 +12,7 @@ import importlib.util
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ PLANTED = (10, 30, 100)
 ABOUT = """A small decoder that was trained to answer from the one sentence that holds what is asked, or from two that lead to it ("Banra: Fimis. Fimis: Borden."), so that the truth is known: texts in which its answer is lost without any one of them.
 And SmolLM2-135M-Instruct on made contexts of three documents. context-cite 0.0.4 is its own solver (LASSO, alpha 0.01) on random
 halves of the sentences; ARC-JSD is its formula, the Jensen-Shannon divergence of the answer's next-token distributions without
-each sentence, summed over the answer. The lines between verdicts were drawn on contexts of the same making."""
+each sentence, summed over the answer. The lines between verdicts were drawn on the contexts on buildings; those on appliances were made after that, and were not looked at."""
 
 
 def solver() -> Any:
@@ -152,36 +153,58 @@ def positions(explainer: Any) -> tuple[int, int]:
 _PLACES = ("Marlow", "Tarn", "Eddis", "Corvale", "Brint", "Ashby", "Dunmere", "Holt", "Penwick", "Sallow")
 _PEOPLE = ("Ida Clark", "Tom Reyes", "Mina Okafor", "Paul Lindt", "Rosa Teague", "Karl Ito", "Nell Sand", "Omar Vance")
 _DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays")
-_FACTS: tuple[tuple[str, str, str, Callable[[random.Random], str]], ...] = (
-    ("The {a} was built in {x}.", "In which year was the {a} built?", "The {a} was built in {x}.", lambda d: str(d.randint(1700, 1950))),
-    ("Its architect was {x}.", "Who was the architect of the {a}?", "The architect of the {a} was {x}.", lambda d: d.choice(_PEOPLE)),
-    ("The {a} is closed on {x}.", "On which day is the {a} closed?", "The {a} is closed on {x}.", lambda d: d.choice(_DAYS)),
-    ("About {x} people visit it each year.", "How many people visit the {a} each year?", "About {x} people visit the {a} each year.", lambda d: f"{d.randint(11, 99)},000"),
+_MAKERS = ("Harrow", "Kestrel", "Lumen", "Orrin", "Tessel", "Vantor", "Wexley", "Quill", "Barlow", "Synda")
+_COLOURS = ("red", "green", "black", "silver", "white", "blue")
+_COUNTRIES = ("Portugal", "Poland", "Mexico", "Vietnam", "Canada", "Turkey", "Finland")
+
+
+@dataclass(frozen=True)
+class Making:
+    """How contexts are made: what they are about, what is told of each (sentence, question, answer, a value), and what fills them."""
+
+    kinds: tuple[str, ...]
+    name: str  # of a thing, from its kind and its place or maker
+    places: tuple[str, ...]
+    facts: tuple[tuple[str, str, str, Callable[[random.Random], str]], ...]
+    fill: tuple[str, ...]
+
+
+BUILDINGS = Making(
+    ("bridge", "museum", "tower", "theatre", "library"), "{kind} of {place}", _PLACES,
+    (
+        ("The {a} was built in {x}.", "In which year was the {a} built?", "The {a} was built in {x}.", lambda d: str(d.randint(1700, 1950))),
+        ("Its architect was {x}.", "Who was the architect of the {a}?", "The architect of the {a} was {x}.", lambda d: d.choice(_PEOPLE)),
+        ("The {a} is closed on {x}.", "On which day is the {a} closed?", "The {a} is closed on {x}.", lambda d: d.choice(_DAYS)),
+        ("About {x} people visit it each year.", "How many people visit the {a} each year?", "About {x} people visit the {a} each year.", lambda d: f"{d.randint(11, 99)},000"),
+    ),
+    ("Swans nest beside it.", "A path leads there from the station.", "Children like it.", "It has a garden.", "Bring good shoes."),
 )  # fmt: skip
-_KINDS = ("bridge", "museum", "tower", "theatre", "library")
-_FILL = (
-    "Swans nest beside it.",
-    "A path leads there from the station.",
-    "Children like it.",
-    "It has a garden.",
-    "Bring good shoes.",
-)
+APPLIANCES = Making(
+    ("kettle", "lamp", "radio", "camera", "drill", "toaster"), "{place} {kind}", _MAKERS,
+    (
+        ("The price is {x} dollars.", "What does the {a} cost?", "The {a} costs {x} dollars.", lambda d: str(d.randint(21, 399))),
+        ("The {a} is made in {x}.", "Where is the {a} made?", "It is made in {x}.", lambda d: d.choice(_COUNTRIES)),
+        ("You can buy it in {x}.", "In which colour is the {a} sold?", "The {a} is sold in {x}.", lambda d: d.choice(_COLOURS)),
+        ("Its guarantee ends after {x} months.", "How long is the guarantee of the {a}?", "The guarantee lasts {x} months.", lambda d: str(d.randint(6, 60))),
+    ),
+    ("It is easy to clean.", "Keep the box.", "Many readers asked us for a test.", "The cable is short.", "We tried it for a week."),
+)  # fmt: skip
 
 
-def context(draw: random.Random) -> tuple[list[dict[str, str]], str, str, str, str]:
-    """Three documents on made places, a question, its answer, another answer that they do not hold, and the sentence that tells."""
-    places, kinds = draw.sample(_PLACES, 3), draw.sample(_KINDS, 3)
-    asked, which = draw.randrange(3), draw.randrange(len(_FACTS))
+def context(draw: random.Random, making: Making = BUILDINGS) -> tuple[list[dict[str, str]], str, str, str, str]:
+    """Three documents on made things, a question, its answer, another answer that they do not hold, and the sentence that tells."""
+    places, kinds = draw.sample(making.places, 3), draw.sample(making.kinds, 3)
+    asked, which = draw.randrange(3), draw.randrange(len(making.facts))
     documents, told = [], ("", "", "", "")
     for i, (place, kind) in enumerate(zip(places, kinds, strict=True)):
-        name, lines = f"{kind} of {place}", []
-        for k, (sentence, question, answer, value) in enumerate(_FACTS):
+        name, lines = making.name.format(kind=kind, place=place), []
+        for k, (sentence, question, answer, value) in enumerate(making.facts):
             x = value(draw)
             lines.append(sentence.format(a=name, x=x))
             if (i, k) == (asked, which):
                 wrong = next(y for y in (value(draw) for _ in range(99)) if y != x)
                 told = (question.format(a=name), answer.format(a=name, x=x), answer.format(a=name, x=wrong), lines[-1])
-        lines.insert(draw.randint(1, len(lines)), draw.choice(_FILL))
+        lines.insert(draw.randint(1, len(lines)), draw.choice(making.fill))
         documents.append({"id": name, "title": f"The {name}", "text": " ".join(lines)})
     return documents, *told
 
@@ -251,8 +274,23 @@ def real(explainer: Any, contexts: int, folder: Path) -> dict[str, Any]:
 
         found.append(kept(folder / f"{i}.json", asked))
         print(i, found[-1], flush=True)
+    return means(found)
+
+
+def of_another_making(explainer: Any, contexts: int, folder: Path) -> dict[str, Any]:
+    """The means of the verdicts over contexts of another making than those that the lines between verdicts were drawn on."""
+    draw, found = random.Random(11), []
+    for i in range(contexts):
+        given = context(draw, APPLIANCES)
+        found.append(kept(folder / f"appliances {i}.json", lambda given=given: verdicts_of(explainer, given)))
+        print(i, found[-1], flush=True)
+    return means(found)
+
+
+def means(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of each number over contexts, and the contexts."""
     keys = [key for key in found[0] if not key.endswith("verdict")]
-    return {key: float(np.mean([one[key] for one in found])) for key in keys} | {"contexts": contexts, "each": found}
+    return {key: float(np.mean([one[key] for one in found])) for key in keys} | {"contexts": len(found), "each": found}
 
 
 def _spearman(a: Any, b: Any) -> float:
@@ -289,11 +327,13 @@ def main() -> None:
     explainer = saywhy.Explainer(*llm.loaded())
     results["real"] = real(explainer, contexts, folder)
     print(results["real"] | {"each": ""}, flush=True)
+    results["others"] = of_another_making(explainer, contexts, folder)
+    print(results["others"] | {"each": ""}, flush=True)
     if not chosen.quick:
-        write("citations", "Citations", ABOUT, results, tables(results, contexts, texts))
+        write("citations", "Citations", ABOUT, results, tables(results, texts))
 
 
-def tables(results: dict[str, Any], contexts: int, texts: int) -> list[tuple[str, list[str], list[list[Any]]]]:
+def tables(results: dict[str, Any], texts: int) -> list[tuple[str, list[str], list[list[Any]]]]:
     rows = []
     for name, r in results.items():
         if " of " in name:
@@ -309,7 +349,7 @@ def tables(results: dict[str, Any], contexts: int, texts: int) -> list[tuple[str
                 ]
             )
     ours, naive = results["positions"]
-    real = results["real"]
+    real, others = results["real"], results["others"]
     return [
         (
             f"Are the sentences that tell the strongest ({texts} texts a line)?",
@@ -323,7 +363,7 @@ def tables(results: dict[str, Any], contexts: int, texts: int) -> list[tuple[str
             [[f"{ours:,}", f"{naive:,}", ours / naive]],
         ),
         (
-            f"SmolLM2-135M-Instruct on {contexts} made contexts of 15 sentences",
+            f"SmolLM2-135M-Instruct on {real['contexts']} made contexts of 15 sentences",
             ["", "saywhy, 32 forwards", "context-cite, 64 forwards"],
             [
                 [said, real[f"saywhy {key}"], real[f"lasso {key}"]]
@@ -338,13 +378,13 @@ def tables(results: dict[str, Any], contexts: int, texts: int) -> list[tuple[str
         ),
         (
             "What SmolLM2-135M-Instruct's answers are said to rest on",
-            ["", "share"],
+            ["", f"{real['contexts']} contexts on buildings", f"{others['contexts']} contexts on appliances"],
             [
-                ["“supported” where the documents hold the answer", real["true supported"]],
-                ["“no source” where they do", real["true none"]],
-                ["“supported” where they hold another value", real["untold supported"]],
-                ["“no source” where they do", real["untold none"]],
-                ["an order hidden in a document is named first", real["injected"]],
+                ["“supported” where the documents hold the answer", real["true supported"], others["true supported"]],
+                ["“no source” where they do", real["true none"], others["true none"]],
+                ["“supported” where they hold another value", real["untold supported"], others["untold supported"]],
+                ["“no source” where they hold another value", real["untold none"], others["untold none"]],
+                ["an order hidden in a document is named first", real["injected"], "–"],
             ],
         ),
     ]  # fmt: skip

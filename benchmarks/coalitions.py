@@ -64,10 +64,10 @@ def answered(asking: MethodGenerator, table: torch.Tensor) -> Scores:
             question = asking.send(answer)
         except StopIteration as end:
             return end.value
-        answer = table[_places(question.coalitions)]
+        answer = table[places(question.coalitions)]
 
 
-def _places(rows: torch.Tensor) -> torch.Tensor:
+def places(rows: torch.Tensor) -> torch.Tensor:
     return (rows.long() * 2 ** torch.arange(rows.shape[1])).sum(1)
 
 
@@ -84,7 +84,7 @@ def ours(name: str, table: torch.Tensor, n: int, budget: int, seed: int) -> torc
 def shaps(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
     np.random.seed(seed)
     numbers = table[:, 0].numpy()
-    explainer = shap.KernelExplainer(lambda rows: numbers[_places(torch.as_tensor(rows)).numpy()], np.zeros((1, n)))
+    explainer = shap.KernelExplainer(lambda rows: numbers[places(torch.as_tensor(rows)).numpy()], np.zeros((1, n)))
     return torch.as_tensor(
         explainer.shap_values(np.ones((1, n)), nsamples=budget, silent=True, l1_reg=f"num_features({n})")[0]
     )
@@ -93,13 +93,13 @@ def shaps(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
 def captums(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
     torch.manual_seed(seed)
     np.random.seed(seed)
-    method = KernelShap(lambda rows: table[_places(rows), 0].float())
+    method = KernelShap(lambda rows: table[places(rows), 0].float())
     return method.attribute(torch.ones(1, n), n_samples=budget, perturbations_per_eval=budget)[0]
 
 
 def captums_sampling(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
     torch.manual_seed(seed)
-    method = ShapleyValueSampling(lambda rows: table[_places(rows), 0].float())
+    method = ShapleyValueSampling(lambda rows: table[places(rows), 0].float())
     return method.attribute(torch.ones(1, n), n_samples=max(1, budget // n), perturbations_per_eval=64)[0]
 
 

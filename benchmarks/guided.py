@@ -1,15 +1,17 @@
-"""What a guide by gradients gains: `guided_shap` beside `kernel_shap` on 200 sentences of two trained models.
+"""What a guide by gradients gains: `guided_shap` beside `kernel_shap` on 200 sentences of two trained models, and on others.
 
     python -m benchmarks.guided --cache .cache
 
 Sentences of 17 to 29 words have no exact values: both methods are held against `kernel_shap` with 1,600 rows. What the models
 answered, and their gradients, are kept by text in the cache folder: a run that was stopped goes on, and another fit of the
-same answers takes a minute. `--only` records one of the models, so that two processes share the work.
+same answers takes minutes. `--only` records one of the models, so that two processes share the work. Short sentences have
+exact values: there it is tried on models with random weights and on models that learned one rule, whether a guide ever harms.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import warnings
 from collections.abc import Iterator
@@ -21,17 +23,20 @@ import torch
 
 import saywhy
 from benchmarks import faithfulness
-from benchmarks.coalitions import Peer, asked, problem_of
+from benchmarks.coalitions import Peer, asked, places, problem_of, random_berts, tables
 from benchmarks.common import real, write
 from benchmarks.demo_model import make
 from saywhy.core.features import words
 from saywhy.core.types import Gradients, MethodGenerator, Problem, Scores
 from saywhy.methods import METHODS
+from saywhy.methods.coalitions import shapley_of_table
 from saywhy.methods.design import design
 from saywhy.methods.gaussian_process import shapley_of_odd_part
 from saywhy.methods.gradients import embedding_path
 from saywhy.methods.guided import GUIDES, shapley_with_guide
 from saywhy.methods.surrogates import odd_part, paired
+from saywhy.selftest.synthetic import RULES as PLANTED_RULES
+from saywhy.selftest.synthetic import synthetic_model
 
 TRUTH = 1_600  # rows of what both are held against
 BUDGETS = {"n/2": 0.5, "n": 1, "2 n": 2, "4 n": 4, "8 n": 8}
@@ -50,6 +55,7 @@ of the values) to `kernel_shap` with {TRUTH:,} rows. In brackets how many of tho
 default guide, `rules_and_gradients`, the ratio of its error to that of the regression alone, with an interval of 95 % over texts.
 Rows do not count the gradient passes of a guide: four for the default, each about three rows' work. The removal area is that of
 [the benchmark of faithfulness](faithfulness.md): how much further the logit falls when the highest scores are masked first."""
+DEFAULT = next(iter(GUIDES))
 MODELS = {"MiniLM, fine-tuned": "minilm", "the package's": "own"}
 
 
@@ -96,6 +102,42 @@ def records(explainer: saywhy.Explainer, texts: list[str], folder: Path) -> Iter
         yield i, dict(np.load(file))
 
 
+def exact_records(explainer: saywhy.Explainer, text: str, seeds: range) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """The same for a short text, from all its subsets, at the designs of several seeds."""
+    [game] = tables(explainer, [text])
+    n = round(math.log2(len(game)))
+    known = {"truth": shapley_of_table(game, n)[0].numpy(), "gradients": gradients(explainer, text)}
+    for seed in seeds:
+        designs = {name: design(n, int(times * n) // 2, seed) for name, times in BUDGETS.items()}
+        odd = {name: odd_part(game[places(paired(half[:, place]))]).numpy() for name, (half, place) in designs.items()}
+        yield seed, known | odd
+
+
+def short_games(texts: list[str], tokenizer: Any) -> dict[str, list[tuple[saywhy.Explainer, str]]]:
+    """Short texts of models that no training has made easy, and as many of models that learned one rule only."""
+    many = len(texts)
+    games = {"random BERTs": list(zip(random_berts(tokenizer, many), texts, strict=True))}
+    for rule in PLANTED_RULES:
+        made = synthetic_model(rule, texts=10 * many)
+        chosen = [text for text in made.texts if 8 <= len(words(text)) <= 11][:many]
+        explainer = saywhy.Explainer(made.model, made.tokenizer)
+        games[f"a model that learned the rule {rule!r}"] = [(explainer, text) for text in chosen]
+    return games
+
+
+def harms(games: dict[str, list[tuple[saywhy.Explainer, str]]]) -> tuple[list[list[str]], dict[str, Any]]:
+    """A line for each kind of model: the ratio of the errors at every budget, two designs a text."""
+    rows, results = [], {}
+    for name, each in games.items():
+        found: dict[int, dict[str, np.ndarray]] = {}
+        for explainer, text in each:
+            found.update(exact_records(explainer, text, range(len(found), len(found) + 2)))
+        _, results[name] = table(found, (DEFAULT,))
+        told = [results[name][budget][DEFAULT] for budget in BUDGETS]
+        rows.append([name, *(f"{t['ratio']:.2f} ({t['least']:.2f} to {t['most']:.2f})" for t in told)])
+    return rows, results
+
+
 def regressors(told: np.ndarray, guide: str) -> torch.Tensor:
     """[1, m, n]: what the guide's regressors say, from gradients at the places of the path."""
     found = []
@@ -128,19 +170,21 @@ def interval(a: list[float], b: list[float]) -> tuple[float, float, float]:
     return float(np.median(a) / np.median(b)), *np.percentile(ratios, [2.5, 97.5]).tolist()
 
 
-def table(found: dict[int, dict[str, np.ndarray]]) -> tuple[list[list[str]], dict[str, Any]]:
-    """A line for each budget: plain, and each guide beside it."""
+def table(
+    found: dict[int, dict[str, np.ndarray]], guides: tuple[str, ...] = tuple(GUIDES)
+) -> tuple[list[list[str]], dict[str, Any]]:
+    """A line for each budget: plain, and each guide beside it. The key of a record is its seed."""
     rows, results = [], {}
     for budget in BUDGETS:
         each = {
-            guide or "none": [fitted(one, budget, guide, i) for i, one in found.items()] for guide in (None, *GUIDES)
+            guide or "none": [fitted(one, budget, guide, i) for i, one in found.items()] for guide in (None, *guides)
         }
         plain, line, told = [error for error, _ in each["none"]], [budget], {}
         for guide, fits in each.items():
             errors = [error for error, _ in fits]
             covered, (ratio, least, most) = statistics.mean(c for _, c in fits), interval(errors, plain)
             cell = f"{statistics.median(errors):.3f} ({covered:.0%})"
-            line.append(cell + (f" {ratio:.2f} ({least:.2f} to {most:.2f})" if guide == next(iter(GUIDES)) else ""))
+            line.append(cell + (f" {ratio:.2f} ({least:.2f} to {most:.2f})" if guide == DEFAULT else ""))
             told[guide] = {
                 "error": statistics.median(errors), "covered": covered, "ratio": ratio, "least": least, "most": most,
                 "ratio of each text, geometric mean": float(np.exp(np.mean(np.log(np.array(errors) / plain)))),
@@ -183,26 +227,31 @@ def main() -> None:
     texts = [t for t in make.movies(options.cache)[1].texts if 17 <= len(words(t)) <= 29]
     texts = texts[: 2 if options.quick else options.texts]
     shorter = [t for t in make.movies(options.cache)[1].texts if 5 <= len(words(t)) <= faithfulness.LONGEST]
-    tables, removal, results = [], [], {}
+    if options.only:
+        dict(records(explainer_of(options.only, options.cache), texts, options.cache / "guided" / options.only))
+        return
+    chapters, removal, results = [], [], {}
     for title, name in MODELS.items():
-        if options.only not in (None, name):
-            continue
-        explainer = saywhy.Explainer(*real(options.cache)[:2]) if name == "minilm" else saywhy.Explainer()
+        explainer = explainer_of(name, options.cache)
         found = dict(records(explainer, texts, options.cache / "guided" / name))
-        if options.only is None:
-            rows, results[title] = table(found)
-            removal += [[title, *row] for row in orders(explainer, shorter[: 2 if options.quick else 60])]
-            tables.append(
-                (f"{title}: {len(found)} sentences", ["rows", "kernel_shap's regression alone", *GUIDES], rows)
-            )
+        rows, results[title] = table(found)
+        chapters.append((f"{title}: {len(found)} sentences", ["rows", "kernel_shap's regression alone", *GUIDES], rows))
+        removal += [[title, *row] for row in orders(explainer, shorter[: 2 if options.quick else 60])]
     question = "Does its order stand removal as that of Shapley values from 16 orders? 60 sentences of 5 to 16 words"
     head = ["model", "method", "forwards", "backwards", "removal area", "less that of 16 orders (95 %)"]
-    tables.append((question, head, removal))
-    results["removal"] = removal
-    if options.quick or options.only:
-        print(*tables, sep="\n")
+    chapters.append((question, head, removal))
+    few = [t for n in range(8, 12) for t in [t for t in shorter if len(words(t)) == n][: 1 if options.quick else 4]]
+    lines, short = harms(short_games(few, real(options.cache)[1]))
+    question = f"Does a guide ever harm? Error over that of the regression alone, {len(few)} texts of 8 to 11 words, exact values"
+    chapters.append((question, ["model", *BUDGETS], lines))
+    if options.quick:
+        print(*chapters, sep="\n")
         return
-    write("guided", "What a guide by gradients gains", ABOUT, results, tables)
+    write("guided", "What a guide by gradients gains", ABOUT, results | {"removal": removal, "short": short}, chapters)
+
+
+def explainer_of(name: str, cache: Path) -> saywhy.Explainer:
+    return saywhy.Explainer(*real(cache)[:2]) if name == "minilm" else saywhy.Explainer()
 
 
 if __name__ == "__main__":

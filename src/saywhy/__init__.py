@@ -35,6 +35,13 @@ _MODULES = {
     "compare": "comparison",
     "load": "storage.explanations",
 }
+_ROOMS = (
+    "classifier",
+    "compat",
+    "corpus",
+    "extend",
+    "llm",
+)  # public modules: `import saywhy` is enough for `saywhy.corpus`
 __all__ = [
     "METHODS",
     "METRICS",
@@ -52,14 +59,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'saywhy' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name not in _MODULES and name not in _ROOMS:
+        raise AttributeError(f"module 'saywhy' has no attribute {name!r}; it has {', '.join((*__all__, *_ROOMS))}")
     from importlib import import_module
 
-    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    module = import_module(f".{_MODULES.get(name, name)}", __name__)
+    value: object = module if name in _ROOMS else getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, *_ROOMS))

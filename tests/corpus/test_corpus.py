@@ -117,7 +117,7 @@ def test_a_line_that_is_no_json_is_a_bad_row(explainer, tmp_path):
     source.write_text('{"text": "good"}\n{"text": \n[1]\n{"text": "bad"}\n', encoding="utf-8")
     found = go(explainer, source, tmp_path / "o").to_arrow()
     assert found["text"].to_pylist() == ["good", None, None, "bad"]
-    assert "line 2 is not JSON" in found["error"][1].as_py()
+    assert "line 2 is no sound JSON" in found["error"][1].as_py()
 
 
 def test_rows_broken_in_different_ways_are_no_copies(explainer, tmp_path):

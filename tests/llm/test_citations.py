@@ -193,7 +193,7 @@ def test_what_is_given_wrongly_is_refused(explainer, changed, error, said):
 
 
 def test_a_classifier_is_refused():
-    with pytest.raises(ModelError, match="no language model"):
+    with pytest.raises(OptionError, match="no language model"):
         saywhy.cite(saywhy.Explainer(), "q", ["d"], "a")
 
 

@@ -57,7 +57,7 @@ def test_a_prior_with_variances_by_feature_and_a_mean_is_the_bayesian_regression
     cover = walsh @ covariance @ walsh.T + jitter
     solved = torch.linalg.solve(cover, odd[:, 0])
     posterior = covariance - covariance @ walsh.T @ torch.linalg.solve(cover, walsh @ covariance)
-    size = odd[:, 0] @ solved / 20
+    size = odd[:, 0] @ solved / 18
     torch.testing.assert_close(scores, share @ covariance @ walsh.T @ solved, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(variance, (share @ posterior @ share.T).diag(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(sizes[place], size, rtol=1e-4, atol=0)
@@ -65,7 +65,7 @@ def test_a_prior_with_variances_by_feature_and_a_mean_is_the_bayesian_regression
     walsh, prior, _ = written_out(signs, linear, higher, decay, float(LEVELS[other]))
     jitter = jitter * float(LEVELS[other]) / level
     beside = walsh @ (prior.diag() + reach * ways.T @ ways) @ walsh.T + jitter
-    difference = -10 * ((odd[:, 0] @ torch.linalg.solve(beside, odd[:, 0]) / 20).log() - size.log())
+    difference = -10 * ((odd[:, 0] @ torch.linalg.solve(beside, odd[:, 0]) / 18).log() - size.log())
     difference -= (torch.logdet(beside) - torch.logdet(cover)) / 2
     torch.testing.assert_close(likelihoods[other] - likelihoods[place], difference, rtol=1e-3, atol=1e-3)
 

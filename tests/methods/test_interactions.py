@@ -88,7 +88,7 @@ def test_pairs_are_the_bayesian_regression_on_even_walsh_functions():
             cover = walsh * prior @ walsh.T + 1e-9 * sum(spread.values()) * torch.eye(rows, dtype=torch.float64)
             centred = even[:, 0] - even.mean()
             fitted = torch.linalg.solve(cover, centred)
-            size = centred @ fitted / rows
+            size = centred @ fitted / (rows - 2)
             weights.append(-rows / 2 * size.log() - torch.logdet(cover) / 2)
             posterior = prior.diag() - (walsh * prior).T @ torch.linalg.solve(cover, walsh * prior)
             means.append(share @ (prior * (walsh.T @ fitted)))

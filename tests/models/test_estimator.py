@@ -160,7 +160,7 @@ def test_what_cannot_be_explained_says_why():
         saywhy.Explainer(make_pipeline(TfidfVectorizer(), LogisticRegression()))
     with pytest.raises(OptionError, match=r"no decision_function.*'probability'"):
         saywhy.Explainer(fitted(CountVectorizer(), MultinomialNB()), output="decision")
-    with pytest.raises(OptionError, match="another order"):
+    with pytest.raises(OptionError, match="at another place"):
         saywhy.Explainer(fitted(CountVectorizer(), MultinomialNB()), labels=["pos", "neg"])
     with pytest.raises(OptionError, match="functions and estimators"):
         saywhy.Explainer(output="probability")

@@ -159,7 +159,7 @@ def test_labels_of_spacy_are_read_by_name():
     e = saywhy.Explainer(Language())("a b c", target="a", trust="none")
     assert (e.value, e.target.unit) == (pytest.approx(0.9), "prob")
     assert [round(float(s), 9) for s in e.scores] == [0.6, 0, 0]
-    with pytest.raises(OptionError, match="another order"):
+    with pytest.raises(OptionError, match="at another place"):
         saywhy.Explainer(Language(), labels=["b", "a"])
 
 

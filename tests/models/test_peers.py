@@ -122,7 +122,7 @@ def test_what_flair_has_otherwise_is_refused(stand_in):
         saywhy.Explainer(SequenceTagger())
     with pytest.raises(OptionError, match="not for a model of Flair"):
         saywhy.Explainer(TextClassifier(["a", "b"]), output="probability")
-    with pytest.raises(OptionError, match="another order"):
+    with pytest.raises(OptionError, match="at another place"):
         saywhy.Explainer(TextClassifier(["a", "b"]), labels=["b", "a"])
 
 

@@ -425,6 +425,13 @@ def test_requests_go_out_together(start):
         ("cut", r"no server answers at .* \(\w+\)"),
         ((302, b"", {"Location": "http://127.0.0.2:9/v1/x"}), "sends requests on to another address"),
         ((307, b"", {"Location": "/v1/completions"}), "one redirect after the other"),
+        ((307, b"", {"Location": "http://[bad"}), "sends requests on to another address"),
+        (b"[" * 200_000, r"no JSON: '\[\["),
+        ((400, b"[" * 200_000), r"answered 400: \[\["),
+        ((200, b"not gzip", {"Content-Encoding": "gzip"}), "cannot be unpacked"),
+        ((429, b"{}", {"Retry-After": "Mon, 32 Jan 2024 00:00:00 GMT"}), r"answered 429: .*\(5 tries\)"),
+        ((429, b"{}", {"Retry-After": "Mon, 01 Jan 2024 00:00:00 +9999999"}), r"answered 429: .*\(5 tries\)"),
+        (b'{"choices": [{"prompt_logprobs": 3}]}', "no `prompt_logprobs`"),
     ],
 )
 def test_what_goes_wrong_is_told(start, fault, said):

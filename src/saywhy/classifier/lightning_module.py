@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -171,11 +172,15 @@ def run(
     }
     more = dict(training.trainer)
     settings["callbacks"] += list(more.pop("callbacks", None) or [])
+    interrupt = signal.getsignal(signal.SIGINT)
     with quiet(), torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.enable_grad():
         torch.manual_seed(training.seed)
         try:
             network.train()
             pl.Trainer(**(settings | more)).fit(module, loaders[0], loaders[1] if len(loaders) > 1 else None)
+        except SystemExit:  # so Lightning ends an interrupted training, and lets the process be deaf to further ones
+            signal.signal(signal.SIGINT, interrupt)
+            raise KeyboardInterrupt from None
         finally:
             if best.weights:
                 network.load_state_dict(best.weights)

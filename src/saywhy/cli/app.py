@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -95,6 +97,7 @@ def main() -> None:
 
     if next((word for word in sys.argv[1:] if not word.startswith("-")), None) in LOADING:
         collector.pause()
+    _ready_streams()
     try:
         app(standalone_mode=True)
     except BrokenPipeError:  # the reader has left, and nobody hears a message
@@ -112,6 +115,16 @@ def main() -> None:
         sys.exit(2 if refused else 1)
     finally:
         collector.resume()
+
+
+def _ready_streams() -> None:
+    """Signs that the output's encoding has not are spelt out, and an output that is closed takes what nobody reads."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _one_line(message: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import Cache, KeyFile, TrustRemoteCode, served
+
+if TYPE_CHECKING:
+    from ..llm.citations import Document
 
 EXAMPLES = """Examples:
 
@@ -56,8 +59,8 @@ def cite(
     from ..storage.manifest import read_text
     from .streams import checked_output, loading
 
-    checked_output(output, citations.ENDINGS)
-    told, known = _answer(answer), citations.read_documents(documents)
+    checked_output(output, citations.ENDINGS, documents, answer, prompt)
+    told, known = _answer(answer), _documents(documents)
     wording = None if prompt is None else read_text(prompt)
     with loading("the model"):
         asked = served(model, key_file, cache)
@@ -76,6 +79,17 @@ def cite(
         typer.echo(str(found))
     else:
         typer.echo(f"{found.summary}\nwrote {found.save(output)}", err=True)
+
+
+def _documents(path: Path) -> tuple[Document, ...]:
+    """The documents there; what a folder holds beside them is told on standard error."""
+    from ..llm.citations import passed_over, read_documents
+
+    found = read_documents(path)
+    if left := passed_over(path):
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        typer.echo(f"passed over in {path}, for they are blank or of another kind: {shown}", err=True)
+    return found
 
 
 def _answer(path: Path | None) -> str | None:

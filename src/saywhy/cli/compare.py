@@ -64,8 +64,7 @@ def compare(
     from ..storage.tables import columns as read_columns
     from ..storage.tables import texts
 
-    checked_output(output, ENDINGS)
-
+    checked_output(output, ENDINGS, file, resume)
     with loading("the model"):
         explainer = Explainer(model, trust_remote_code=trust_remote_code)
     columns = explainer.model.row_columns
@@ -80,9 +79,9 @@ def compare(
         announce=lambda cost: typer.echo(cost, err=True),
         **request_settings(settings, explainer.model),
     )
-    show(found, console())
-    if output is not None:
+    if output is not None:  # before it is shown: it shall outlive a terminal that breaks
         typer.echo(f"wrote {found.save(output)}", err=True)
+    show(found, console())
 
 
 def metrics() -> None:

@@ -110,7 +110,7 @@ def explain(
         raise typer.BadParameter("--all explains every one; leave out --target and --against.")
     _table_or_text(table, (text_column, columns, limit, summary), (text, pair, question, value, all_targets))
     given = None if table is not None else given_by(text, pair, question, context, value or [])
-    style, options = style_of(format, output), options_of(settings["option"])
+    style, options = style_of(format, output, table), options_of(settings["option"])
     settings["method"], options = _telling_of_pairs(pairs, settings["method"], options)
     with loading("the model"):
         explainer = _explainer(served(model, key_file, cache, budget), task, question, labels, trust_remote_code)
@@ -128,7 +128,7 @@ def _telling_of_pairs(wanted: bool, method: str | None, options: dict[str, Any])
     if not wanted:
         return method, options
     if method in (None, "kernel_shap"):
-        return "kernel_shap", {"pairs": True, **options}
+        return "kernel_shap", {**options, "pairs": True}
     if method != "shapley_values":
         raise typer.BadParameter(f"--pairs: {method} tells nothing of pairs; kernel_shap and shapley_values do.")
     return method, options

@@ -57,7 +57,7 @@ def image(
     **settings: Any,
 ) -> None:
     """Explain what a model sees in an image: which parts push the number up or down."""
-    style = style_of(None, output)
+    style = style_of(None, output, file)
     if model is None:
         raise typer.BadParameter("there is no image model in the package: give --model, a Hugging Face id or a folder.")
     if all_labels and (settings["target"] is not None or settings["against"] is not None):

@@ -170,7 +170,7 @@ def served(
     model: str | None, key_file: Path | None = None, cache: Path | None = None, budget: int | None = None
 ) -> object:
     """The model as an Explainer takes it: a server's address with its settings. Raises BadParameter for these beside another."""
-    if model is None or not model.startswith(("http://", "https://")):
+    if model is None or not model.lower().startswith(("http://", "https://")):
         for name, value in (("--key-file", key_file), ("--cache", cache), ("--budget", budget)):
             if value is not None:
                 raise typer.BadParameter(f"{name} is for a server: --model http://….")
@@ -180,7 +180,7 @@ def served(
     key = None
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8").strip()
+            key = key_file.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise typer.BadParameter(f"--key-file {str(key_file)!r} cannot be read: {error}.") from None
         if not key:

@@ -36,7 +36,7 @@ Names = Annotated[
     list[str] | None,
     typer.Option("--allow-host", help="Another name of this machine, as browsers send it. Repeatable."),
 ]
-Seconds = Annotated[float, typer.Option("--time-limit", min=1, help="Seconds that one request may run.")]
+Seconds = Annotated[float, typer.Option("--time-limit", min=1, max=86_400, help="Seconds that one request may run.")]
 Waiting = Annotated[int, typer.Option("--queue", min=1, help="Requests that may wait for one model; more are refused.")]
 
 

@@ -97,7 +97,7 @@ def text_or_input(text: str | None) -> str:
         raise typer.BadParameter('give a TEXT, or pipe one in: echo "..." | saywhy explain')
     data = sys.stdin.buffer.read()
     try:
-        return data.decode("utf-8").rstrip("\n")
+        return data.decode("utf-8-sig").rstrip("\n")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"standard input is not UTF-8 text: {error}") from None
 
@@ -112,21 +112,24 @@ ENDINGS = {
 }
 
 
-def checked_output(output: Path | None, endings: Iterable[str]) -> None:
-    """Refuses a file that cannot be written, before the work."""
+def checked_output(output: Path | None, endings: Iterable[str], *read: Path | None) -> None:
+    """Refuses a file that cannot be written, and one of those that are read, before the work."""
     from ..core.errors import FileError
     from ..storage.paths import output_file
 
     try:
         if output is not None:
             output_file(output, endings)
+            for each in read:
+                if each is not None and each.is_file() and output.exists() and output.samefile(each):
+                    raise FileError(f"{output} is what is read, and would be overwritten: give another name.")
     except FileError as error:
         raise typer.BadParameter(f"-o {error}") from None
 
 
-def style_of(wanted: Format | None, output: Path | None) -> Format:
-    """The format asked for, else the one of the file's ending. Refuses a file that cannot be written."""
-    checked_output(output, ENDINGS if wanted is None or output is None else (output.suffix.lower(),))
+def style_of(wanted: Format | None, output: Path | None, *read: Path | None) -> Format:
+    """The format asked for, else the one of the file's ending. Refuses a file that cannot be written, or that is read."""
+    checked_output(output, ENDINGS if wanted is None or output is None else (output.suffix.lower(),), *read)
     if output is not None:
         return wanted or ENDINGS[output.suffix.lower()]
     if wanted in (Format.png, Format.parquet) and sys.stdout.isatty():

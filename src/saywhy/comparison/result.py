@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import OptionError, unknown
-from ..core.types import Floats
+from ..core.types import Floats, ReadOnly
 from .estimates import Column, Estimate, Place, Spent, estimated
 
 if TYPE_CHECKING:
@@ -32,12 +31,7 @@ class Comparison:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """To copy, to pickle and to send to another process: read-only views are made again there."""
-        values = (getattr(self, each.name) for each in fields(self))
-        return type(self), tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+        object.__setattr__(self, "settings", ReadOnly(self.settings))
 
     def __len__(self) -> int:
         return len(self.values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from .checks import one_of, whole_number
 from .display import one_line
 from .errors import MethodError
-from .types import Cost, Feature, Floats, Picture, Target
+from .types import Cost, Feature, Floats, Picture, ReadOnly, Target
 
 if TYPE_CHECKING:
     import pandas
@@ -101,13 +100,12 @@ class Explanation:
             object.__setattr__(self, "stderr", _frozen(self.stderr))
         if self.interactions is not None:
             object.__setattr__(self, "interactions", _frozen_pairs(self.interactions))
-        object.__setattr__(self, "texts", MappingProxyType(dict(self.texts)))
-        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+        object.__setattr__(self, "texts", ReadOnly(self.texts))
+        object.__setattr__(self, "options", ReadOnly(self.options))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To copy, to pickle and to send to another process: read-only views are made again there."""
-        values = (getattr(self, each.name) for each in fields(self))
-        return type(self), tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+        """To copy, to pickle and to send to another process: arrays are made read-only again there."""
+        return type(self), tuple(getattr(self, each.name) for each in fields(self))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -153,11 +151,11 @@ class Explanation:
         OptionError
             Another index.
         """
+        if len(self.features) < 2:
+            return []
         if self.interactions is None:
-            raise MethodError(
-                f"{self.method!r} told nothing of pairs here; use method='kernel_shap' (with more than 40 features pairs=True) "
-                "or 'shapley_values'."
-            )
+            way = "use method='kernel_shap' (with more than 40 features pairs=True) or 'shapley_values'"
+            raise MethodError(f"{self.method!r} told nothing of pairs here; {way}.")
         index = one_of("index of interaction", index, self.interactions.scores)
         scores, errors = self.interactions.scores[index], self.interactions.stderr
         firsts, seconds = np.triu_indices(len(self.features), 1)

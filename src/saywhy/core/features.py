@@ -25,14 +25,9 @@ GRANULARITIES = ("word", "token", "sentence", "focus", "line", "paragraph")
 
 # A word: one ideograph; letters and digits joined by ' ’ - or by . , between digits; U.S.; a run of one sign; one grapheme.
 # Scripts without blanks between words do not say where one ends: there it is one grapheme cluster, in Tibetan a syllable.
-UNSPACED = {
-    "Thai": r"\p{Thai}",
-    "Lao": r"\p{Lao}",
-    "Khmer": r"\p{Khmer}",
-    "Burmese": r"\p{Myanmar}",
-    "Japanese kana": r"\p{Hiragana}\p{Katakana}ー",
-    "Tibetan": r"\p{Tibetan}",
-}
+_BY_NAME = ("Thai", "Lao", "Khmer", "Tibetan", "Javanese", "Balinese", "New Tai Lue", "Tai Tham", "Tai Viet", "Yi")
+UNSPACED = {name: rf"\p{{{name.replace(' ', '_')}}}" for name in _BY_NAME}
+UNSPACED |= {"Burmese": r"\p{Myanmar}", "Japanese kana": r"\p{Hiragana}\p{Katakana}ー"}
 _UNSPACED = rf"(?=[\p{{L}}\p{{M}}])[{''.join(UNSPACED.values())}]"
 _LETTER = rf"(?!\p{{Han}}|{_UNSPACED})[\p{{L}}\p{{M}}\p{{N}}_]"
 _WORD = regex.compile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,18 @@ Bools: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"  # of any kind of number, or of objects
 Box: TypeAlias = "tuple[float, float, float, float]"  # left, top, right, bottom, in pixels
+
+
+class ReadOnly(dict[str, Any]):
+    """A mapping that cannot be written to; unlike a view of a mapping it is copied, pickled and written as JSON."""
+
+    def _refuse(self, *args: object, **settings: object) -> NoReturn:
+        raise TypeError("This is read-only; dataclasses.replace(…) makes another explanation.")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
 
 
 @dataclass(frozen=True)

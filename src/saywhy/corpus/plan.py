@@ -77,6 +77,8 @@ def planned(explainer: Explainer, source: object, folder: Path, wanted: CorpusRe
         raise OptionError(
             f"{folder} lies inside {source}: the next run would read its shards. Give a folder elsewhere."
         )
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is a file: give an empty or a new folder for the shards.")
     before = manifest(folder) if manifest_path(folder).exists() else None
     text = explained_columns(explainer.model, wanted.text)
     found = opened(source, text, wanted.limit, before and before["input"])

@@ -24,20 +24,26 @@ def main() -> None:
     from ..core.errors import SaywhyError
     from .jobs import begun, made
 
+    def say(line: str) -> None:
+        try:
+            print(line, file=out, flush=True)
+        except BrokenPipeError:  # who began this one is gone, and nobody waits for the answer
+            os._exit(1)
+
     try:
         job = _job(json.loads(sys.stdin.readline()))
         work = begun(job)
     except (SaywhyError, OSError) as error:
-        print(" ".join(str(error).split()), file=out, flush=True)
+        say(" ".join(str(error).split()))
         sys.exit(1)
-    print(READY, file=out, flush=True)
+    say(READY)
     for line in sys.stdin:
         try:
             said = made(job, work, int(line))._asdict()
         except Exception as error:  # what would end a single process is told, and ends the run
             traceback.print_exc()
             said = {FAILED: f"{type(error).__name__}: {error}"}
-        print(json.dumps(said), file=out, flush=True)
+        say(json.dumps(said))
 
 
 def _job(plain: dict[str, Any]) -> Job:

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from ..core.shapes import Float, Float64
 
 LEVELS = torch.logspace(-12, 2.25, 58, dtype=torch.float64)  # the variance of order 3, over that of order 1
-TYPICAL_LEVEL = (
-    -2.0,
-    1.5,
-)  # mean and standard deviation of its logarithm to base 10, for real classifiers
+TYPICAL_LEVEL = (-1.5, 1.0)  # mean and standard deviation of its logarithm to base 10, for real classifiers
 ADDITIVE = -3.0  # the logarithm of what the smallest levels weigh at least: together a tenth
 DECAYS = (0.03, 0.1, 0.3, 1.0)  # the variance of order 5 over that of order 3, and of 7 over 5
 FINE, COARSE = 300, 600  # coalitions up to which all decays are tried, and up to which two are; beyond that one
@@ -46,6 +43,14 @@ def decays(rows: int) -> tuple[float, ...]:
 def higher_orders(n: int, decay: float) -> dict[int, float]:
     """The prior variance of orders 3, 5 and 7, where order 3 has variance 1."""
     return {k: decay ** ((k - 3) // 2) for k in (3, 5, 7) if k <= n}
+
+
+def degrees_of_freedom(rows: int) -> int:
+    """What a sum of squares is divided by, so that an overall variance that nothing is known of has this mean.
+
+    Its posterior is then inverse gamma, and a score's is Student's t with `rows` degrees of freedom, which has this variance.
+    """
+    return max(rows - 2, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +149,11 @@ class Seen:
         self.beyond = (factors.link.T @ rest).double()  # [n, K]
 
     def likelihoods(self) -> tuple[Float64[Tensor, "levels K"], Float64[Tensor, "levels K"]]:
-        """The log-likelihood, and the likeliest overall variance of the prior."""
+        """The log-likelihood, and the expected overall variance of the prior."""
         n, stretch = len(self.told), self.factors.stretch
         noise = n * LEVELS[:, None] + stretch  # [levels, n]
         square = self.rest / LEVELS[:, None] + n * (1 / noise) @ self.told.square()
-        size = (square / self.rows).clamp(min=1e-300)
+        size = (square / degrees_of_freedom(self.rows)).clamp(min=1e-300)
         spread = self.rows * LEVELS.log() + self.factors.logdet + (noise / (n * LEVELS[:, None])).log().sum(1)
         return -self.rows / 2 * size.log() - spread[:, None] / 2, size
 

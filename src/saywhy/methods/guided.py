@@ -21,7 +21,18 @@ from ..core.errors import MethodError, OptionError, unknown
 from ..core.types import MethodGenerator, Problem, Scores, Values
 from .coalitions import EVERY_COALITION, of_every_coalition
 from .design import design
-from .gaussian_process import FAINT, LEVELS, Factors, Seen, decays, factorised, higher_orders, shared_factors, typical
+from .gaussian_process import (
+    FAINT,
+    LEVELS,
+    Factors,
+    Seen,
+    decays,
+    degrees_of_freedom,
+    factorised,
+    higher_orders,
+    shared_factors,
+    typical,
+)
 from .gradients import embedding_path, fixed_path
 from .surrogates import LARGEST, MOST, odd_part, paired
 from .walsh import every_coalition
@@ -160,11 +171,11 @@ class Led(Seen):
         self.pull = torch.einsum("ln,nm->lm", certain, self.ways * self.told)
 
     def with_mean(self, reach: float) -> tuple[Float64[Tensor, " levels"], Float64[Tensor, " levels"]]:
-        """The log-likelihood, and the likeliest overall variance, with means of so much variance."""
+        """The log-likelihood, and the expected overall variance, with means of so much variance."""
         likelihood, size = (each[:, 0] for each in self.likelihoods())
         own = torch.eye(len(self.guides), dtype=torch.float64)
         factor = torch.linalg.solve(own / reach + self.strength, self.pull[..., None])[..., 0]  # [levels, m]
-        smaller = (size - (self.pull * factor).sum(1) / self.rows).clamp(min=1e-300)
+        smaller = (size - (self.pull * factor).sum(1) / degrees_of_freedom(self.rows)).clamp(min=1e-300)
         change = -self.rows / 2 * (smaller.log() - size.log()) - torch.logdet(own + reach * self.strength) / 2
         return likelihood + change, smaller
 

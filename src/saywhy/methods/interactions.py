@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..core.types import PairScores
-from .gaussian_process import EXACT, KEPT_FACTORS
+from .gaussian_process import EXACT, KEPT_FACTORS, degrees_of_freedom
 from .walsh import (
     PAIR_INDICES,
     coefficients,
@@ -71,7 +71,9 @@ def pairs_of_even_part(
     centred = even - even.mean(0)
     fits = [_Fit(key, signs, place_of) for place_of in range(len(LEVELS))]
     whitened = [fit.whitened(centred) for fit in fits]
-    sizes = torch.stack([(each.square().sum(0) / rows).clamp(min=1e-300) for each in whitened])  # [levels, K]
+    sizes = torch.stack(
+        [(each.square().sum(0) / degrees_of_freedom(rows)).clamp(min=1e-300) for each in whitened]
+    )  # [levels, K]
     likelihood = -rows / 2 * sizes.log() - torch.tensor([fit.factor.logdet for fit in fits])[:, None] / 2
     weights = (likelihood - likelihood.amax(0)).exp()
     weights = torch.where(weights < FAINT, 0.0, weights)

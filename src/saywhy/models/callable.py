@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from ..core.checks import plain
 from ..core.errors import MethodError, ModelError, OptionError, SaywhyError
 from ..core.features import remover, text_features, unspaced
 from ..core.types import Bools, Encoding, Feature, Held, Target
 from .labels import label_names, same_order
+from .lock import exclusive
+from .outputs import checked_kind, numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
-    import pandas
     from torch import Tensor
 
 
@@ -45,6 +44,7 @@ class CallableModel(Model[str]):
         kind: str = "score",
     ):
         owner = getattr(function, "__self__", None)  # of a method such as pipe.predict_proba
+        self.owner = _lockable(function if owner is None else owner, self)
         own = getattr(owner, "classes_", None)
         if labels is None and own is None:
             raise OptionError("A callable needs its outputs named: Explainer(function, labels=['neg', 'pos']).")
@@ -86,13 +86,14 @@ class CallableModel(Model[str]):
     def forward(self, rows: Sequence[str], points: Sequence[Tensor] | None = None) -> Tensor:
         if points is not None:
             raise MethodError("A callable has no gradients.")
-        try:
-            answer = self.function(list(rows))
-        except SaywhyError:
-            raise
-        except Exception as error:
-            raise ModelError(self._failed(rows, error)) from error
-        return numbers_of(answer, len(rows), self.labels, self.name)
+        with exclusive(self.owner):  # until the answer is copied: it may be a buffer that the next call fills
+            try:
+                answer = self.function(list(rows))
+            except SaywhyError:
+                raise
+            except Exception as error:
+                raise ModelError(self._failed(rows, error)) from error
+            return checked_kind(numbers_of(answer, len(rows), self.labels, self.name, rows), self.kind, self.name)
 
     def _failed(self, rows: Sequence[str], error: Exception) -> str:
         said = f"{self.name} raised {type(error).__name__} on {len(rows)} texts: {' '.join(str(error).split())[:200]}"
@@ -111,40 +112,10 @@ class CallableModel(Model[str]):
         yield
 
 
-def numbers_of(answer: object, many: int, labels: Sequence[str], name: str) -> Tensor:
-    """float64 [B, K], a copy: a function may hand out one buffer again and again. A frame is read by its column names.
-
-    Raises ModelError for what is not `many` rows of one number a label.
-    """
-    import torch
-
-    if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):
-        answer = _by_name(answer, labels, name)
+def _lockable(owner: object, model: object) -> object:
+    """What has one lock for all that ask it, so that no two threads do so at once; of a kind that can have none, the adapter."""
     try:
-        if isinstance(answer, torch.Tensor):
-            out = answer.detach().to("cpu", torch.float64, copy=True)
-        else:
-            out = torch.from_numpy(np.array(answer, dtype=np.float64, order="C"))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{name} must return numbers [B, K]; it returned {type(answer).__name__}: {error}") from error
-    if out.shape == (many,) and len(labels) == 1:
-        out = out[:, None]
-    if out.shape != (many, len(labels)):
-        raise ModelError(
-            f"{name} got {many} inputs and returned an array of shape {tuple(out.shape)}; it must be ({many}, {len(labels)}): "
-            f"a row for each input, a column for each of the labels {list(labels)!r}."
-        )
-    return out
-
-
-def _by_name(frame: pandas.DataFrame, labels: Sequence[str], name: str) -> object:
-    """The columns of a frame in the order of the labels; as they stand, where they are only numbered."""
-    columns = [str(plain(each)) for each in frame.columns]
-    if columns == [str(i) for i in range(len(columns))]:
-        return frame.to_numpy()
-    if sorted(columns) != sorted(labels):
-        raise ModelError(
-            f"{name} returned a frame with the columns {columns!r:.200}, and its labels are {list(labels)!r:.200}: "
-            "name the columns as the labels, or return an array."
-        )
-    return frame.to_numpy()[:, [columns.index(label) for label in labels]]
+        weakref.ref(owner)
+    except TypeError:
+        return model
+    return owner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
 from typing import Any
 
 from ..core.checks import plain, several
@@ -10,10 +10,18 @@ from ..core.errors import OptionError
 
 
 def label_names(labels: object) -> tuple[str, ...]:
-    """One name an output: of a list, a tuple, an array, a pandas Index or Series, or a mapping of index to name or back.
+    """One name an output: of a list, a tuple, an array, a pandas Index, or a mapping of index to name or back.
 
-    Raises OptionError for another type, no names, two alike, and a mapping that does not number the outputs from 0.
+    A pandas Series whose index numbers the outputs, or that numbers what its index names, is read as such a mapping. Raises
+    OptionError for another type, a set (it has no order), no names, two alike, and a mapping that does not number from 0.
     """
+    if isinstance(labels, Set) and not isinstance(labels, KeysView):
+        raise OptionError(
+            f"`labels` is a list of names in the order of the outputs; a set has no order: {labels!r:.60}."
+        )
+    if hasattr(labels, "iloc") and hasattr(labels, "to_dict") and not hasattr(labels, "columns"):
+        numbered = _by_number(labels.to_dict())
+        labels = labels.tolist() if numbered is None else numbered  # type: ignore[attr-defined]
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise OptionError(f"`labels` is a list of names, one an output, not {labels!r:.60}.")
     names = _numbered(labels) if isinstance(labels, Mapping) else [plain(e) for e in several("labels", labels, "names")]
@@ -28,23 +36,36 @@ def label_names(labels: object) -> tuple[str, ...]:
 
 
 def _numbered(labels: Mapping[Any, Any]) -> list[Any]:
-    """The names of {0: "neg", 1: "pos"} or of {"neg": 0, "pos": 1}, in the order of their numbers."""
+    """The names of {0: "neg", 1: "pos"} or of {"neg": 0, "pos": 1}, in the order of their numbers. Raises OptionError."""
+    names = _by_number(labels)
+    if names is None:
+        raise OptionError(
+            f"A mapping of labels numbers the outputs from 0, as {{0: 'neg', 1: 'pos'}} does; not {dict(labels)!r:.100}."
+        )
+    return names
+
+
+def _by_number(labels: Mapping[Any, Any]) -> list[Any] | None:
     pairs = [(plain(key), plain(value)) for key, value in labels.items()]
     for order in (pairs, [(value, key) for key, value in pairs]):
         if sorted(map(str, range(len(order)))) == sorted(str(number) for number, _ in order):
             return [name for _, name in sorted(order, key=lambda pair: int(pair[0]))]
-    raise OptionError(
-        f"A mapping of labels numbers the outputs from 0, as {{0: 'neg', 1: 'pos'}} does; not {dict(labels)!r:.100}."
-    )
+    return None
 
 
 def same_order(given: Sequence[str], own: Sequence[Any] | None, whose: str) -> None:
-    """Refuses names that are those of the model's own outputs, but in another order. Raises OptionError."""
+    """Refuses a name that the model itself has for another output, whatever its case and blanks. Raises OptionError."""
     if own is None:
         return
     names = [str(plain(each)) for each in own]
-    if list(given) != names and sorted(given) == sorted(names):
+    places = {_same(name): place for place, name in enumerate(names)}
+    moved = [name for place, name in enumerate(given) if places.get(_same(name), place) != place]
+    if moved and len(places) == len(names):
         raise OptionError(
-            f"`labels` are in another order than the outputs of {whose}: {list(given)!r:.100} were given, and its outputs are "
-            f"{names!r:.100}. Leave `labels` out, or give them in that order."
+            f"`labels` name {moved[0]!r:.60} at another place than {whose} has it: {list(given)!r:.100} were given, and the "
+            f"outputs are {names!r:.100}. Leave `labels` out, or give a name for each output in that order."
         )
+
+
+def _same(name: str) -> str:
+    return " ".join(name.split()).casefold()

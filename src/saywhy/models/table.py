@@ -15,8 +15,8 @@ from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
-from .callable import numbers_of
 from .columns import dtypes_of, frames, whole_again
+from .outputs import numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:

@@ -167,8 +167,11 @@ async def _openapi(request: Request) -> Response:
 
 
 async def _absent(request: Request, error: object) -> Response:
-    message = "There is nothing here; /openapi.json describes what there is."
-    return JSONResponse({"error": {"kind": "NotFound", "message": message}}, getattr(error, "status_code", 404))
+    status = getattr(error, "status_code", 404)
+    wrong = f"{request.method} is not answered here" if status == 405 else "There is nothing here"
+    kind = "MethodNotAllowed" if status == 405 else "NotFound"
+    message = f"{wrong}; /openapi.json describes what there is."
+    return JSONResponse({"error": {"kind": kind, "message": message}}, status, headers=getattr(error, "headers", None))
 
 
 # ---- the API -----------------------------------------------------------------------------------------------------------

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..core.errors import unknown
@@ -38,12 +35,9 @@ def content(body: Mapping[str, Any], name: str) -> bytes:
         from ..storage import explanations
 
         return explanations.content(explanations.parsed(data, name), f".{ending}")
-    from ..llm.citations import Citations
+    from ..llm.citations.result import parsed_citations
 
-    with TemporaryDirectory() as folder:  # the checks of `load` and the drawings of `save` are those of files
-        given = Path(folder) / "citations.json"
-        given.write_text(json.dumps(data), encoding="utf-8")
-        return Citations.load(given).save(given.with_suffix(f".{ending}")).read_bytes()
+    return parsed_citations(data, name).content(f".{ending}")
 
 
 def _cited(body: Mapping[str, Any]) -> bool:

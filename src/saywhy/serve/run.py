@@ -42,7 +42,7 @@ def run(
     Raises
     ------
     OptionError
-        For a host that others reach, without a token; for a port that is taken.
+        For a host that others reach, without a token; for a token that no header can show; for a port that is taken.
     SaywhyError
         Where not one of the models can be loaded, what was wrong with the first.
     MissingError
@@ -57,10 +57,7 @@ def run(
     from .served import served
 
     wide = not loopback(host)
-    if wide and not token:
-        raise OptionError(
-            f"--host {host} lets other machines ask this server: give it a --token that they must show, or leave out --host."
-        )
+    _refuse_token(host, token)
     known, listening = served(models, trust_remote_code), _listening(host, port)
     hosts = [*LOOPBACK, *allow_hosts, *((host, socket.gethostname()) if wide else ())]
     limits = Limits(seconds=seconds, waiting=waiting)
@@ -74,6 +71,18 @@ def run(
         server.run(sockets=[listening])
     if errors := _all_failed(workers):
         raise errors[0]
+
+
+def _refuse_token(host: str, token: str | None) -> None:
+    """Refuses other machines without a token, and a token that no header can show. Raises OptionError."""
+    if not loopback(host) and not token:
+        raise OptionError(
+            f"--host {host} lets other machines ask this server: give it a --token that they must show, or leave out --host."
+        )
+    if token is not None and not (token.isascii() and token.isprintable() and token == token.strip() != ""):
+        raise OptionError(
+            "A token is of ASCII letters, digits and signs, without blanks around it: no header shows another."
+        )
 
 
 def _announce(models: Sequence[Served], host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:

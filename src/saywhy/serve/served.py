@@ -57,7 +57,7 @@ def served(wanted: Sequence[str], trust_remote_code: bool = False) -> tuple[Serv
 
 def _name(source: str) -> str:
     """A hub id as it is; of a folder or a file its last part; of an address its host."""
-    if source.startswith(("http://", "https://")):
+    if source.lower().startswith(("http://", "https://")):
         return re.sub(r"^https?://(?:[^@/]*@)?([^/?#]+).*$", r"\1", source)
     return Path(source).resolve().name if Path(source).exists() else source
 

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
+from ..core.errors import FileError
+
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Write a file so that it appears whole or not at all. Raises FileError.
+
+    A link stays: what it points to is written. What is no regular file (a device, a pipe) is written to as it is.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:
+                stream.write(data)
+        else:
+            _replaced(Path(os.path.realpath(path)), data)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _replaced(path: Path, data: bytes) -> None:
+    half = path.with_name(
+        f".{secrets.token_hex(8)}.half"
+    )  # a name of its own: with more letters a long one would be too long
     try:
         with half.open("xb") as file:
             file.write(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,19 +14,30 @@ Kind: TypeAlias = "type | tuple[type, ...]"  # what a field may hold; an int is 
 
 
 def parsed(text: str) -> Any:
-    """JSON as data. Raises ValueError for all that is none, also for what nests too deep and for numbers of endless digits."""
+    """JSON as data.
+
+    Raises ValueError for all that is none, also for a name twice in one object, what nests too deep, and endless digits.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_named_once)
     except RecursionError:
         raise ValueError("it nests too deep") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg}, line {error.lineno}, column {error.colno}") from None
 
 
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the name {twice!r:.60} stands twice in one object")
+    return known
+
+
 def read_text(path: Path) -> str:
-    """A whole file in UTF-8. Raises FileError."""
+    """A whole file in UTF-8, without a byte order mark. Raises FileError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileError(f"There is no file {str(path)!r}.") from None
     except UnicodeDecodeError as error:

@@ -42,4 +42,9 @@ def output_file(path: object, endings: Iterable[str]) -> Path:
         raise FileError(f"{known} is a folder: give the name of a file.")
     if not known.parent.is_dir():
         raise FileError(f"{known}: the folder {known.parent} does not exist; create it first.")
+    target = Path(os.path.realpath(known))
+    if target.exists() and not target.is_file():
+        return known  # a device or a pipe
+    if not os.access(target.parent, os.W_OK):
+        raise FileError(f"{known}: nothing can be written into the folder {target.parent}.")
     return known

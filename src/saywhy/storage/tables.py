@@ -51,7 +51,7 @@ def rows(path: Path, lenient: bool = False) -> Iterator[dict[str, Any]]:
         damaged row, unless `lenient`.
     """
     if not path.is_file():
-        raise FileError(f"{path}: there is no such file.")
+        raise FileError(f"{path} is a folder: give a file." if path.is_dir() else f"{path}: there is no such file.")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise FileError(f"{path}: a file of texts ends in {', '.join(ENDINGS)}, not in {ending or 'nothing'!r}.")
@@ -230,7 +230,7 @@ def _json(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = parsed(line)
             except ValueError as error:
-                yield DamagedRow(f"line {number} is not JSON: {error}")
+                yield DamagedRow(f"line {number} is no sound JSON: {error}")
                 continue
             yield (
                 row
@@ -247,8 +247,11 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         raise missing("pyarrow", "Reading Parquet", "table") from error
     try:
         with parquet.ParquetFile(path) as file:
+            _headings(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=1_024):
                 yield from _plain_rows(batch)
+    except FileError:
+        raise
     except (pyarrow.ArrowException, OSError) as error:
         yield DamagedRow(f"the file {path.name} is no sound Parquet file, and what of it is left was not read: {error}")
 

@@ -24,7 +24,7 @@ from ...core.types import Encoding, Floats, Ints
 from ...engine.engine import Engine
 from ...models.causal.prompts import Prompt
 from ...models.protocol import EncodingOptions, Model
-from .documents import Document, Splitter, documents_of, read_documents
+from .documents import Document, Splitter, documents_of, passed_over, read_documents
 from .grounding import Grounding, grounding_of
 from .result import ENDINGS, Citations, Source, Statement, load_citations
 from .search import CANDIDATES, CHECKS, FEW, GUIDING, POINTED, RUNS, Search
@@ -34,7 +34,17 @@ from .verdicts import Check, checked, shortlisted, sources_of
 if TYPE_CHECKING:
     from ...explain.explainer import Explainer
 
-__all__ = ["ENDINGS", "Citations", "Document", "Source", "Statement", "cite", "load_citations", "read_documents"]
+__all__ = [
+    "ENDINGS",
+    "Citations",
+    "Document",
+    "Source",
+    "Statement",
+    "cite",
+    "load_citations",
+    "passed_over",
+    "read_documents",
+]
 
 
 @dataclass(frozen=True)
@@ -226,8 +236,8 @@ def _language_model(explainer: object) -> Model[Any]:
             f"`explainer` is an Explainer of a language model, for example Explainer(model, tokenizer), not {explainer!r:.60}."
         )
     model: Model[Any] = explainer.model
-    if not hasattr(model, "encode_prompt"):
-        raise ModelError(f"{model.name} is no language model: citations ask for the probability of an answer.")
+    if model.head != "next":
+        raise OptionError(f"{model.name} is no language model: citations ask for the probability of an answer.")
     return model
 
 

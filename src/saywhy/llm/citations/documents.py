@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ...core.display import one_line
 from ...core.errors import FileError, InputError, OptionError
 from ...core.features import Span
+from ...core.frames import missing_value
 from ...core.sentences import sentences
 from ...storage.manifest import read_text
 from ...storage.tables import rows
@@ -34,18 +36,33 @@ def documents_of(given: object) -> tuple[Document, ...]:
         raise InputError(
             f'`documents` is a list of texts or of {{"id": …, "title": …, "text": …}}, not {type(given).__name__}: {given!r:.60}'
         )
-    found = tuple(_document(each, i) for i, each in enumerate(given))
+    found = [_document(each, i) for i, each in enumerate(given)]
     if not found:
         raise InputError("`documents` is empty: give at least one text.")
-    names = [document.id for document in found]
-    if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
-        raise InputError(f'Two documents have the "id" {again!r}: each needs a name of its own.')
-    return found
+    taken: set[str] = set()
+    for document in found:
+        if document.id in taken:
+            raise InputError(f'Two documents have the "id" {document.id!r}: each needs a name of its own.')
+        taken.update([document.id] if document.id else [])
+    free = (number for number in map(str, count(1)) if number not in taken)
+    return tuple(
+        document if document.id else replace(document, id=_number(i, taken, free)) for i, document in enumerate(found)
+    )
+
+
+def _number(place: int, taken: set[str], free: Iterator[str]) -> str:
+    """The name of a document that has none: its place from 1, or a number that no other is called by."""
+    name = str(place + 1)
+    if name in taken:
+        name = next(free)
+    taken.add(name)
+    return name
 
 
 def _document(given: object, place: int) -> Document:
+    """A document, with no id where none was given."""
     if isinstance(given, Document):
-        return given
+        given = {"id": given.id, "title": given.title, "text": given.text}
     if isinstance(given, str):
         given = {"text": given}
     if not isinstance(given, Mapping) or not isinstance(given.get("text"), str):
@@ -54,23 +71,44 @@ def _document(given: object, place: int) -> Document:
         raise InputError(f"Document {place} has the field {surplus[0]!r}; it may have {', '.join(_FIELDS)}.")
     if not given["text"].strip():
         raise InputError(f"Document {place} is blank.")
-    name = given.get("id")
-    return Document(str(place + 1 if name is None else name), given["text"], str(given.get("title") or ""))
+    name, title = ("" if missing_value(each) else str(each) for each in (given.get("id"), given.get("title")))
+    return Document(name, given["text"], title)
 
 
 def read_documents(path: Path) -> tuple[Document, ...]:
     """The documents in a folder (each file is one), in a text file (it is one) or in a table with a column "text".
 
-    Raises FileError for what cannot be read, InputError for a table without that column.
+    Of a folder `passed_over` says which files are none. Raises FileError for what cannot be read, InputError for a table
+    without that column and for a blank text.
     """
     if path.is_dir():
-        files = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in _PLAIN)
-        if not files:
-            raise FileError(f"{str(path)!r} holds no document: files that end in {', '.join(_PLAIN[:3])}.")
-        return tuple(Document(str(each.relative_to(path)), read_text(each)) for each in files)
+        texts = ((each, read_text(each)) for each in _inside(path) if each.suffix.lower() in _PLAIN)
+        found = [Document(str(each.relative_to(path)), text) for each, text in texts if text.strip()]
+        if not found:
+            raise FileError(
+                f"{str(path)!r} holds no document: files that end in {', '.join(_PLAIN[:3])} and hold a text."
+            )
+        return documents_of(found)
     if path.suffix.lower() in _PLAIN:
-        return (Document(path.name, read_text(path)),)
+        return documents_of([Document(path.name, read_text(path))])
     return documents_of([{key: row[key] for key in _FIELDS if key in row} for row in rows(path)])
+
+
+def passed_over(path: Path) -> list[str]:
+    """The files of a folder that are no documents, for they are of other kinds or blank; hidden ones are not spoken of."""
+    if not path.is_dir():
+        return []
+    return [
+        str(each.relative_to(path))
+        for each in _inside(path)
+        if each.suffix.lower() not in _PLAIN or not read_text(each).strip()
+    ]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The files of a folder and its folders, but those that begin with a dot, or with ~$ as what an office has open."""
+    found = (each for each in folder.rglob("*") if each.is_file())
+    return sorted(e for e in found if not any(part.startswith((".", "~$")) for part in e.relative_to(folder).parts))
 
 
 def split(text: str, splitter: Splitter | None) -> list[Span]:

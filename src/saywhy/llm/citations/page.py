@@ -5,6 +5,7 @@ A statement that is hovered or focused lights up its sources, and a source its s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -122,13 +123,13 @@ def markdown(found: Citations) -> str:
     return "".join(out) + ("\n\n" + "  \n".join(notes) if notes else "") + "\n"
 
 
-def _visible_lines(text: str) -> str:
-    return "\n".join(visible(line) for line in text.split("\n"))
+_LIST = re.compile(r"(?m)^(\s*\d*)([-+=.])")  # - + and 1. begin lists, - and = under a line make it a heading
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>#|~" else char for char in _visible_lines(text))
+    """Text that Markdown shows as it is, also after a footnote and at the begin of a line, where - + 1. make lists."""
+    marked = "".join(f"\\{char}" if char in "\\`*_[]()<>#|~&" else char for char in visible(text))
+    return _LIST.sub(r"\1\\\2", marked)
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
@@ -172,17 +173,17 @@ def _said(found: Citations, name: str) -> Iterator[str]:
     """The answer, each statement with the numbers of its sources as links."""
     numbers, at = numbered(found), 0
     for k, statement in enumerate(found):
-        yield safe_text(found.answer[at : statement.span[0]])
+        yield safe(found.answer[at : statement.span[0]])
         links = "".join(
             f'<a href="#{name}-c{i}" aria-label="source {i}">[{i}]</a>' for i in _numbers(statement, numbers)
         )
         yield (
             f'<span class="says {_CLASSES[statement.verdict]}" id="{name}-s{k}" tabindex="0" '
             f'title="{safe(statement.verdict)}: {safe(reason(statement))}">'
-            f"{safe_text(statement.text)}</span>{f'<sup>{links}</sup>' if links else ''}"
+            f"{safe(statement.text)}</span>{f'<sup>{links}</sup>' if links else ''}"
         )
         at = statement.span[1]
-    yield safe_text(found.answer[at:])
+    yield safe(found.answer[at:])
 
 
 def _legend(found: Citations) -> str:
@@ -207,16 +208,11 @@ def _documents(found: Citations, name: str) -> Iterator[str]:
         for span, i, source in cited:
             share = max(0.25, min(1.0, source.score / strongest))
             body += [
-                safe_text(each.text[at : span[0]]),
+                safe(each.text[at : span[0]]),
                 f'<mark class="cited" id="{name}-c{i}" tabindex="0" style="--a:{share:.2f};color:inherit" '
-                f'title="{safe(minus(f"{source.score:+.2f}"))} nats"><b>[{i}]</b> {safe_text(source.text)}</mark>',
+                f'title="{safe(minus(f"{source.score:+.2f}"))} nats"><b>[{i}]</b> {safe(source.text)}</mark>',
             ]
             at = span[1]
         title = f"{each.id}: {each.title}" if each.title else each.id
-        text = "".join(body) + safe_text(each.text[at:])
+        text = "".join(body) + safe(each.text[at:])
         yield f'<article class="doc"><h2>{safe(title)}</h2><div class="text">{text}</div></article>'
-
-
-def safe_text(text: str) -> str:
-    """Escaped, with its line breaks as they are."""
-    return "\n".join(safe(line) for line in text.split("\n"))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...core.display import one_line
+from ...core.errors import FileError
 from ...core.types import Cost
-from ...storage.manifest import Kind, list_of, object_of, of_type, read_json
+from ...storage.manifest import Kind, checked, list_of, object_of, read_json
 from ...storage.paths import as_path
 from .documents import Document
 from .verdicts import JOINS, NONE, SUPPORTED, WEAK
@@ -56,7 +58,7 @@ class Statement:
     @property
     def known_without(self) -> bool:
         """Has it no source because the model says it about as readily without the documents, at more than one in e a token?"""
-        return self.verdict == NONE and abs(self.gain) < 1.0 and self.base / self.tokens > -1.0
+        return self.verdict == NONE and abs(self.gain) < 1.0 and self.base / max(self.tokens, 1) > -1.0
 
 
 @dataclass(frozen=True)
@@ -145,28 +147,38 @@ class Citations(Sequence[Statement]):
         from ...storage.paths import output_file
 
         file = output_file(path, ENDINGS)
-        ending = file.suffix.lower()
+        write(file, self.content(file.suffix.lower()))
+        return file
+
+    def content(self, ending: str) -> bytes:
+        """What `save` writes into a file with this ending."""
         if ending == ".json":
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
         elif ending == ".txt":
             text = str(self)
         else:
             text = self.to_html() if ending == ".html" else self.to_markdown()
-        write(file, f"{text.rstrip()}\n".encode("utf-8", "backslashreplace"))
-        return file
+        return f"{text.rstrip()}\n".encode("utf-8", "backslashreplace")
 
 
 def load_citations(path: str | Path) -> Citations:
     """Citations from their .json file. Raises FileError, which names the field, for what is none."""
     file = as_path(path)
+    return parsed_citations(read_json(file, FORMAT, VERSION, {}), str(file))
+
+
+def parsed_citations(given: object, name: str) -> Citations:
+    """The citations in the data of a JSON file; `name` is for the error, FileError."""
     kinds: dict[str, Kind] = {"question": str, "answer": str, "written": bool, "model": str, "documents": list}
-    data = read_json(file, FORMAT, VERSION, kinds | {"statements": list, "cost": dict, "notes": list})
-    name = str(file)
+    data = checked(given, name, FORMAT, VERSION, kinds | {"statements": list, "cost": dict, "notes": list})
     documents = tuple(
         Document(**object_of(each, {"id": str, "text": str, "title": str}, name, f"documents[{i}]", ()))
         for i, each in enumerate(data["documents"])
     )
-    statements = tuple(_statement(each, name, f"statements[{i}]") for i, each in enumerate(data["statements"]))
+    texts = {document.id: document.text for document in documents}
+    statements = tuple(
+        _statement(each, data["answer"], texts, name, f"statements[{i}]") for i, each in enumerate(data["statements"])
+    )
     cost = object_of(data["cost"], dict.fromkeys(Cost._fields, (int, float)), name, "cost", ())
     notes = tuple(list_of(data["notes"], str, name, "notes"))
     return Citations(
@@ -174,7 +186,8 @@ def load_citations(path: str | Path) -> Citations:
     )
 
 
-def _statement(data: Any, name: str, at: str) -> Statement:
+def _statement(data: Any, answer: str, texts: Mapping[str, str], name: str, at: str) -> Statement:
+    """One statement of a file, sound in itself and beside its answer and documents. Raises FileError."""
     numbers: dict[str, Kind] = dict.fromkeys(("value", "base", "without", "alone", "raised", "against"), float)
     kinds: dict[str, Kind] = {
         "text": str,
@@ -185,18 +198,44 @@ def _statement(data: Any, name: str, at: str) -> Statement:
         "tokens": int,
     }
     object_of(data, kinds | numbers, name, at, ())
-    if data["verdict"] not in VERDICTS:
-        of_type(None, str, name, f"{at}.verdict")
-    sources = tuple(_source(each, name, f"{at}.sources[{i}]") for i, each in enumerate(data["sources"]))
-    return Statement(**data | {"span": _span(data["span"], name, f"{at}.span"), "sources": sources})
+    _finite(data, numbers, name, at)
+    _one_of(data["verdict"], VERDICTS, name, f"{at}.verdict")
+    if data["tokens"] < 0:
+        raise FileError(
+            f"{name!r} is damaged: the field {f'{at}.tokens'!r} holds {data['tokens']}, and none is below 0."
+        )
+    sources = tuple(_source(each, texts, name, f"{at}.sources[{i}]") for i, each in enumerate(data["sources"]))
+    span = _span(data["span"], data["text"], answer, name, f"{at}.span")
+    return Statement(**data | {"span": span, "sources": sources})
 
 
-def _source(data: Any, name: str, at: str) -> Source:
-    kinds: Mapping[str, Kind] = {"document": str, "span": list, "text": str, "score": float, "stderr": float}
-    object_of(data, kinds, name, at, ())
-    return Source(**data | {"span": _span(data["span"], name, f"{at}.span")})
+def _source(data: Any, texts: Mapping[str, str], name: str, at: str) -> Source:
+    numbers: dict[str, Kind] = dict.fromkeys(("score", "stderr"), float)
+    kinds: dict[str, Kind] = {"document": str, "span": list, "text": str}
+    object_of(data, kinds | numbers, name, at, ())
+    _finite(data, numbers, name, at)
+    _one_of(data["document"], texts, name, f"{at}.document")
+    span = _span(data["span"], data["text"], texts[data["document"]], name, f"{at}.span")
+    return Source(**data | {"span": span})
 
 
-def _span(data: object, name: str, at: str) -> tuple[int, int]:
-    start, end = list_of(data, int, name, at, 2)
+def _finite(data: Mapping[str, Any], fields: Iterable[str], name: str, at: str) -> None:
+    for each in fields:
+        if not math.isfinite(data[each]):
+            raise FileError(
+                f"{name!r} is damaged: the field {f'{at}.{each}'!r} holds {data[each]}, which is no number."
+            )
+
+
+def _one_of(value: str, known: Iterable[str], name: str, field: str) -> None:
+    if value not in known:
+        raise FileError(f"{name!r} is damaged: the field {field!r} holds {value!r:.60}, and there is no such one.")
+
+
+def _span(data: object, text: str, whole: str, name: str, field: str) -> tuple[int, int]:
+    start, end = list_of(data, int, name, field, 2)
+    if not 0 <= start <= end <= len(whole) or whole[start:end] != text:
+        raise FileError(
+            f"{name!r} is damaged: the field {field!r} holds [{start}, {end}], where its text does not stand."
+        )
     return start, end

@@ -38,12 +38,15 @@ class AnswerCache:
         try:
             self._file = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
             weakref.finalize(self, self._file.close)
+            [version] = self._file.execute("PRAGMA user_version").fetchone()
+            if version == 0 and self._file.execute("SELECT name FROM sqlite_master").fetchone() is not None:
+                raise FileError(f"{str(self.path)!r} is the database of another program: give another file.")
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")  # outlives a killed process, if not a power cut
-            [version] = self._file.execute("PRAGMA user_version").fetchone()
             if version not in (0, FORMAT):
                 raise FileError(f"{str(self.path)!r} is a cache of format {version}; this version reads {FORMAT}.")
             self._file.execute(_TABLE)
+            self._file.execute("SELECT name, answer FROM answers LIMIT 0")
             self._file.execute(f"PRAGMA user_version={FORMAT}")
         except sqlite3.Error as error:
             raise FileError(f"{str(self.path)!r} cannot be a cache of answers: {error}.") from None

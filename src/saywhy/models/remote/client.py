@@ -77,8 +77,14 @@ def http_package() -> ModuleType:
 def checked_url(url: object) -> str:
     """The address without a slash at its end. Raises OptionError for another scheme, and for an address with a key in it."""
     text = url.strip().rstrip("/") if isinstance(url, str) else ""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        sound = (
+            parts.scheme in ("http", "https") and parts.netloc.isascii() and parts.port != 0 and bool(parts.hostname)
+        )
+    except ValueError:  # of a port or an address in brackets
+        sound = False
+    if not sound:
         raise OptionError(f"A server is an address such as http://localhost:8080/v1, not {url!r:.80}.")
     if "@" in parts.netloc or parts.query or parts.fragment:  # names and logs would show what stands there
         raise OptionError("A server's address holds no name, key or query: give a key as Server(url, key=…).")
@@ -222,6 +228,8 @@ class Client:
             wait = min(LONGEST_WAIT, self.wait * 2**tried)
             try:
                 reply = await self._reply(pool, call)
+            except http.DecodingError as error:
+                raise ModelError(f"the server at {self.url} sends an answer that cannot be unpacked: {error}") from None
             except http.TransportError as error:
                 what = "in time" if isinstance(error, http.TimeoutException) else f"({type(error).__name__})"
                 said = self._clean(str(error)) or "no reason given"
@@ -249,8 +257,13 @@ class Client:
             async with pool.stream("GET" if call.body is None else "POST", address, headers=headers, **settings) as got:
                 if not 300 <= got.status_code < 400:
                     return _Reply(got.status_code, got.headers, await self._body(got))
-                there = urljoin(address, got.headers.get("location", ""))
-            if urlsplit(there)[:2] != urlsplit(address)[:2]:
+                there = got.headers.get("location", "")
+            try:
+                there = urljoin(address, there)
+                elsewhere = urlsplit(there)[:2] != urlsplit(address)[:2]
+            except ValueError:  # no address at all
+                elsewhere = True
+            if elsewhere:
                 raise ModelError(
                     f"the server at {self.url} sends requests on to another address, {there:.200}, which is not followed: "
                     "prompts and keys would go there. Give that address, if it is the right one."
@@ -271,7 +284,7 @@ class Client:
     def _json(self, body: bytes) -> object:
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             shown = self._clean(body[:80].decode(errors="replace"))
             raise ModelError(
                 f"the server at {self.url} answered something that is no JSON: {shown!r}. Is the address right? It ends in "
@@ -292,7 +305,7 @@ def _words_of(body: bytes) -> str:
     """What an error says: the message of the usual forms, else the beginning of the body."""
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body[:300].decode(errors="replace")
     for name in ("error", "message", "detail"):
         told = told.get(name, told) if isinstance(told, dict) else told
@@ -307,5 +320,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         return max(0.0, float(told))
     except ValueError:
-        date = email.utils.parsedate_to_datetime(told) if email.utils.parsedate(told) else None
-        return None if date is None else max(0.0, date.timestamp() - time.time())
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):  # no date, or none that there is
+        return None

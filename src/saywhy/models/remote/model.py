@@ -23,7 +23,7 @@ from ..protocol import EncodingOptions, Model
 from .cache import AnswerCache
 from .client import Call, Client
 from .probe import Found
-from .scoring import CHAT, Question, kept_of, messages_of, written
+from .scoring import CHAT, Question, kept_of, messages_of, read_by, written
 from .spans import shown, text_encoding
 from .tokenizer import ServerTokenizer, messages_in
 
@@ -182,7 +182,7 @@ class RemoteModel(Model[Question]):
         answers = self._answers([call for calls in asked for call in calls])
         out = []
         for row, calls in zip(rows, asked, strict=True):
-            told = way.read(row, [answers[call.digest] for call in calls])
+            told = read_by(way, row, [answers[call.digest] for call in calls])
             if told.bounded:
                 self._bounded.add(row)
             out.append(torch.tensor(told.logprobs + [0.0] * (row.width - len(told.logprobs))))

@@ -83,7 +83,16 @@ def _models(client: Client, model: str | None) -> list[Mapping[str, Any]]:
                 "in /v1 for servers that speak as OpenAI's does."
             )
         return []
-    return [each for each in listed if isinstance(each, Mapping)]
+    return [each for each in listed if isinstance(each, Mapping) and _sendable(str(each.get("id")))]
+
+
+def _sendable(name: str) -> bool:
+    """Can a request name it? Half a character cannot be sent."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(client: Client, listed: list[Mapping[str, Any]], model: str | None) -> str:

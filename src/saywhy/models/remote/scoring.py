@@ -85,15 +85,28 @@ def unreadable(what: str, answer: object) -> ModelError:
     return ModelError(f"the server's answer has {what}: {answer!s:.200}")
 
 
+def read_by(way: Way, question: Question, answers: list[Any]) -> Answer:
+    """What the answers say of the question. Raises ModelError for answers of another form, whatever is wrong with them."""
+    try:
+        return way.read(question, answers)
+    except (AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
+        raise unreadable(
+            f"another form than that of {way.name!r} ({type(error).__name__})", answers[0] if answers else None
+        ) from None
+
+
 def number(value: object, answer: object) -> float:
     """A log-probability: at most 0, and no NaN; minus infinity is written as a very small number by some."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-4:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1e-4:  # NaN is not either
         raise unreadable(f"{value!r:.40} where a log-probability stands", answer)
-    return max(float(value), -9999.0)
+    return float(max(value, -9999.0))  # in this order: JSON has whole numbers that no float holds
 
 
-def places_of(choice: Mapping[str, Any], answer: object) -> list[Place]:
-    """The tokens that were written, in the older and in the newer form of OpenAI's answers."""
+def places_of(choice: Mapping[str, Any], answer: object, echo: bool = False) -> list[Place]:
+    """The tokens that were written, in the older and in the newer form of OpenAI's answers.
+
+    With `echo` the first has no log-probability, for nothing stands before it: it is 0. Raises ModelError for another.
+    """
     told = choice.get("logprobs")
     if isinstance(told, Mapping) and isinstance(told.get("content"), list):
         return [_place(each, answer) for each in told["content"]]
@@ -101,9 +114,10 @@ def places_of(choice: Mapping[str, Any], answer: object) -> list[Place]:
         return []
     tops = told.get("top_logprobs") or [None] * len(told["token_logprobs"])
     out = []
-    for text, logprob, top in zip(told.get("tokens") or (), told["token_logprobs"], tops, strict=False):
+    for i, (text, logprob, top) in enumerate(zip(told.get("tokens") or (), told["token_logprobs"], tops, strict=False)):
         likely = tuple((str(t), number(p, answer)) for t, p in (top or {}).items())
-        out.append(Place(str(text), None, number(0.0 if logprob is None else logprob, answer), likely))
+        first = echo and i == 0 and logprob is None
+        out.append(Place(str(text), None, 0.0 if first else number(logprob, answer), likely))
     return out
 
 
@@ -177,7 +191,7 @@ def _echo_calls(q: Question, s: Settings) -> list[Call]:
 
 def _echo_read(q: Question, answers: list[Any]) -> Answer:
     """The prompt's tokens stand before the one that was written."""
-    places = places_of(choice_of(answers[0]), answers[0])[:-1]
+    places = places_of(choice_of(answers[0]), answers[0], echo=True)[:-1]
     if not places:
         raise unreadable("no log-probabilities of the prompt", answers[0])
     if isinstance(q.prompt, tuple) and q.goal:
