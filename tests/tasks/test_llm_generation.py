@@ -197,7 +197,7 @@ class TestRefusals:
             one(PROMPT, target=" x", overlong="window")
         with pytest.raises(OptionError, match="by='message'"):
             one(PROMPT, target=" x", by="message")
-        with pytest.raises(OptionError, match="is a label by its name or its index, or a text"):
+        with pytest.raises(OptionError, match="A target is a text"):
             one(PROMPT, target=1.5)
         with pytest.raises(MethodError):
             one(PROMPT, target=" x", method="integrated_gradients", absent="drop")

@@ -18,7 +18,7 @@ from ..metrics import Candidate, Judgement, Metric
 from ..metrics.removal import best_known
 from ..metrics.stability import shaken, under_noise
 from ..models.protocol import Model
-from ..tasks.protocol import Case, Task
+from ..tasks.protocol import Case, Task, every_output
 from .entries import ORACLE, RANDOM, Entry
 from .estimates import SHARES
 from .plan import Plan
@@ -98,12 +98,14 @@ class Walk:
     def _targets(self, case: Case) -> tuple[Target, ...]:
         """The target that is explained, and the label that comes closest to it, where there is one."""
         first = self.task.targets(case, [self.plan.request.target], None, self.plan.request.unit)
-        labels = len(case.encoding.labels)
-        if labels < 2 or case.encoding.about or len(first[0].index) != 1:
+        labels = case.encoding.labels
+        if len(labels) < 2 or case.encoding.about or len(first[0].index) != 1:
             return first
-        every = self.task.targets(case, range(labels), None, self.plan.request.unit)
+        every = self.task.targets(case, every_output(labels), None, self.plan.request.unit)
         numbers = self.task.score(case, case.output[None], every)[0]
-        rival = max((i for i in range(labels) if every[i].index != first[0].index), key=lambda i: float(numbers[i]))
+        rival = max(
+            (i for i in range(len(labels)) if every[i].index != first[0].index), key=lambda i: float(numbers[i])
+        )
         return (*first, every[rival])
 
     # ---- scores --------------------------------------------------------------------------------------------------------

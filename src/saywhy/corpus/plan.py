@@ -189,8 +189,8 @@ _SETTINGS: dict[str, Kind] = {  # those that a report reads
     "adds_up": bool,
     "unit": (str, type(None)),
     "by": (str, dict),
-    "target": (str, int, list, type(None)),
-    "against": (str, int, list, type(None)),
+    "target": (str, int, float, list, type(None)),
+    "against": (str, int, float, list, type(None)),
 }
 
 

@@ -49,7 +49,7 @@ def with_background(
         found = replace(found, rows=chain(first, found.rows))
     given = settings.get("background")
     if given is not None or model.background is not None:
-        return found, {**settings, "background": model.background_rows(given)}
+        return found, {**settings, "background": model.typed(given, source)}
     sound = [row for row in first if not isinstance(row, DamagedRow) and all(name in row for name in text)]
     where = "of the source" if len(first) < FIRST else "at the beginning of the source"
     return found, {**settings, "background": model.typical(sound, source, where)}

@@ -310,7 +310,8 @@ class Explainer:
         _several("predict", inputs)
         known = self.inputs_of(inputs)
         what = self.model.overlong if overlong is None else one_of("value of `overlong`", overlong, OVERLONG)
-        encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], what)
+        typed = self.model.typed(None, inputs) if isinstance(self.model, TableModel) else None
+        encoding_options = EncodingOptions(self.task.default_granularity, self.model.absences[0], what, "word", typed)
         engine, out = Engine(self.model, self.batch_tokens), []
         source = iter(inputs if known is None else known)
         while window := list(islice(source, WINDOW)):
@@ -357,8 +358,10 @@ class Explainer:
         Raises OptionError where that is one row only. `given` is what the caller gave, whose column types are kept.
         """
         model = self.model
-        if not isinstance(model, TableModel) or model.background is not None or settings.get("background") is not None:
+        if not isinstance(model, TableModel):
             return dict(settings)
+        if model.background is not None or settings.get("background") is not None:
+            return {**settings, "background": model.typed(settings.get("background"), given)}
         return {**settings, "background": model.typical([given] if inputs is None else inputs, given)}
 
     def request(self, inputs: Sequence[Any] = (), /, **settings: Any) -> Request:

@@ -19,7 +19,7 @@ from ..engine.engine import Engine
 from ..methods.coalitions import EVERY_COALITION
 from ..methods.interactions import pairs_over_draws
 from ..models.protocol import NON_DIFFERENTIABLE, EncodingOptions, Model
-from ..tasks.protocol import Case, Task, WantedTarget
+from ..tasks.protocol import Case, Task, WantedTarget, every_output
 from .focus import both, by_sentence, focused, is_focus
 from .request import Request, few_enough
 from .trust import trust
@@ -228,10 +228,10 @@ class Pipeline:
 
     def _all_labels(self, case: Case) -> tuple[Target, ...]:
         """All labels, for a method that can tell what the model says without each feature."""
-        many = len(case.encoding.labels)
-        if not self.request.method.leaves_one_out or many < 2 or case.encoding.about:
+        labels = case.encoding.labels
+        if not self.request.method.leaves_one_out or len(labels) < 2 or case.encoding.about:
             return ()
-        return self.task.targets(case, range(many), None, None)
+        return self.task.targets(case, every_output(labels), None, None)
 
     def _path(self, encoding: Encoding) -> EmbeddingPath | None:
         encoding_options = self.request.encoding

@@ -113,11 +113,14 @@ def takes_settings(function: F) -> F:
 
 
 def wanted(name: str, target: object) -> WantedTarget:
-    """A target as it may be asked for: a name, an index, a tuple of those, or None. Raises OptionError for another type."""
+    """A target as it may be asked for: a name (of a class that is a number or a truth value, that), an index, a tuple, or None.
+
+    Raises OptionError for another type.
+    """
     known = plain(target)
     if isinstance(known, tuple | list):
         return tuple(plain(each) for each in known)
-    if isinstance(known, bool) or not isinstance(known, str | int | None):
+    if not isinstance(known, str | int | float | None):
         raise OptionError(
             f"`{name}` is a label by its name or its index, or a text, not {target!r:.60} ({type(target).__name__})."
         )

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.checks import plain
 from ..core.errors import OptionError, unknown
 from ..core.frames import missing_value, several_inputs
+from .columns import dtypes_of
 
 MOST = 1_000  # rows of a background: each evaluation asks the model about all of them
 
@@ -21,7 +22,7 @@ class Background:
 
     rows: tuple[Mapping[str, Any], ...]
     said: str
-    dtypes: Mapping[str, Any] = field(default_factory=dict)  # of columns whose type a value alone does not tell
+    dtypes: Mapping[str, Any] = field(default_factory=dict)  # of the columns of the caller's frame
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -35,7 +36,9 @@ class Background:
         return {name: None if missing_value(value) else value for name, value in self.rows[0].items()}
 
 
-def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[str] = ()) -> Background:
+def background_of(
+    given: object, columns: Sequence[str] = (), texts: Sequence[str] = (), categories: Sequence[str] = ()
+) -> Background:
     """The background that a caller gave.
 
     Parameters
@@ -47,6 +50,8 @@ def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[st
         What the model reads; by default the columns that are given.
     texts
         The columns of texts, whose absent words are left out: they need no value.
+    categories
+        The columns that are read as categories, of whose numbers there is no mean.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def background_of(given: object, columns: Sequence[str] = (), texts: Sequence[st
         rows = _rows(given[1], columns)
         _lacking(rows, columns or tuple(rows[0]), texts)
         chosen = [name for name in columns or tuple(rows[0]) if name not in texts]
-        mean = typical(rows, chosen)
+        mean = typical(rows, chosen, categories, dtypes_of(given[1]))
         row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
         return replace_dtypes(Background((row,), mean.said), given[1])
     if isinstance(given, Mapping):
@@ -87,31 +92,32 @@ def _lacking(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], texts: S
             raise OptionError(f"`background` lacks the column {lacking[0]!r}: give a value for each of {wanted}.")
 
 
-def typical(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Background:
-    """The mean of each column of numbers, the most frequent value of each other one; missing values do not count."""
+def typical(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    categories: Sequence[str] = (),
+    dtypes: Mapping[str, Any] | None = None,
+) -> Background:
+    """The mean of each column of numbers, the most frequent value of each other one; missing values do not count.
+
+    Numbers of `categories`, and of columns that are categories by their `dtypes`, are names.
+    """
+    named = {*categories, *(name for name, kind in (dtypes or {}).items() if hasattr(kind, "categories"))}
     row: dict[str, Any] = {}
     for name in columns:
         known = [plain(each[name]) for each in rows if not missing_value(each[name])]
         numbers = [float(value) for value in known if isinstance(value, Real) and not isinstance(value, bool)]
-        if known and len(numbers) == len(known):
+        if known and len(numbers) == len(known) and name not in named:
             row[name] = sum(numbers) / len(numbers)
-        else:
-            row[name] = Counter(known).most_common(1)[0][0] if known else None
+        else:  # where all are missing, as they are missing here
+            row[name] = Counter(known).most_common(1)[0][0] if known else plain(rows[0][name])
     said = f"absent columns take the mean of numbers and the most frequent of other values, of {len(rows):,} rows"
     return Background((row,), said)
 
 
 def replace_dtypes(background: Background, frame: object) -> Background:
-    """The background with the types of a pandas frame that values alone do not tell: categories, and texts with missing ones.
-
-    An estimator may have been fitted on them. Types of numbers are not kept: the mean of whole numbers is none.
-    """
-    kinds = getattr(frame, "dtypes", None)
-    if kinds is None or not hasattr(kinds, "items"):
-        return background
-    told = {str(n): kind for n, kind in kinds.items() if hasattr(kind, "categories")}
-    told |= {str(n): kind.name for n, kind in kinds.items() if kind.name in ("str", "string")}
-    return Background(background.rows, background.said, told)
+    """The background with the types of the columns of a pandas frame: an estimator may have been fitted on them."""
+    return replace(background, dtypes={**background.dtypes, **dtypes_of(frame)})
 
 
 def _rows(given: object, columns: Sequence[str]) -> list[Mapping[str, Any]]:

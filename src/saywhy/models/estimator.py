@@ -1,55 +1,35 @@
-"""An estimator by scikit-learn's protocol: what it answers, the names of its outputs, and whether it reads texts or rows.
+"""An estimator by scikit-learn's protocol, or a function, as a model of texts or of rows.
 
 Nothing is imported from scikit-learn; XGBoost, LightGBM, SetFit and others that have its methods are read in the same way.
 """
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, cast
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
 from ..core.checks import one_of
 from ..core.errors import OptionError
-from ..core.types import Array, Feature, Target
-from .additive import VECTORIZERS, AdditiveSteps, additive_steps, steps_of, words_stand_alone
+from ..core.types import Feature, Target
+from .additive import AdditiveSteps, additive_steps, steps_of, words_stand_alone
+from .answers import METHODS, Answers, Estimator, answers
 from .background import Background, background_of
 from .callable import Additive, CallableModel
+from .columns import frames, numbers_alike
 from .flair_classifier import flair_texts, is_flair
-from .labels import label_names, same_order
 from .protocol import Model
+from .reads import category_columns, columns_of, estimator_name, is_vectorizer, named_columns, text_columns
 from .spacy_pipeline import is_spacy, spacy_texts
 from .table import TableModel
 
 OUTPUTS = ("probability", "decision", "score", "logit")  # what a caller may say that the numbers are
 _KINDS = {"probability": "probability", "decision": "decision", "score": "score", "logit": "softmax"}
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What an estimator is asked: a function of a batch, the names of its columns, and what they are."""
-
-    function: Callable[[Any], Any]  # a batch as the estimator reads it -> numbers [B, K]
-    labels: tuple[str, ...]
-    kind: str
-
-
-class Estimator(Protocol):
-    """What can be asked of an estimator; each has some of these."""
-
-    def predict_proba(self, batch: object, /) -> object:
-        """[B, K]; of several outputs a list of those."""
-        ...
-
-    def decision_function(self, batch: object, /) -> object:
-        """[B, K], or [B] of two classes."""
-        ...
-
-    def predict(self, batch: object, /) -> object:
-        """[B], a class or a number each; [B, K] of several outputs."""
-        ...
 
 
 def is_estimator(model: object) -> TypeGuard[Estimator]:
@@ -84,189 +64,96 @@ def black_box(
                 "`output` and `background` are not for a model of Flair: it gives probabilities of texts."
             )
         return flair_texts(model, labels, mask_token)
+    if (bound := _bound(model, output)) is not None:
+        return black_box(bound[0], labels, mask_token, bound[1], background)
     if not is_estimator(model):
-        kind = _KINDS[one_of("value of `output`", "score" if output is None else output, OUTPUTS)]
-        function = cast(Callable[[Any], Any], model)
-        texts = CallableModel(function, labels, mask_token, kind)
-        if background is None:
-            return texts
-        known = background_of(background)
-        return TableModel(function, texts.labels, kind, texts.name, tuple(known.columns), background=known)
+        return _of_function(cast(Callable[[Any], Any], model), labels, mask_token, output, background)
     _refuse_unfitted(model)
-    asked, name = answers(model, labels, output), estimator_name(model)
-    steps = additive_steps(model)
-    columns = columns_of(model)
+    # a Booster writes names in a way of its own; those of the background are the caller's
+    columns = () if background is not None and hasattr(model, "feature_name") else columns_of(model)
     if columns or background is not None:
-        return _of_rows(model, asked, name, columns, background, steps, mask_token)
-    made = CallableModel(asked.function, asked.labels, mask_token, asked.kind)
-    made.name, made.deterministic = name, True
+        return _of_rows(model, labels, output, columns, background, mask_token)
+    asked = answers(model, labels, output, lambda: ["a"])
+    steps = _steps(model, asked)
+    function = asked.function if is_vectorizer(steps_of(model)[0]) else _as_fitted(asked.function)
+    made = CallableModel(function, asked.labels, mask_token, asked.kind)
+    made.name, made.deterministic = estimator_name(model), True
     made.additive = None if steps is None or None not in steps.vectorizers else _of_text(steps, asked.kind)
     return made
 
 
+def _of_function(
+    function: Callable[[Any], Any],
+    labels: Sequence[str] | None,
+    mask_token: str | None,
+    output: str | None,
+    background: object,
+) -> Model[Any]:
+    kind = _KINDS[one_of("value of `output`", "score" if output is None else output, OUTPUTS)]
+    texts = CallableModel(function, labels, mask_token, kind)
+    if background is None:
+        return texts
+    known = background_of(background)
+    return TableModel(function, texts.labels, kind, texts.name, tuple(known.columns), background=known)
+
+
 def _of_rows(
-    model: object,
-    asked: Answers,
-    name: str,
+    model: Estimator,
+    labels: Sequence[str] | None,
+    output: str | None,
     columns: Sequence[str],
     background: object,
-    steps: AdditiveSteps | None,
     mask_token: str | None,
 ) -> TableModel:
     if mask_token is not None:
         raise OptionError("`mask_token` is for models of one text; of a row, absent words are left out.")
-    known = None if background is None else background_of(background, columns, text_columns(model))
-    additive = None if steps is None else _of_columns(steps, asked.kind)
+    texts, named = text_columns(model), named_columns(model) is not None or not columns
+    known = None if background is None else background_of(background, columns, texts, category_columns(model))
+    reads = tuple(columns or (known.columns if known else ()))
+    asked = answers(model, labels, output, partial(_one_row, reads, texts, named, known))
+    steps = _steps(model, asked)
     return TableModel(
-        *(asked.function, asked.labels, asked.kind, name, tuple(columns or (known.columns if known else ()))),
-        texts=text_columns(model),
-        named=named_columns(model) is not None or not columns,
+        *(asked.function, asked.labels, asked.kind, estimator_name(model), reads),
+        texts=texts,
+        categories=category_columns(model),
+        named=named,
         background=known,
-        additive=additive,
+        additive=None if steps is None else _of_columns(steps, asked.kind),
+        numbers_alike=numbers_alike(model),
         deterministic=True,
     )
 
 
-# ---- what is asked ---------------------------------------------------------------------------------------------------
+def _bound(model: object, output: str | None) -> tuple[Estimator, str] | None:
+    """The estimator whose method this is, and what that method answers with; None for other functions."""
+    owner = getattr(model, "__self__", None)
+    if not inspect.ismethod(model) or not hasattr(owner, "get_params") or not is_estimator(owner):
+        return None
+    kind = next((kind for kind, method in METHODS.items() if method == model.__name__), None)
+    return None if kind is None or output not in (None, kind) else (owner, kind)
 
 
-def answers(model: Estimator, labels: Sequence[str] | None, output: str | None) -> Answers:
-    """What is asked of an estimator: `output`, or the first that it has of probability, decision and score."""
-    has = {"probability": "predict_proba", "decision": "decision_function", "score": "predict"}
-    there = [each for each, method in has.items() if hasattr(model, method)]
-    if output is not None and output not in there:
-        what = f"has no {has[output]}" if output in has else "is no function of logits"
-        raise OptionError(
-            f"output={output!r:.40}: {type(model).__name__} {what}. It can be asked for {', '.join(map(repr, there))}."
-        )
-    wanted = there[0] if output is None else output
-    classes = _classes(model)
-    if isinstance(classes, list):
-        return _several_outputs(model, wanted, classes, labels)
-    own = None if classes is None else label_names(classes)
-    if wanted == "probability":
-        names = _named(model, labels, own, None)
-        many = bool(getattr(model, "multilabel_", False))
-        return Answers(model.predict_proba, names, "independent-probability" if many else "probability")
-    if wanted == "decision":
-        names = _named(model, labels, own, ("decision",))
-        return Answers(lambda batch: _two_sided(model.decision_function(batch), len(names)), names, "decision")
-    if own is not None:
-        names = _named(model, labels, own, None)
-        return Answers(lambda batch: _indicators(model.predict(batch), own), names, "score")
-    names = _named(model, labels, None, _regression_labels(model))
-    return Answers(model.predict, names, "score")
+def _one_row(columns: Sequence[str], texts: Sequence[str], named: bool, known: Background | None) -> object:
+    """A row that the estimator can be asked about: one of the background, else one of zeros and of texts."""
+    row = {name: "a" if name in texts else 0.0 for name in columns} if known is None else known.rows[0]
+    values = [row[name] for name in columns]
+    return frames(columns, [values], known.dtypes if known else {}, True)[0][1] if named else np.array([values])
 
 
-def _classes(model: object) -> object:
-    """The names of the classes: an array; a list of arrays for several outputs; None for a regression."""
-    classes: Any = getattr(model, "classes_", None)
-    if classes is None and hasattr(model, "predict_proba"):
-        classes = getattr(model, "labels", None)  # SetFit's name for them
-    if not isinstance(classes, list | tuple):
-        return classes
-    nested = bool(classes) and hasattr(classes[0], "__len__") and not isinstance(classes[0], str)
-    return list(classes) if nested else tuple(classes)
+def _as_fitted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function of a list of texts; where a list has not what a step of it asks for, of a Series or an array of them."""
 
+    def asked(texts: list[str]) -> Any:
+        try:
+            return function(texts)
+        except (AttributeError, TypeError, IndexError, KeyError):
+            series = getattr(sys.modules.get("pandas"), "Series", list)
+            for column in (series(texts), np.array(texts, dtype=object)):
+                with suppress(Exception):  # the first error is told
+                    return function(column)
+            raise
 
-def _named(
-    model: object, labels: Sequence[str] | None, own: tuple[str, ...] | None, usual: tuple[str, ...] | None
-) -> tuple[str, ...]:
-    if labels is not None:
-        known = label_names(labels)
-        same_order(known, own, f"{type(model).__name__}.classes_")
-        return known
-    if own is None and usual is None:
-        raise OptionError(f"{type(model).__name__} does not name its classes: Explainer(model, labels=['neg', 'pos']).")
-    return own or usual or ()
-
-
-def _several_outputs(model: Estimator, wanted: str, classes: list[Any], labels: Sequence[str] | None) -> Answers:
-    """Several questions answered at once: every class of every output is a label, "output 0: yes"."""
-    own = tuple(f"output {i}: {name}" for i, names in enumerate(classes) for name in label_names(names))
-    names = _named(model, labels, own, None)
-    if wanted == "probability":
-        return Answers(
-            lambda batch: np.concatenate([*map(np.asarray, cast(list[Array], model.predict_proba(batch)))], axis=1),
-            names,
-            "independent-probability",
-        )
-
-    def chosen(batch: object) -> Array:
-        said = np.asarray(model.predict(batch))
-        return np.concatenate([_indicators(said[:, i], label_names(each)) for i, each in enumerate(classes)], axis=1)
-
-    return Answers(chosen, names, "score")
-
-
-def _two_sided(decision: object, many: int) -> Array:
-    """[B, K]: of two classes an estimator tells one number, how far it is for the second."""
-    known = np.asarray(decision, dtype=np.float64)
-    return np.stack([-known, known], axis=1) if known.ndim == 1 and many == 2 else known
-
-
-def _indicators(said: object, labels: Sequence[str]) -> Array:
-    """[B, K]: 1 for the class that was predicted."""
-    named = [str(each) for each in np.asarray(said).tolist()]
-    return np.array([[float(name == label) for label in labels] for name in named]).reshape(len(named), len(labels))
-
-
-def _regression_labels(model: object) -> tuple[str, ...]:
-    last = steps_of(model)[-1]
-    weights: Any = getattr(last, "coef_", None)
-    many = getattr(last, "n_outputs_", None) or (weights.shape[0] if getattr(weights, "ndim", 1) == 2 else 1)
-    return ("prediction",) if many == 1 else tuple(f"output {i}" for i in range(many))
-
-
-# ---- what it reads ---------------------------------------------------------------------------------------------------
-
-
-def estimator_name(model: object) -> str:
-    """The classes of its steps; of a file its own name."""
-    if isinstance(name := getattr(model, "__name__", None), str):
-        return name
-    return " + ".join(type(step).__name__ for step in steps_of(model))
-
-
-def named_columns(model: object) -> tuple[str, ...] | None:
-    """The names of the columns that it was fitted on, if it was fitted on names."""
-    names = getattr(model, "feature_names_in_", None)
-    return None if names is None else tuple(map(str, names))
-
-
-def columns_of(model: object) -> tuple[str, ...]:
-    """The columns that it reads, by name or as x0, x1, …; none where it reads texts."""
-    if type(steps_of(model)[0]).__name__ in VECTORIZERS:
-        return ()
-    named = named_columns(model)
-    if named is not None:
-        dropped = _dropped_columns(steps_of(model)[0], named)
-        return tuple(name for name in named if name not in dropped)
-    many = getattr(model, "n_features_in_", None)
-    return () if many is None else tuple(f"x{i}" for i in range(int(many)))
-
-
-def _dropped_columns(first: object, named: Sequence[str]) -> set[str]:
-    """The columns that a ColumnTransformer throws away, and that it need not be given."""
-    kept: set[str] = set()
-    gone: set[str] = set()
-    for _, step, columns in getattr(first, "transformers_", ()):
-        chosen = [columns] if isinstance(columns, str) else columns
-        if not isinstance(chosen, Sequence) or isinstance(chosen, slice):  # masks and slices: as if all were read
-            return set()
-        names = {named[each] if isinstance(each, int) else str(each) for each in chosen}
-        (gone if isinstance(step, str) and step == "drop" else kept).update(names)
-    return gone - kept
-
-
-def text_columns(model: object) -> tuple[str, ...]:
-    """The columns that a ColumnTransformer hands to a reader of texts."""
-    first = steps_of(model)[0]
-    return tuple(
-        columns
-        for _, step, columns in getattr(first, "transformers_", ())
-        if isinstance(columns, str) and not isinstance(step, str) and type(steps_of(step)[0]).__name__ in VECTORIZERS
-    )
+    return asked
 
 
 def _refuse_unfitted(model: object) -> None:
@@ -278,6 +165,11 @@ def _refuse_unfitted(model: object) -> None:
 
 
 # ---- what of it is additive ------------------------------------------------------------------------------------------
+
+
+def _steps(model: object, asked: Answers) -> AdditiveSteps | None:
+    """What is known of its steps; nothing where it answers with the class that it predicts, which is no sum of anything."""
+    return None if asked.kind == "score" and getattr(model, "classes_", None) is not None else additive_steps(model)
 
 
 def _additive_target(steps: AdditiveSteps, kind: str) -> Callable[[Target], bool]:

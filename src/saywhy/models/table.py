@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.checks import one_of, plain
-from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, missing, unknown
+from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, unknown
 from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
+from .columns import dtypes_of, frames, whole_again
 from .numbers import numbers_of
 from .protocol import EncodingOptions, Model
 
@@ -32,7 +33,7 @@ _NEEDED = (
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What the model is asked about: a value for each column, and the pandas types that values alone do not tell."""
+    """What the model is asked about: a value for each column, and the types of the columns of the caller's frame."""
 
     values: list[Any]
     dtypes: Mapping[str, Any] = field(default_factory=dict)
@@ -52,9 +53,11 @@ class TableModel(Model[Row]):
     name: str
     row_columns: tuple[str, ...]
     texts: tuple[str, ...] = ()  # the columns that are known to be texts
+    categories: tuple[str, ...] = ()  # the columns that are known to be read as categories
     named: bool = True  # is it handed a data frame, or an array without names?
     background: Background | None = None
     additive: Callable[[Mapping[str, str], Sequence[Feature]], Callable[[Target], bool] | None] | None = None
+    numbers_alike: bool = False  # does it answer the same of 3 and of 3.0?
     deterministic: bool = False
     head: str = "labels"
     absences: tuple[str, ...] = ("background",)
@@ -62,10 +65,17 @@ class TableModel(Model[Row]):
 
     def background_rows(self, given: object) -> Background | None:
         if given is not None:
-            return background_of(given, self.row_columns, self.texts)
+            return background_of(given, self.row_columns, self.texts, self.categories)
         if self.background is None:
             raise OptionError(_NEEDED)
         return self.background
+
+    def typed(self, given: object, frame: object) -> Background:
+        """What stands in for absent columns, `given` or the model's own, with the types of the columns of these rows."""
+        known = (
+            self._background() if given is None else background_of(given, self.row_columns, self.texts, self.categories)
+        )
+        return replace(known, dtypes={**dtypes_of(frame), **known.dtypes})
 
     def typical(self, rows: Sequence[Any], frame: object, of: str = "of this call") -> Background:
         """The mean of these rows as a background, `of` saying where they are from. Raises OptionError for a single row."""
@@ -76,13 +86,18 @@ class TableModel(Model[Row]):
                 f"{'one row' if known else 'none'}."
             )
         columns = [name for name in self.row_columns if name not in self.texts]
-        found = typical([dict(zip(self.row_columns, row, strict=True)) for row in known], columns)
+        named = [dict(zip(self.row_columns, row, strict=True)) for row in known]
+        found = typical(named, columns, self.categories, dtypes_of(frame))
         row = {name: found.rows[0].get(name, "") for name in self.row_columns}
         said = f"{found.said} {of}; give `background` to fix them"
         return replace_dtypes(Background((row,), said), frame)
 
     def encode(self, parts: object, options: EncodingOptions, held: Held | None = None) -> Encoding:
         values, background = self._values(parts), options.background or self._background()
+        values = [
+            whole_again(value, background.dtypes.get(name))
+            for name, value in zip(self.row_columns, values, strict=True)
+        ]
         opened: dict[str, str] = {}
         features: list[Feature] = []
         for name, value in zip(self.row_columns, values, strict=True):
@@ -156,30 +171,36 @@ class TableModel(Model[Row]):
         return [1 + sum(len(value) // 4 for value in row.values if isinstance(value, str)) for row in rows]
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        return [tuple("\0missing" if missing_value(value) else value for value in row.values) for row in rows]
+        found = [tuple("\0missing" if missing_value(value) else value for value in row.values) for row in rows]
+        if self.numbers_alike or not self.named:
+            return [*found]
+        return [(key, tuple(map(type, key))) for key in found]  # 3 and 3.0 are equal, and asked apart
 
     def forward(self, rows: Sequence[Row], points: Sequence[Tensor] | None = None) -> Tensor:
         if points is not None:
             raise MethodError(f"{self.name} has no gradients.")
-        try:
-            answer = self.function(self._batch(rows))
-        except SaywhyError:
-            raise
-        except Exception as error:
-            said = " ".join(str(error).split())[:200]
-            raise ModelError(f"{self.name} raised {type(error).__name__} on {len(rows)} rows: {said}.") from error
-        return numbers_of(answer, len(rows), self.labels, self.name)
+        import torch
 
-    def _batch(self, rows: Sequence[Row]) -> pandas.DataFrame | Array:
+        out = torch.empty(len(rows), len(self.labels), dtype=torch.float64)
+        for places, batch in self._batches(rows):
+            try:
+                answer = self.function(batch)
+            except SaywhyError:
+                raise
+            except Exception as error:
+                said = " ".join(str(error).split())[:200]
+                raise ModelError(f"{self.name} raised {type(error).__name__} on {len(batch)} rows: {said}.") from error
+            out[places] = numbers_of(answer, len(batch), self.labels, self.name)
+        return out
+
+    def _batches(self, rows: Sequence[Row]) -> Sequence[tuple[list[int], pandas.DataFrame | Array]]:
+        """Which of the rows, and they as the model reads them."""
+        values = [row.values for row in rows]
         if not self.named:
-            return np.array([row.values for row in rows], dtype=np.float64)
-        try:
-            import pandas as pd
-        except ImportError:
-            raise missing("pandas", "Explaining rows with named columns", "table") from None
-        columns = {name: [row.values[i] for row in rows] for i, name in enumerate(self.row_columns)}
+            texts = any(isinstance(value, str) for row in values for value in row)
+            return [([*range(len(rows))], np.array(values, dtype=object if texts else np.float64))]
         known = rows[0].dtypes  # of one background, as all rows of a call
-        return pd.DataFrame(columns).astype({name: kind for name, kind in known.items() if name in columns})
+        return frames(self.row_columns, values, known, self.numbers_alike)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

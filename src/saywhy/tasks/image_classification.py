@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.types import Encoding, Target
-from .protocol import Case, Task
+from .protocol import Case, OutputIndex, Task, every_output
 from .text_classification import TextClassification
 
 if TYPE_CHECKING:
@@ -52,5 +52,5 @@ class ImageClassification(Task):
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         """All labels; of more than 20 the ten likeliest."""
         if len(case.model.labels) <= _MANY:
-            return range(len(case.model.labels))
-        return [int(i) for i in case.output.topk(_LIKELIEST).indices]
+            return every_output(case.model.labels)
+        return [OutputIndex(i) for i in case.output.topk(_LIKELIEST).indices]

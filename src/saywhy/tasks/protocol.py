@@ -15,7 +15,16 @@ from ..core.types import Encoding, Target
 if TYPE_CHECKING:
     from ..models.protocol import EncodingOptions, Model
 
-WantedTarget: TypeAlias = "int | str | tuple[Any, ...] | None"
+WantedTarget: TypeAlias = "int | float | str | tuple[Any, ...] | None"
+
+
+class OutputIndex(int):
+    """The index of an output and nothing else: a caller's whole number may also be the name of a class."""
+
+
+def every_output(labels: Sequence[str]) -> list[OutputIndex]:
+    """The index of each label."""
+    return [OutputIndex(i) for i in range(len(labels))]
 
 
 NOTHING = Encoding({}, (), lambda coalitions: [])
@@ -90,7 +99,7 @@ class Task(Protocol):
 
     def default_targets(self, case: Case) -> Sequence[WantedTarget]:
         """What `each_target` explains when nothing is named: every label."""
-        return range(len(case.encoding.labels))
+        return every_output(case.encoding.labels)
 
     def restrict_encoding(self, case: Case, targets: Sequence[Target]) -> Encoding:
         """The encoding with only those rows that these targets need."""
@@ -162,6 +171,8 @@ def beside(saw: Tensor) -> tuple[Tensor, Tensor]:
 
 def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
     """The index of a label given by name or by index; an unknown one is refused with the nearest name."""
+    if isinstance(wanted, OutputIndex):
+        return int(wanted)
     if isinstance(wanted, str):
         exact = [i for i, label in enumerate(labels) if label == wanted]
         folded = [i for i, label in enumerate(labels) if label.casefold() == wanted.casefold()]
@@ -173,17 +184,33 @@ def label_index(labels: Sequence[str], wanted: WantedTarget) -> int:
         if len(found) != 1:
             raise unknown("label", wanted, labels)
         return found[0]
-    if isinstance(wanted, bool) or not isinstance(wanted, int):
+    if not isinstance(wanted, int | float):
         raise OptionError(f"A target is a label's name or its index, not {wanted!r}.")
-    if not 0 <= wanted < len(labels) and str(wanted) in labels:  # classes may be numbers of their own: 3, 4 and 5
-        return list(labels).index(str(wanted))
-    if not 0 <= wanted < len(labels):
+    named = next((list(labels).index(name) for name in _names_of(wanted) if name in labels), None)
+    if isinstance(wanted, bool | float):  # such a class by its name; no index is of these types
+        if named is None:
+            raise OptionError(
+                f"A target is a label's name or its index, not {wanted!r}: {unknown('label', wanted, labels)}"
+            )
+        return named
+    if 0 <= wanted < len(labels):
+        if named not in (None, wanted):
+            raise OptionError(
+                f"{wanted} is both a label's name, {labels[named]!r} (output {named}), and the index of another, "
+                f"{labels[wanted]!r}: give the label by its name, target={labels[named]!r} or target={labels[wanted]!r}."
+            )
+        return wanted
+    if named is None:
         raise OptionError(
             f"The label index {wanted} is out of range: the model has {len(labels)} labels, 0 to {len(labels) - 1}."
         )
-    if (named := [i for i, label in enumerate(labels) if label == str(wanted)]) and named[0] != wanted:
-        raise OptionError(
-            f"{wanted} is both a label's name (output {named[0]}) and the index of another, {labels[wanted]!r}: give the label "
-            f"by its name, target='{wanted}' or target={labels[wanted]!r}."
-        )
-    return wanted
+    return named  # classes may be numbers of their own: 3, 4 and 5
+
+
+def _names_of(number: float) -> tuple[str, ...]:
+    """The names that a class equal to this number may have: of 2 they are "2" and "2.0"."""
+    if isinstance(number, bool):
+        return (str(number),)
+    if isinstance(number, int):
+        return (str(number), f"{number}.0")
+    return (str(number), str(int(number))) if number.is_integer() else (str(number),)

@@ -33,6 +33,8 @@ class TextClassification(Task):
     def encode(self, model: Model[Any], given: object, options: EncodingOptions) -> Encoding:
         if model.row_columns:
             return model.encode(cast(Mapping[str, object], given), options)  # a row, which the model checks itself
+        if isinstance(given, Mapping) and model.text_tokenizer is None and not model.columns:
+            _refuse_row(given, model.name)
         return model.encode(parts(given, model.columns), options)
 
     def targets(
@@ -72,6 +74,17 @@ class TextClassification(Task):
 def _whole(output: Tensor) -> Tensor:
     """[C], or the mean over windows [W, C]."""
     return output if output.dim() == 1 else output.mean(0)
+
+
+def _refuse_row(given: Mapping[str, object], name: str) -> None:
+    """Refuses a row of a table, for a model that is taken to read one text."""
+    if len(given) > 2 or not all(isinstance(value, str) for value in given.values()):
+        raise InputError(
+            f"{name} is taken to read one text, and a row of the columns {', '.join(map(str, given))} was given. A function of "
+            "data frames needs `background`, Explainer(function, background=frame), which says what stands in for an absent "
+            "column; of an estimator give the estimator itself, Explainer(estimator); of one column of texts give that column, "
+            "explainer(frame['text'])."
+        )
 
 
 def parts(given: object, columns: Sequence[str] = ()) -> Mapping[str, str]:

@@ -116,12 +116,13 @@ class Explanation:
             if self.classifier_fn is None or self.predict_proba is None or not isinstance(text, Indexed):
                 raise InputError("The classifier is not at hand here: set `classifier_fn` on this explanation first.")
             from ...explain.explainer import Explainer
+            from ...tasks.protocol import OutputIndex
 
             labels = [f"{self._name(i)}" for i in range(len(self.predict_proba))]
             names = labels if len(set(labels)) == len(labels) else [str(i) for i in range(len(labels))]
             explainer = Explainer(self.classifier_fn, labels=names)
             spans = [text.spans(i) for i in range(text.num_words())]
-            self._own = explainer(text.raw_string(), target=self.available_labels()[0], by=spans)
+            self._own = explainer(text.raw_string(), target=OutputIndex(self.available_labels()[0]), by=spans)
         return self._own
 
     # ---- drawn -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from ...core.explanation import Explanation
 from ...explain.explainer import Explainer
 from ...models.image.pixels import read_image
 from ...render.picture import ONE_SIDED, figure
+from ...tasks.protocol import OutputIndex
 from .attribution_types import AttributionType, NoiseTunnelType
 from .explainer import custom_names
 
@@ -86,7 +87,13 @@ class ImageClassificationExplainer:
         method, options = self._method(float(pixels.std()))
         zero = "mean" if getattr(self.feature_extractor, "do_normalize", False) else "black"
         self.explanation = self.why(
-            image, method=method, target=self.selected_index, by="channel", absent=zero, trust="none", **options
+            image,
+            method=method,
+            target=OutputIndex(self.selected_index),
+            by="channel",
+            absent=zero,
+            trust="none",
+            **options,
         )
         self.attributions = torch.tensor(self.explanation.scores, dtype=torch.float32).reshape(pixels.shape)
         self.delta = torch.tensor([-self.explanation.gap]) if method == "integrated_gradients" else None

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...core.explanation import Explanation
+from ...tasks.protocol import OutputIndex
 from ...tasks.text_classification import TextClassification, parts
 from .attributions import LIGAttributions, Record
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
@@ -110,7 +111,7 @@ class SequenceClassificationExplainer(TextExplainer):
                 full,
                 unit="score" if self.why.model.kind == "regression" else "prob",
                 embedding_type=embedding_type,
-                target=target,
+                target=None if target is None else OutputIndex(target),
                 **settings,
             )
             if full
