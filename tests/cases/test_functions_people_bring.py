@@ -162,6 +162,21 @@ def test_threads_on_one_function_that_fills_its_own_buffer_get_the_serial_answer
         np.testing.assert_allclose(scores, [WEIGHTS[word] for word in text.split()], atol=1e-6)
 
 
+def test_threads_on_one_function_of_rows_get_the_serial_answer():
+    buffer = np.zeros((4096, 1))
+
+    def model(frame):
+        buffer[: len(frame), 0] = 2 * frame["a"] - frame["b"]
+        time.sleep(0.001)
+        return buffer[: len(frame)]
+
+    explainer = Explainer(model, labels=["score"], background={"a": 0.0, "b": 0.0})
+    rows = [{"a": float(i), "b": float(i % 3)} for i in range(1, 17)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda row: explainer(row, trust="none").scores, rows))
+    np.testing.assert_allclose(found, [[2 * row["a"], -row["b"]] for row in rows], atol=1e-6)
+
+
 def test_functions_of_their_own_do_not_wait_for_each_other():
     meeting = threading.Barrier(2, timeout=20)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -44,7 +43,7 @@ class CallableModel(Model[str]):
         kind: str = "score",
     ):
         owner = getattr(function, "__self__", None)  # of a method such as pipe.predict_proba
-        self.owner = _lockable(function if owner is None else owner, self)
+        self.owner: object = function if owner is None else owner  # what has one lock for all that ask it
         own = getattr(owner, "classes_", None)
         if labels is None and own is None:
             raise OptionError("A callable needs its outputs named: Explainer(function, labels=['neg', 'pos']).")
@@ -110,12 +109,3 @@ class CallableModel(Model[str]):
     @contextmanager
     def frozen(self) -> Iterator[None]:
         yield
-
-
-def _lockable(owner: object, model: object) -> object:
-    """What has one lock for all that ask it, so that no two threads do so at once; of a kind that can have none, the adapter."""
-    try:
-        weakref.ref(owner)
-    except TypeError:
-        return model
-    return owner

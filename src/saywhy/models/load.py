@@ -81,7 +81,7 @@ def inspect_source(model: object, tokenizer: object = None, trust_remote_code: b
 
 
 def _by_name(model: str | Path, tokenizer: object, trust_remote_code: bool) -> ModelSource:
-    if str(model).startswith(("http://", "https://")):
+    if str(model).lower().startswith(("http://", "https://")):
         return ModelSource(Server(str(model), tokenizer=tokenizer), None, Server.task)
     if str(model).lower().endswith(".gguf"):
         return ModelSource(Gguf(Path(model)), tokenizer, Gguf.task)

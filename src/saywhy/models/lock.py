@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, count
 from threading import Lock, RLock, local
+from weakref import ref
 
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
@@ -64,7 +65,7 @@ def _holds_of(thing: object) -> list[_Hold]:
 
     What is seen for the first time comes under a lock of what it is seen with, so that most models have only one.
     """
-    parts = [*chain(thing.modules(), thing.parameters())] if isinstance(thing, nn.Module) else [thing]
+    parts = [*chain(thing.modules(), thing.parameters())] if isinstance(thing, nn.Module) else [_referable(thing)]
     with _REGISTER:
         known = [_HOLDS.get(part) for part in parts]  # type: ignore[no-untyped-call]
         found = {hold for hold in known if isinstance(hold, _Hold)} or {_Hold()}
@@ -73,6 +74,15 @@ def _holds_of(thing: object) -> list[_Hold]:
             if hold is None:
                 _HOLDS[part] = holds[0]
         return holds
+
+
+def _referable(thing: object) -> object:
+    """The thing, or its class, where it is of a kind that takes no weak reference."""
+    try:
+        ref(thing)
+    except TypeError:
+        return type(thing)
+    return thing
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from ..core.frames import missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
 from .columns import dtypes_of, frames, whole_again
-from .numbers import numbers_of
+from .lock import exclusive
+from .numbers import checked_kind, numbers_of
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class TableModel(Model[Row]):
     additive: Callable[[Mapping[str, str], Sequence[Feature]], Callable[[Target], bool] | None] | None = None
     numbers_alike: bool = False  # does it answer the same of 3 and of 3.0?
     deterministic: bool = False
+    owner: object = None  # whose function it is: nobody else asks it meanwhile
     head: str = "labels"
     absences: tuple[str, ...] = ("background",)
     batch_tokens: int = 16_384
@@ -183,6 +185,11 @@ class TableModel(Model[Row]):
 
         out = torch.empty(len(rows), len(self.labels), dtype=torch.float64)
         for places, batch in self._batches(rows):
+            out[places] = self._asked(batch)
+        return out
+
+    def _asked(self, batch: pandas.DataFrame | Array) -> Tensor:
+        with exclusive(self.function if self.owner is None else self.owner):  # as of texts, until the answer is copied
             try:
                 answer = self.function(batch)
             except SaywhyError:
@@ -190,8 +197,7 @@ class TableModel(Model[Row]):
             except Exception as error:
                 said = " ".join(str(error).split())[:200]
                 raise ModelError(f"{self.name} raised {type(error).__name__} on {len(batch)} rows: {said}.") from error
-            out[places] = numbers_of(answer, len(batch), self.labels, self.name)
-        return out
+            return checked_kind(numbers_of(answer, len(batch), self.labels, self.name), self.kind, self.name)
 
     def _batches(self, rows: Sequence[Row]) -> Sequence[tuple[list[int], pandas.DataFrame | Array]]:
         """Which of the rows, and they as the model reads them."""
