@@ -683,3 +683,11 @@ def test_an_image_module_of_the_callers_own_is_called_with_what_it_takes() -> No
     e = own(image, target=1, trust="none", method="occlusion", by=(2, 2))
     assert (e.target.unit, e.value) == ("prob", pytest.approx(right.value, abs=1e-6))
     np.testing.assert_allclose(e.scores, right.scores, atol=1e-5)
+
+
+def test_a_pipeline_whose_own_task_is_named_keeps_its_settings():
+    model, tokenizer = headed("bert", "tokens")
+    pipe = pipeline("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="max", device="cpu")
+    alone = Explainer(pipe).task
+    assert alone.group == "max"
+    assert Explainer(pipe, task="token-classification").task == Explainer(pipe, task="ner").task == alone

@@ -27,7 +27,7 @@ from ..models.load import adapt, head_of, inspect_source, is_transformers_class
 from ..models.pipelines import SAMPLE, refuse_other_answers
 from ..models.protocol import OVERLONG, EncodingOptions, Model
 from ..models.table import TableModel
-from ..tasks import task_for
+from ..tasks import names_task, task_for
 from ..tasks.protocol import Case, Task, WantedTarget
 from ..tasks.zero_shot_classification import ZeroShotClassification
 from .estimate import estimate
@@ -58,9 +58,8 @@ class Explainer:
     mask_token
         For a function: the text that stands in for an absent word; by default the word is left out.
     output
-        For a function or an estimator, what the numbers are: "probability" (then log-prob and log-odds can be asked for),
-        "logit", "decision" or "score". By default a function gives scores, and an estimator the first that it has of
-        probability, decision and score.
+        What a function, an estimator or a module gives: "probability" (then there are log-prob and log-odds), "logit",
+        "decision" or "score". By default scores, the first that it has of these, and logits, or probabilities if they add up.
     background
         For rows of a table, what stands in for an absent column: a data frame or a list of rows, over which the answers are
         averaged; ("mean", rows), the mean of numbers and the most frequent of other values; or a mapping of column to value.
@@ -97,8 +96,9 @@ class Explainer:
         given = inspect_source(demo.folder() if model is None else model, tokenizer, trust_remote_code)
         named = given.architecture if task is None or is_transformers_class(given.model) else None
         self.task: Task = task_for(task, given.task, head_of(named), named)
-        if task is None and given.settings is not None and is_dataclass(self.task):
-            self.task = replace(self.task, **given.settings.task)
+        own = given.settings if task is None or names_task(task, given.task) else None
+        if own is not None and is_dataclass(self.task):
+            self.task = replace(self.task, **own.task)
         if labels is not None and isinstance(self.task, ZeroShotClassification):
             self.task, labels = replace(self.task, labels=label_names(labels)), None
         self.model: Model[Any] = adapt(
@@ -113,10 +113,10 @@ class Explainer:
         )
         if model is None:
             self.model.name = demo.NAME
-        if task is None and given.settings is not None and given.settings.sample is not None and labels is None:
+        if own is not None and own.sample is not None and labels is None:
             exact = all(p.dtype == torch.float32 for p in getattr(self.model.module, "parameters", tuple)())
             with suppress(InputError):  # where the sample is too long for the model, there is nothing to compare
-                refuse_other_answers(given.settings, self.predict([SAMPLE])[0], exact)
+                refuse_other_answers(own, self.predict([SAMPLE])[0], exact)
 
     def __repr__(self) -> str:
         return f"<Explainer of {one_line(self.model.name)} for {self.task.name}>"

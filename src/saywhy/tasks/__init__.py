@@ -50,6 +50,11 @@ _ALIASES = {
 }
 
 
+def names_task(wanted: object, hint: str | None) -> bool:
+    """Is what was asked for the name of the task that a pipeline tells of, in one of its spellings?"""
+    return isinstance(wanted, str) and hint is not None and _ALIASES.get(wanted, wanted) == _ALIASES.get(hint, hint)
+
+
 def task_for(wanted: str | Task | None, hint: str | None, head: str | None, architecture: str | None) -> Task:
     """The task asked for by name or given as itself; else the one that the pipeline or the model's class tells of.
 
