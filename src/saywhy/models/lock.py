@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, count
 from threading import Lock, RLock, local
+from typing import Any
 from weakref import ref
 
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
-
-from .wrappers import uncompiled
 
 
 class _Hold:
@@ -119,10 +118,31 @@ def frozen(model: nn.Module) -> Iterator[None]:
                 module.training = False
             for p in with_gradients:
                 p.requires_grad_(False)
-            with uncompiled(modules):
+            with _uncompiled(modules):
                 yield
         finally:
             for p in with_gradients:
                 p.requires_grad_(True)
             for module in training:
                 module.training = True
+
+
+@contextmanager
+def _uncompiled(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """While inside, each of these modules runs its own code, and not what `torch.compile` or `module.compile` made of it."""
+    with ExitStack() as back:
+        for module in modules:
+            if (made := module._compiled_call_impl) is not None:
+                back.callback(setattr, module, "_compiled_call_impl", made)
+                module._compiled_call_impl = None
+            forward: Any = getattr(module, "forward", None)
+            own = getattr(forward, "_torchdynamo_orig_callable", None)
+            if own is None:
+                continue
+            if "forward" in vars(module):
+                back.callback(setattr, module, "forward", forward)
+            else:  # of the class
+                back.callback(delattr, module, "forward")
+                own = own.__get__(module)
+            module.forward = own
+        yield

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
-
-from torch import nn
+from typing import Protocol, cast
 
 from ..core.errors import FileError, ModelError, missing
 
@@ -36,27 +33,6 @@ def unwrapped(model: object) -> object:
             return model
         model = inner
     return model
-
-
-@contextmanager
-def uncompiled(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """While inside, each of these modules runs its own code, and not what `torch.compile` or `module.compile` made of it."""
-    with ExitStack() as back:
-        for module in modules:
-            if (made := module._compiled_call_impl) is not None:
-                back.callback(setattr, module, "_compiled_call_impl", made)
-                module._compiled_call_impl = None
-            forward: Any = getattr(module, "forward", None)
-            own = getattr(forward, "_torchdynamo_orig_callable", None)
-            if own is None:
-                continue
-            if "forward" in vars(module):
-                back.callback(setattr, module, "forward", forward)
-            else:  # of the class
-                back.callback(delattr, module, "forward")
-                own = own.__get__(module)
-            module.forward = own
-        yield
 
 
 def _adapted(model: Adapted) -> object:
