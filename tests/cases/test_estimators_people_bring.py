@@ -20,7 +20,7 @@ pd = pytest.importorskip("pandas")
 from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
 from sklearn.cluster import Birch, KMeans  # noqa: E402
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector  # noqa: E402
-from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier  # noqa: E402
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier  # noqa: E402
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer  # noqa: E402
 from sklearn.impute import SimpleImputer  # noqa: E402
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier  # noqa: E402
@@ -462,3 +462,47 @@ def test_rows_for_a_function_of_texts_are_refused_with_the_way_out():
     explainer = saywhy.Explainer(lambda texts: np.zeros((len(texts), 2)), labels=["a", "b"])
     with pytest.raises(InputError, match=r"age, pclass.*background=frame.*Explainer\(estimator\)"):
         explainer(NUMBERS.iloc[:2])
+
+
+def test_a_missing_value_beside_truth_values_stays_missing():
+    rows = pd.DataFrame({"member": [True, False], "n": [1.0, 2.0]})
+    for nothing in (None, float("nan"), pd.NA):
+        explainer = saywhy.Explainer(
+            lambda frame: frame["member"].isna().to_numpy(float), labels=["s"], background={"member": nothing, "n": 0.0}
+        )
+        np.testing.assert_allclose(explainer(rows)[0].scores, [-1, 0], atol=1e-9)
+
+
+def test_a_background_may_have_values_that_the_explained_rows_types_have_not():
+    rows = pd.DataFrame(
+        {"kind": pd.Categorical(["a", "b"]), "at": pd.to_datetime(["2020-01-01"] * 2).astype("datetime64[s]")}
+    )
+    stands = {"kind": "z", "at": pd.Timestamp("2020-01-01 00:00:00.250")}
+
+    def asked(frame):
+        return (frame["kind"].astype(str) == "z") * 1.0 + pd.to_datetime(frame["at"]).dt.microsecond / 250_000
+
+    found = saywhy.Explainer(asked, labels=["s"], background=stands)(rows, method="shapley_values")[0]
+    assert (found.value, found.base) == pytest.approx((0.0, 2.0))
+    np.testing.assert_allclose(found.scores, [-1, -1], atol=1e-9)
+
+
+def test_a_column_of_a_type_that_has_no_name_is_passed_over():
+    pa = pytest.importorskip("pyarrow")
+    forest = RandomForestClassifier(3, random_state=0).fit(pd.DataFrame({"n": np.arange(50.0)}), np.arange(50) % 2)
+    price = pd.Series([1, 2], dtype=pd.ArrowDtype(pa.decimal128(10, 2)))
+    rows = pd.DataFrame({"n": [1.0, 2.0], "price": price})
+    assert len(saywhy.Explainer(forest).predict(rows)) == len(saywhy.Explainer(forest)(rows, target=1)) == 2
+
+
+def test_a_function_of_whole_numbers_is_asked_in_few_calls():
+    calls = 0
+
+    def asked(frame):
+        nonlocal calls
+        calls += 1
+        return frame.to_numpy(float).sum(1)
+
+    rows = pd.DataFrame(np.random.default_rng(0).integers(0, 9, (60, 12)), columns=[f"i{k}" for k in range(12)])
+    saywhy.Explainer(asked, labels=["s"], background=("mean", rows))(rows.iloc[:3], trust="none")
+    assert calls < 20

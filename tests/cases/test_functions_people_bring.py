@@ -177,6 +177,57 @@ def test_threads_on_one_function_of_rows_get_the_serial_answer():
     np.testing.assert_allclose(found, [[2 * row["a"], -row["b"]] for row in rows], atol=1e-6)
 
 
+def test_a_function_whose_answers_are_its_own_is_asked_by_all_threads_at_once():
+    explainer = Explainer(lambda texts: gate(texts), labels=["score"])
+    meeting = threading.Barrier(3, timeout=20)
+    gathering = False
+
+    def gate(texts):
+        if gathering and list(texts) == [TEXT]:
+            meeting.wait()  # broken after 20 seconds if they may not all be inside
+        return sums(texts)
+
+    explainer(TEXT)
+    gathering = True
+    with ThreadPoolExecutor(3) as pool:
+        assert [value for _, value in pool.map(lambda _: explainer.predict([TEXT])[0], range(3))] == [1.5] * 3
+
+
+def test_a_method_may_ask_about_its_own_object_from_another_thread():
+    class Model:
+        def length(self, texts):
+            return [float(len(text)) for text in texts]
+
+        def both(self, texts):
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(lambda: [Explainer(self.length, labels=["n"])("a b").value] * len(texts)).result()
+
+    assert Explainer(Model().both, labels=["n"])("c d", trust="none").value == 3.0
+
+
+@pytest.mark.parametrize("columns", [[1, 0], range(1, -1, -1)])
+def test_columns_that_count_down_are_names(columns):
+    explainer = Explainer(lambda texts: pd.DataFrame(both(texts), columns=columns), labels=[0, 1])
+    assert explainer(TEXT, target="0", method="random", trust="none").value == pytest.approx(1.5)
+
+
+def test_a_label_may_be_called_as_a_member_of_an_output_is():
+    explainer = Explainer(
+        lambda texts: pd.DataFrame(both(texts), columns=["logits", "scores"]), labels=["scores", "logits"]
+    )
+    assert explainer(TEXT, target="logits", method="random", trust="none").value == pytest.approx(-1.5)
+
+
+def test_names_of_encoded_classes_may_be_numbers():
+    from sklearn.ensemble import RandomForestClassifier
+
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    forest = RandomForestClassifier(3, random_state=0).fit(rows, np.arange(60) % 3)
+    assert Explainer(forest, labels=np.array([2, 1, 9])).model.labels == ("2", "1", "9")
+    with pytest.raises(OptionError, match="at another place"):
+        Explainer(forest, labels=["2", "1", "0"])
+
+
 def test_functions_of_their_own_do_not_wait_for_each_other():
     meeting = threading.Barrier(2, timeout=20)
 

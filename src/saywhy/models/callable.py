@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core.errors import MethodError, ModelError, OptionError, SaywhyError
 from ..core.features import remover, text_features, unspaced
 from ..core.types import Bools, Encoding, Feature, Held, Target
+from .buffers import asked, turns_of
 from .labels import label_names, same_order
-from .lock import exclusive
-from .numbers import checked_kind, numbers_of
+from .numbers import checked_kind, numbers_of, opened
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class CallableModel(Model[str]):
         kind: str = "score",
     ):
         owner = getattr(function, "__self__", None)  # of a method such as pipe.predict_proba
-        self.owner: object = function if owner is None else owner  # what has one lock for all that ask it
+        self.turns = turns_of(function)
         own = getattr(owner, "classes_", None)
         if labels is None and own is None:
             raise OptionError("A callable needs its outputs named: Explainer(function, labels=['neg', 'pos']).")
@@ -85,14 +86,21 @@ class CallableModel(Model[str]):
     def forward(self, rows: Sequence[str], points: Sequence[Tensor] | None = None) -> Tensor:
         if points is not None:
             raise MethodError("A callable has no gradients.")
-        with exclusive(self.owner):  # until the answer is copied: it may be a buffer that the next call fills
-            try:
-                answer = self.function(list(rows))
-            except SaywhyError:
-                raise
-            except Exception as error:
-                raise ModelError(self._failed(rows, error)) from error
-            return checked_kind(numbers_of(answer, len(rows), self.labels, self.name, rows), self.kind, self.name)
+        return asked(
+            self.turns,
+            partial(self._answer, rows),
+            lambda answer: checked_kind(
+                numbers_of(answer, len(rows), self.labels, self.name, rows), self.kind, self.name
+            ),
+        )
+
+    def _answer(self, rows: Sequence[str]) -> object:
+        try:
+            return opened(self.function(list(rows)))
+        except SaywhyError:
+            raise
+        except Exception as error:
+            raise ModelError(self._failed(rows, error)) from error
 
     def _failed(self, rows: Sequence[str], error: Exception) -> str:
         said = f"{self.name} raised {type(error).__name__} on {len(rows)} texts: {' '.join(str(error).split())[:200]}"

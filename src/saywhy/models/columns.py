@@ -17,7 +17,7 @@ from ..core.frames import missing_value
 if TYPE_CHECKING:
     import pandas
 
-_OWN, _NUMBER, _MISSING = "as in the frame", "float", "missing"
+_OWN, _NUMBER, _MISSING, _MIXED = "as in the frame", "float", "missing", "of several types"
 _FITS = {"i": (int,), "u": (int,), "f": (int, float), "b": (bool,)}  # kind of a type of numbers -> what it holds
 _NUMERIC = ("sklearn", "xgboost", "lightgbm")  # whose estimators compute with numbers, however they are written
 
@@ -29,7 +29,17 @@ def dtypes_of(frame: Any) -> dict[str, Any]:
     known = {
         str(n): kind for n, kind in frame.dtypes.items() if not hasattr(kind, "subtype") and kind.kind in "biufOMm"
     }
-    return {name: kind if hasattr(kind, "categories") else kind.name for name, kind in known.items()}
+    return {n: kind if hasattr(kind, "categories") else kind.name for n, kind in known.items() if _found_by_name(kind)}
+
+
+def _found_by_name(kind: Any) -> bool:
+    """Does pandas know the type by its name again? Not some of Arrow's, such as decimals."""
+    from pandas.api.types import pandas_dtype
+
+    try:
+        return hasattr(kind, "categories") or pandas_dtype(kind.name) == kind
+    except (TypeError, NotImplementedError):
+        return False
 
 
 def whole_again(value: Any, dtype: object) -> Any:
@@ -97,6 +107,8 @@ def _kinds(values: Sequence[Any], dtype: Any, alike: bool) -> str | list[str]:
     named = set(found)
     if _MISSING in named:  # it stands in a column of numbers as NaN, in another beside what is there
         others = sorted(named - {_MISSING})
+        if kind == "b" and isinstance(dtype, np.dtype):  # which holds no missing value
+            return _MIXED
         number = kind in ("i", "u") or (bool(others) and set(others) <= {"int", _NUMBER})
         found = [(_NUMBER if number else (others or [_MISSING])[0]) if each == _MISSING else each for each in found]
     named = set(found)
@@ -124,12 +136,25 @@ def _series(values: list[Any], kind: str, dtype: Any) -> pandas.Series:
     numpy = isinstance(dtype, np.dtype)
     if (kind == _NUMBER or (numpy and dtype.kind == "f")) and not set(map(type, values)) <= {int, float}:
         values = [np.nan if missing_value(value) else value for value in values]
+    if kind == _MIXED:
+        return pd.Series(values, dtype=object)
     if kind == _NUMBER:
         return pd.Series(values, dtype=np.float64 if numpy or dtype is None else "Float64")
     if kind != _OWN:
         return pd.Series(values)
-    if dtype.kind in "OMm" and not (
-        numpy and dtype.kind == "O"
-    ):  # of categories and texts, those that the type has not are missing
-        return pd.Series(values).astype(dtype)
+    if dtype.kind in "OMm" and not (numpy and dtype.kind == "O"):
+        return _as_type(pd.Series(values), dtype)
     return pd.Series(values, dtype=dtype)
+
+
+def _as_type(values: pandas.Series, dtype: Any) -> pandas.Series:
+    """The values in a column's type; in a wider one where that would lose some, as those of a background may be."""
+    import pandas as pd
+
+    categories = getattr(dtype, "categories", None)
+    if categories is not None:
+        others = [v for v in dict.fromkeys(values) if not missing_value(v) and v not in categories]
+        return values.astype(pd.CategoricalDtype([*categories, *others], dtype.ordered) if others else dtype)
+    made = values.astype(dtype)
+    kept = all(missing_value(v) or (not missing_value(m) and m == v) for v, m in zip(values, made, strict=True))
+    return made if kept else values

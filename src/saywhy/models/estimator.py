@@ -77,7 +77,7 @@ def black_box(
     steps = _steps(model, asked)
     function = asked.function if is_vectorizer(steps_of(model)[0]) else _as_fitted(asked.function)
     made = CallableModel(function, asked.labels, mask_token, asked.kind)
-    made.name, made.owner, made.deterministic = estimator_name(model), model, True
+    made.name, made.deterministic = estimator_name(model), True
     made.additive = None if steps is None or None not in steps.vectorizers else _of_text(steps, asked.kind)
     return made
 
@@ -94,9 +94,8 @@ def _of_function(
     if background is None:
         return texts
     known = background_of(background)
-    return TableModel(
-        *(function, texts.labels, kind, texts.name, tuple(known.columns)), background=known, owner=texts.owner
-    )
+    shape = (function, texts.labels, kind, texts.name, tuple(known.columns))
+    return TableModel(*shape, background=known, numbers_alike=True)  # in a frame a function finds a column of one type
 
 
 def _of_rows(
@@ -123,7 +122,6 @@ def _of_rows(
         additive=None if steps is None else _of_columns(steps, asked.kind),
         numbers_alike=numbers_alike(model),
         deterministic=True,
-        owner=model,
     )
 
 

@@ -45,7 +45,7 @@ def numbers_of(answer: object, many: int, labels: Sequence[str], name: str, text
             f"{name} is an `async` function. Give one that waits for it: lambda texts: asyncio.run({name}(texts))."
         )
     try:
-        known = _numeric(_by_name(_in_order(_opened(answer), texts, many, name), labels, name))
+        known = _numeric(_by_name(_in_order(answer, texts, many, name), labels, name))
         out = known.detach().to("cpu", torch.float64, copy=True) if isinstance(known, torch.Tensor) else _array(known)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} must return numbers [B, K]; it returned {type(answer).__name__}: {error}") from error
@@ -71,12 +71,11 @@ def checked_kind(numbers: Tensor, kind: str, name: str) -> Tensor:
     return numbers
 
 
-def _opened(answer: object) -> object:
+def opened(answer: object) -> object:
     """What is wrapped: the items of a generator, the logits of a transformers output, the one array of a tuple."""
     if isinstance(answer, Iterator):
         return list(answer)
-    logits = getattr(answer, "logits", None)
-    if logits is not None:
+    if not hasattr(answer, "to_numpy") and (logits := getattr(answer, "logits", None)) is not None:
         return logits
     if isinstance(answer, tuple) and len(answer) == 1 and getattr(answer[0], "ndim", 0) == 2:
         return answer[0]
@@ -106,7 +105,7 @@ def _by_name(answer: object, labels: Sequence[str], name: str) -> object:
         answer = answer.to_pydict()
     if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):
         names = [str(plain(each)) for each in answer.columns]
-        made_of_array = type(answer.columns).__name__ == "RangeIndex"  # which nobody has named
+        made_of_array = _unnamed(answer.columns)
         numbered = names == [str(i) for i in range(len(names))]
         if made_of_array or (numbered and sorted(names) != sorted(labels)):
             return answer.to_numpy()
@@ -128,13 +127,18 @@ def _named(row: object) -> dict[str, Any] | None:
     """One input's numbers by name: a mapping, a Series, or the list of labels and scores that a pipeline gives."""
     if isinstance(row, Mapping):
         pairs = [(row["label"], row["score"])] if {*row} == {"label", "score"} else list(row.items())
-    elif hasattr(row, "iloc") and hasattr(row, "items") and type(getattr(row, "index", None)).__name__ != "RangeIndex":
+    elif hasattr(row, "iloc") and hasattr(row, "items") and not _unnamed(getattr(row, "index", None)):
         pairs = list(row.items())
     elif isinstance(row, list) and row and all(isinstance(e, Mapping) and {*e} == {"label", "score"} for e in row):
         pairs = [(each["label"], each["score"]) for each in row]
     else:
         return None
     return {str(plain(key)): value for key, value in pairs}
+
+
+def _unnamed(index: object) -> bool:
+    """Are these the numbers that pandas gives to what nobody has named?"""
+    return type(index).__name__ == "RangeIndex" and (getattr(index, "start", 0), getattr(index, "step", 1)) == (0, 1)
 
 
 def _refuse_others(names: Sequence[str], labels: Sequence[str], name: str) -> None:

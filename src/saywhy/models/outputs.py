@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of
-from ..core.errors import InputError, OptionError
+from ..core.errors import OptionError
 from .protocol import EncodingOptions, Model
 
 OUTPUTS = ("probability", "logit", "score")
@@ -63,7 +63,7 @@ def _answers(model: Model[Any]) -> Tensor:
     found = []
     with model.frozen(), torch.no_grad():
         for parts in given:
-            with suppress(InputError):  # what the tokenizer does not know, or the model is too short for
+            with suppress(Exception):  # of a module that reads other inputs: of what it answers nothing is known
                 encoding = model.encode(
                     parts, EncodingOptions("patch" if model.head == "image" else "word", model.absences[0])
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from ..core.features import Granularity, remover, text_features
 from ..core.frames import missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
+from .buffers import asked, turns_of
 from .columns import dtypes_of, frames, whole_again
-from .lock import exclusive
-from .numbers import checked_kind, numbers_of
+from .numbers import checked_kind, numbers_of, opened
 from .protocol import EncodingOptions, Model
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ class TableModel(Model[Row]):
     additive: Callable[[Mapping[str, str], Sequence[Feature]], Callable[[Target], bool] | None] | None = None
     numbers_alike: bool = False  # does it answer the same of 3 and of 3.0?
     deterministic: bool = False
-    owner: object = None  # whose function it is: nobody else asks it meanwhile
     head: str = "labels"
     absences: tuple[str, ...] = ("background",)
     batch_tokens: int = 16_384
+
+    def __post_init__(self) -> None:
+        self.turns = turns_of(self.function)
 
     def background_rows(self, given: object) -> Background | None:
         if given is not None:
@@ -189,15 +192,20 @@ class TableModel(Model[Row]):
         return out
 
     def _asked(self, batch: pandas.DataFrame | Array) -> Tensor:
-        with exclusive(self.function if self.owner is None else self.owner):  # as of texts, until the answer is copied
-            try:
-                answer = self.function(batch)
-            except SaywhyError:
-                raise
-            except Exception as error:
-                said = " ".join(str(error).split())[:200]
-                raise ModelError(f"{self.name} raised {type(error).__name__} on {len(batch)} rows: {said}.") from error
-            return checked_kind(numbers_of(answer, len(batch), self.labels, self.name), self.kind, self.name)
+        return asked(
+            self.turns,
+            partial(self._answer, batch),
+            lambda answer: checked_kind(numbers_of(answer, len(batch), self.labels, self.name), self.kind, self.name),
+        )
+
+    def _answer(self, batch: pandas.DataFrame | Array) -> object:
+        try:
+            return opened(self.function(batch))
+        except SaywhyError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            raise ModelError(f"{self.name} raised {type(error).__name__} on {len(batch)} rows: {said}.") from error
 
     def _batches(self, rows: Sequence[Row]) -> Sequence[tuple[list[int], pandas.DataFrame | Array]]:
         """Which of the rows, and they as the model reads them."""
