@@ -10,7 +10,6 @@ help has little say.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,13 +47,17 @@ GUIDES: dict[str, tuple[tuple[str | None, int], ...]] = {
     "attn_lrp": (("attn_lrp", 1),),
     "integrated_gradients": ((None, 3),),
 }  # guide -> backward rules, and steps along the path, of each regressor; one step is half way
-REACHES = (1.0, 10.0, 100.0)  # the variance of a regressor's factor over that of all that is left of the linear part
+# variance of a regressor's factor over that of all that is left of the linear part -> the logarithm of what is expected of it:
+# a guide that leaves next to nothing is seldom, and then its likelihood says so loudly
+REACHES = {1.0: 0.0, 100.0: -4.0}
 # of a feature's size: its variance in the linear part, and what it gives to that of a set of the higher orders
 POWERS = ((0.5, 0.5), (2.0, 1.0))
 FLOOR = 0.4  # of the guides' mean size: with less, a feature that they overlook is hardly moved by what is asked
 TWO = (0.1, 0.5)  # decays that variances by feature are tried with
-GUIDED_LEVEL = (-1.3, 0.6)  # as TYPICAL_LEVEL, of sentences of 17 to 29 words
-RISE = 0.5  # of the logarithm of 1 + reach: how much larger order 3 is expected next to what the guides leave of the linear part
+GUIDED_LEVEL = (
+    -1.2,
+    0.6,
+)  # as TYPICAL_LEVEL, of sentences of 17 to 29 words, next to what the guides leave of the linear part
 # coalitions up to which features are given variances of their own: each costs a factorisation a text
 LARGEST_GUIDED = 400
 
@@ -232,16 +235,15 @@ def _of_mean_one(each: Tensor) -> Tensor:
 
 def _mean(plain: Sequence[Seen], led: Sequence[Led]) -> tuple[Tensor, Tensor]:
     """[n] each: scores and standard errors over all priors, with and without means."""
-    centre, deviation = GUIDED_LEVEL
+    expected = typical(*GUIDED_LEVEL)
     trials: list[tuple[Seen, float, Tensor, Tensor]] = []
     for one in plain:
         likelihood, size = one.likelihoods()
-        trials.append((one, 0.0, likelihood[:, 0] + typical(centre, deviation), size[:, 0]))
-    for reach in REACHES:  # with all of RISE a guide that tells nothing makes the linear part look like order 3
-        expected = typical(centre + RISE * math.log10(1 + reach), deviation)
-        for one in led:
-            likelihood, size = one.with_mean(reach)
-            trials.append((one, reach, likelihood + expected, size))
+        trials.append((one, 0.0, likelihood[:, 0] + expected, size[:, 0]))
+    for reach, chance in REACHES.items():
+        for other in led:
+            likelihood, size = other.with_mean(reach)
+            trials.append((other, reach, likelihood + expected + chance, size))
     likelihoods = torch.stack([likelihood for _, _, likelihood, _ in trials])
     weights = (likelihoods - likelihoods.max()).exp()
     weights = torch.where(weights < FAINT, 0.0, weights)
