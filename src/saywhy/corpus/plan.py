@@ -246,7 +246,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _swept(folder: Path) -> None:
     """Remove what is half written, and the rows that wait for nobody."""
-    for left in (*folder.glob(".shard-*.parquet.*"), *folder.glob(f"{TODO}/*")):
+    for left in (*folder.glob(".*.half"), *folder.glob(f"{TODO}/*")):
         left.unlink(missing_ok=True)
     if (folder / TODO).is_dir():
         (folder / TODO).rmdir()

@@ -25,9 +25,8 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _replaced(path: Path, data: bytes) -> None:
-    half = path.with_name(
-        f".{secrets.token_hex(8)}.half"
-    )  # a name of its own: with more letters a long one would be too long
+    # a name of its own, however long the file's is: with letters added to it, it may be too long
+    half = path.with_name(f".{secrets.token_hex(8)}.half")
     try:
         with half.open("xb") as file:
             file.write(data)
