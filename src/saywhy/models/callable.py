@@ -88,13 +88,13 @@ class CallableModel(Model[str]):
             raise MethodError("A callable has no gradients.")
         return asked(
             self.turns,
-            partial(self._answer, rows),
+            partial(self._returned, rows),
             lambda answer: checked_kind(
                 numbers_of(answer, len(rows), self.labels, self.name, rows), self.kind, self.name
             ),
         )
 
-    def _answer(self, rows: Sequence[str]) -> object:
+    def _returned(self, rows: Sequence[str]) -> object:
         try:
             return opened(self.function(list(rows)))
         except SaywhyError:

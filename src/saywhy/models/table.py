@@ -194,11 +194,11 @@ class TableModel(Model[Row]):
     def _asked(self, batch: pandas.DataFrame | Array) -> Tensor:
         return asked(
             self.turns,
-            partial(self._answer, batch),
+            partial(self._returned, batch),
             lambda answer: checked_kind(numbers_of(answer, len(batch), self.labels, self.name), self.kind, self.name),
         )
 
-    def _answer(self, batch: pandas.DataFrame | Array) -> object:
+    def _returned(self, batch: pandas.DataFrame | Array) -> object:
         try:
             return opened(self.function(batch))
         except SaywhyError:
