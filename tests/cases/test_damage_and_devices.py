@@ -188,7 +188,7 @@ def test_a_folder_of_documents_leaves_out_what_is_hidden_and_says_what_else(tmp_
     (tmp_path / "empty.md").write_text(" \n")
     (tmp_path / "more.csv").write_text("text\nDog ran.\n")
     assert read_documents(tmp_path) == (Document("a.txt", "The cat sat.\n"),)
-    assert passed_over(tmp_path) == ["empty.md", "more.csv"]
+    assert passed_over(tmp_path, read_documents(tmp_path)) == ["empty.md", "more.csv"]
     with pytest.raises(InputError, match="blank"):
         read_documents(tmp_path / "empty.md")
 

@@ -86,7 +86,7 @@ def _documents(path: Path) -> tuple[Document, ...]:
     from ..llm.citations import passed_over, read_documents
 
     found = read_documents(path)
-    if left := passed_over(path):
+    if left := passed_over(path, found):
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         typer.echo(f"passed over in {path}, for they are blank or of another kind: {shown}", err=True)
     return found

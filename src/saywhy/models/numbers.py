@@ -45,7 +45,7 @@ def numbers_of(answer: object, many: int, labels: Sequence[str], name: str, text
             f"{name} is an `async` function. Give one that waits for it: lambda texts: asyncio.run({name}(texts))."
         )
     try:
-        known = _numeric(_by_name(_in_order(answer, texts, many, name), labels, name))
+        known = _numeric(_by_name(_in_order(answer, texts, many), labels, name))
         out = known.detach().to("cpu", torch.float64, copy=True) if isinstance(known, torch.Tensor) else _array(known)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} must return numbers [B, K]; it returned {type(answer).__name__}: {error}") from error
@@ -84,7 +84,7 @@ def opened(answer: object) -> object:
     return answer
 
 
-def _in_order(answer: object, texts: Sequence[str], many: int, name: str) -> object:
+def _in_order(answer: object, texts: Sequence[str], many: int) -> object:
     """A pandas object whose index says which input each row is of, in the order of the inputs; all else as it is."""
     if not (hasattr(answer, "iloc") and hasattr(answer, "index")) or len(answer.index) != many:
         return answer

@@ -94,15 +94,11 @@ def read_documents(path: Path) -> tuple[Document, ...]:
     return documents_of([{key: row[key] for key in _FIELDS if key in row} for row in rows(path)])
 
 
-def passed_over(path: Path) -> list[str]:
-    """The files of a folder that are no documents, for they are of other kinds or blank; hidden ones are not spoken of."""
-    if not path.is_dir():
-        return []
-    return [
-        str(each.relative_to(path))
-        for each in _inside(path)
-        if each.suffix.lower() not in _PLAIN or not read_text(each).strip()
-    ]
+def passed_over(path: Path, found: Iterable[Document]) -> list[str]:
+    """The files of a folder that are none of its documents, being blank or of other kinds; hidden ones are not spoken of."""
+    names = {document.id for document in found}
+    inside = (str(each.relative_to(path)) for each in _inside(path)) if path.is_dir() else ()
+    return [name for name in inside if name not in names]
 
 
 def _inside(folder: Path) -> list[Path]:
