@@ -268,6 +268,23 @@ def test_a_sentence_transformer_is_explained_with_its_own_settings(tmp_path: Any
 
 
 @pytest.mark.parametrize("saved", [False, True])
+def test_a_sentence_transformer_that_writes_texts_in_small_letters(tmp_path: Any, saved: bool) -> None:
+    made = sentence_transformer(tmp_path / "base")
+    made.tokenizer.backend_tokenizer.normalizer = None
+    made.save(str(tmp_path / "made"))
+    settings = tmp_path / "made" / "sentence_bert_config.json"
+    shouted = (PAIR[0].upper(), PAIR[1])
+    values = {}
+    for small in (False, True):
+        settings.write_text(json.dumps({"max_seq_length": 64, "do_lower_case": small}), encoding="utf-8")
+        again = type(made)(str(tmp_path / "made"), device="cpu")
+        right = float(again.similarity(*again.encode(list(shouted), convert_to_tensor=True)))
+        values[small] = Explainer(str(tmp_path / "made") if saved else again)(shouted, trust="none").value
+        assert values[small] == pytest.approx(right, abs=1e-4)
+    assert abs(values[True] - values[False]) > 0.01
+
+
+@pytest.mark.parametrize("saved", [False, True])
 def test_a_sentence_transformer_with_another_module_is_refused_as_a_folder_too(tmp_path: Any, saved: bool) -> None:
     made = sentence_transformer(tmp_path / "base", "Dense")
     made.save(str(tmp_path / "made"))

@@ -21,7 +21,7 @@ from .protocol import Model
 from .registry import loader_of
 from .remote.gguf import Gguf
 from .remote.server import Server
-from .sentence_encoders import cross_encoder_settings, encoder_folder, encoder_of
+from .sentence_encoders import cross_encoder_settings, encoder_folder, encoder_of, in_small_letters
 from .wrappers import adapter_base, unwrapped
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ def adapt(
     if isinstance(model, str):
         with loading():
             model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
+        if given.settings is not None and given.settings.small:
+            in_small_letters(loaded)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")

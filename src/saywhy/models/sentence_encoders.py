@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from .pipelines import PipelineSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
+    from transformers import PreTrainedTokenizerFast
 
 # sentence-transformers' names of poolings -> ours; several at once are put side by side there, which is not known here
 _POOLING = {"cls": "first", "lasttoken": "last", "mean_sqrt_len_tokens": "mean_sqrt_len"}
@@ -55,7 +57,17 @@ def encoder_folder(name: str) -> tuple[str, PipelineSettings] | None:
         normalised="Normalize" in kinds,
         with_prompt=pooling.get("include_prompt", True),
     )
-    return pooling_of(pooling, repr(name)), settings
+    return pooling_of(pooling, repr(name)), replace(settings, small=bool(first.get("do_lower_case")))
+
+
+def in_small_letters(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Makes a tokenizer write texts in small letters first, as sentence-transformers does with `do_lower_case`."""
+    from tokenizers.normalizers import Lowercase, Normalizer
+    from tokenizers.normalizers import Sequence as Normalizers
+
+    backend: Any = tokenizer.backend_tokenizer
+    own: list[Normalizer] = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = Normalizers([Lowercase(), *own])
 
 
 def _read(name: str, file: str) -> Any:
