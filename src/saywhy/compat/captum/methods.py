@@ -154,6 +154,11 @@ def way_of(method: AttributionMethod | type, gradients: bool, whose: str) -> tup
         if kind.__name__ in ("FeaturePermutation", "Occlusion"):
             break
         if kind.__name__ in allowed:
+            if gradients and getattr(method, "multiplies_by_inputs", True) is False:
+                raise OptionError(
+                    f"{kind.__name__} gives gradients times the distance from the baseline here, not gradients alone: make it "
+                    "without multiply_by_inputs=False."
+                )
             return kind.__name__, WAYS[kind.__name__]
     raise OptionError(f"{whose} does not support {type(method)}. Allowed: {', '.join(allowed)}.")
 
@@ -170,3 +175,5 @@ def checked_arguments(name: str, way: Way, given: Mapping[str, Any]) -> None:
             )
     if given.get("method", "gausslegendre") != "gausslegendre":
         raise OptionError("Integrals are taken by method='gausslegendre' here.")
+    if given.get("stdevs"):
+        raise OptionError(f"No noise is laid on the input here: `stdevs` must be 0, not {given['stdevs']!r:.40}.")
