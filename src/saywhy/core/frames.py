@@ -78,6 +78,14 @@ def column_values(column: object) -> list[Any] | None:
     return None
 
 
+def by_own_names(row: Mapping[Any, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """The row by the names that the model has for its columns: LightGBM writes blanks in them as underscores."""
+    named = {str(name): value for name, value in row.items()}
+    lacking = {name for name in columns if name not in named}
+    spelt = {name: name.replace(" ", "_") for name in named} if lacking else {}
+    return {spelt[name] if spelt.get(name) in lacking else name: value for name, value in named.items()}
+
+
 def missing_value(value: object) -> bool:
     """Is it None, NaN, or what pandas has for a missing value?"""
     if value is None:
@@ -94,7 +102,7 @@ def _is_row(given: object, columns: Sequence[str]) -> bool:
         and hasattr(given, "index")
         and hasattr(given, "iloc")
         and not hasattr(given, "columns")
-        and set(map(str, given.index)) >= set(columns)
+        and set(by_own_names(dict.fromkeys(given.index), columns)) >= set(columns)
     )
 
 

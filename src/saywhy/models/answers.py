@@ -13,6 +13,7 @@ from ..core.checks import plain
 from ..core.errors import ModelError, OptionError
 from ..core.types import Array
 from .additive import steps_of
+from .boosting import several_labels
 from .labels import label_names, same_order
 
 METHODS = {"probability": "predict_proba", "decision": "decision_function", "score": "predict"}
@@ -63,6 +64,8 @@ def answers(
     clusters = _clusters(model, labels) if classes is None else None
     told: Any = classes if clusters is None else clusters
     own = None if told is None else label_names(told if clusters is None else [f"cluster {i}" for i in clusters])
+    if many := several_labels(_last_of(model)):
+        told, own = list(range(many)), tuple(f"label {i}" for i in range(many))
     if wanted == "probability":
         names = _named(model, labels, own, None)
         return Answers(model.predict_proba, names, "independent-probability" if _multilabel(model) else "probability")
@@ -81,6 +84,8 @@ def _classes(model: object) -> object:
     classes: Any = getattr(model, "classes_", None)
     if classes is None and hasattr(model, "predict_proba"):
         classes = getattr(model, "labels", None)  # SetFit's name for them
+    if type(model).__name__ == "CatBoost" or (classes is not None and len(classes) == 0):
+        return None  # whose `predict` gives no classes, or a regression of CatBoost
     if not isinstance(classes, list | tuple):
         return classes
     nested = bool(classes) and hasattr(classes[0], "__len__") and not isinstance(classes[0], str)
@@ -112,7 +117,10 @@ def _multilabel(model: object) -> bool:
     """Was it fitted on labels that do not exclude each other, a column of 0 and 1 for each?"""
     last = _last_of(model)
     binarizer = getattr(last, "_label_binarizer", None)
-    return bool(getattr(last, "multilabel_", False)) or getattr(binarizer, "y_type_", "") == "multilabel-indicator"
+    return (
+        bool(several_labels(last) or getattr(last, "multilabel_", False))
+        or getattr(binarizer, "y_type_", "") == "multilabel-indicator"
+    )
 
 
 def _pairs(model: object, labels: Sequence[str] | None, own: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.checks import plain
 from ..core.errors import OptionError, unknown
-from ..core.frames import missing_value, several_inputs
+from ..core.frames import by_own_names, missing_value, several_inputs
 from .columns import dtypes_of
 
 MOST = 1_000  # rows of a background: each evaluation asks the model about all of them
@@ -59,9 +59,10 @@ def background_of(
         For another type, no rows, too many, or a column that is lacking or unknown.
     """
     if isinstance(given, Background):
-        _lacking(given.rows, columns, texts)
+        known = [by_own_names(row, columns) for row in given.rows]
+        _lacking(known, columns, texts)
         wanted = tuple(columns or given.columns)
-        return replace(given, rows=tuple({name: row.get(name, "") for name in wanted} for row in given.rows))
+        return replace(given, rows=tuple({name: row.get(name, "") for name in wanted} for row in known))
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and given[0] == "mean":
         rows = _rows(given[1], columns)
         _lacking(rows, columns or tuple(rows[0]), texts)
@@ -70,7 +71,7 @@ def background_of(
         row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
         return replace_dtypes(Background((row,), mean.said), given[1])
     if isinstance(given, Mapping):
-        rows = [{str(name): value for name, value in given.items()}]
+        rows = [by_own_names(given, columns)]
         said = "an absent column takes the value that was given for it"
     else:
         rows = _rows(given, columns)
@@ -120,7 +121,7 @@ def replace_dtypes(background: Background, frame: object) -> Background:
     return replace(background, dtypes={**background.dtypes, **dtypes_of(frame)})
 
 
-def _rows(given: object, columns: Sequence[str]) -> list[Mapping[str, Any]]:
+def _rows(given: object, columns: Sequence[str]) -> list[dict[str, Any]]:
     rows = several_inputs(given, columns)
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise OptionError(
@@ -132,4 +133,4 @@ def _rows(given: object, columns: Sequence[str]) -> list[Mapping[str, Any]]:
             f"`background` has {len(rows):,} rows, and each evaluation asks about all of them; the limit is {MOST:,}. "
             "Take a sample, frame.sample(50), or their mean, background=('mean', frame)."
         )
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    return [by_own_names(row, columns) for row in rows]

@@ -20,11 +20,20 @@ from ..core.types import Feature, Target
 from .additive import AdditiveSteps, additive_steps, steps_of, words_stand_alone
 from .answers import METHODS, Answers, Estimator, answers
 from .background import Background, background_of
+from .boosting import as_estimator
 from .callable import Additive, CallableModel
 from .columns import frames, numbers_alike
 from .flair_classifier import flair_texts, is_flair
 from .protocol import Model
-from .reads import category_columns, columns_of, estimator_name, is_vectorizer, named_columns, text_columns
+from .reads import (
+    category_columns,
+    column_dtypes,
+    columns_of,
+    estimator_name,
+    is_vectorizer,
+    named_columns,
+    text_columns,
+)
 from .spacy_pipeline import is_spacy, spacy_texts
 from .table import TableModel
 
@@ -68,9 +77,11 @@ def black_box(
         return black_box(bound[0], labels, mask_token, bound[1], background)
     if not is_estimator(model):
         return _of_function(cast(Callable[[Any], Any], model), labels, mask_token, output, background)
+    model = cast(Estimator, as_estimator(model))
     _refuse_unfitted(model)
-    # a Booster writes names in a way of its own; those of the background are the caller's
-    columns = () if background is not None and hasattr(model, "feature_name") else columns_of(model)
+    columns = columns_of(model)
+    if background is not None and columns[:1] == ("Column_0",) and not isinstance(background, np.ndarray):
+        columns = ()  # LightGBM's own names of columns without one: those of the background are the caller's, in this order
     if columns or background is not None:
         return _of_rows(model, labels, output, columns, background, mask_token)
     asked = answers(model, labels, output, lambda: ["a"])
@@ -117,6 +128,7 @@ def _of_rows(
         *(asked.function, asked.labels, asked.kind, estimator_name(model), reads),
         texts=texts,
         categories=category_columns(model),
+        dtypes=column_dtypes(model),
         named=named,
         background=known,
         additive=None if steps is None else _of_columns(steps, asked.kind),
@@ -158,10 +170,15 @@ def _as_fitted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _refuse_unfitted(model: object) -> None:
-    last = steps_of(model)[-1]
-    if type(last).__module__.split(".")[0] != "sklearn" or hasattr(last, "__sklearn_is_fitted__"):
-        return
-    if not any(name.endswith("_") and not name.startswith("_") for name in vars(last)):
+    last: Any = steps_of(model)[-1]
+    tells = getattr(last, "__sklearn_is_fitted__", None) or getattr(last, "is_fitted", None)  # the latter CatBoost's
+    if callable(tells):
+        fitted = tells() is not False
+    else:
+        fitted = type(last).__module__.split(".")[0] != "sklearn" or any(
+            name.endswith("_") and not name.startswith("_") for name in vars(last)
+        )
+    if not fitted:
         raise OptionError(f"{estimator_name(model)} is not fitted yet: call its fit(…) first, then explain it.")
 
 

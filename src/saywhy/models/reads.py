@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .additive import VECTORIZERS, steps_of
+from .boosting import own_categories, own_dtypes, own_names, own_texts
 
 _ONE_WITHIN = ("best_estimator_", "regressor_")  # what an estimator has that was fitted on the same input
 _SEVERAL_WITHIN = ("estimators_", "calibrated_classifiers_", "transformer_list")
@@ -27,8 +28,8 @@ def estimator_name(model: object) -> str:
 def named_columns(model: object) -> tuple[str, ...] | None:
     """The names of the columns that it was fitted on, if it was fitted on names."""
     names: Any = getattr(model, "feature_names_in_", None)
-    if names is None and callable(told := getattr(model, "feature_name", None)):  # a Booster of LightGBM
-        names = told()
+    if names is None:
+        names = own_names(model)
     if names is not None:
         return tuple(map(str, names))
     return next((found for each in _within(model) if (found := named_columns(each)) is not None), None)
@@ -51,7 +52,11 @@ def text_columns(model: object) -> tuple[str, ...]:
     """The columns that some ColumnTransformer hands, each alone, to a reader of texts."""
     columns = columns_of(model)
     parts = _parts(model, named_columns(model) or columns) if columns else ()
-    found = {chosen[0] for part, chosen in parts if part is not model and len(chosen) == 1 and _reads_texts(part)}
+    found: set[str] = set()
+    for part, chosen in parts:
+        if part is not model and len(chosen) == 1 and _reads_texts(part):
+            found.add(chosen[0])
+        found.update(chosen[i] for i in own_texts(part))
     return tuple(name for name in columns if name in found)
 
 
@@ -62,11 +67,23 @@ def category_columns(model: object) -> tuple[str, ...]:
     for part, chosen in _parts(model, named_columns(model) or columns, functions=False):
         steps = [step for step in steps_of(part) if type(step).__name__ != "SimpleImputer"]
         mask = getattr(steps[0], "is_categorical_", None) if steps else None  # of gradient boosting by histograms
+        own = own_categories(steps[0]) if steps else []
         if steps and type(steps[0]).__name__ in _OF_CATEGORIES:
             found.update(chosen)
+        elif own and max(own) < len(chosen):
+            found.update(chosen[i] for i in own)
         elif mask is not None and len(mask) == len(chosen):
             found.update(name for name, so in zip(chosen, mask, strict=True) if so)
     return tuple(name for name in columns if name in found)
+
+
+def column_dtypes(model: object) -> dict[str, Any]:
+    """The types of the columns that were categories where it was fitted, as far as boosted trees within tell them."""
+    columns = columns_of(model)
+    found: dict[str, Any] = {}
+    for part, chosen in _parts(model, named_columns(model) or columns, functions=False):
+        found |= own_dtypes(steps[0], chosen) if (steps := steps_of(part)) else {}
+    return {name: kind for name, kind in found.items() if name in columns}
 
 
 def is_vectorizer(step: object) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.checks import one_of, plain
 from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, unknown
 from ..core.features import Granularity, remover, text_features
-from ..core.frames import missing_value
+from ..core.frames import by_own_names, missing_value
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
 from .buffers import asked, turns_of
@@ -56,6 +56,7 @@ class TableModel(Model[Row]):
     row_columns: tuple[str, ...]
     texts: tuple[str, ...] = ()  # the columns that are known to be texts
     categories: tuple[str, ...] = ()  # the columns that are known to be read as categories
+    dtypes: Mapping[str, Any] = field(default_factory=dict)  # of the columns whose types the model itself tells
     named: bool = True  # is it handed a data frame, or an array without names?
     background: Background | None = None
     additive: Callable[[Mapping[str, str], Sequence[Feature]], Callable[[Target], bool] | None] | None = None
@@ -99,6 +100,8 @@ class TableModel(Model[Row]):
 
     def encode(self, parts: object, options: EncodingOptions, held: Held | None = None) -> Encoding:
         values, background = self._values(parts), options.background or self._background()
+        if self.dtypes:
+            background = replace(background, dtypes={**background.dtypes, **self.dtypes})
         values = [
             whole_again(value, background.dtypes.get(name))
             for name, value in zip(self.row_columns, values, strict=True)
@@ -140,7 +143,7 @@ class TableModel(Model[Row]):
                 f"{self.name} reads rows with the columns {', '.join(self.row_columns)}: give a data frame, or a mapping of "
                 f"column to value, not {type(given).__name__}.{hint}"
             )
-        row = {str(name): value for name, value in given.items()}
+        row = by_own_names(given, self.row_columns)
         for name in self.row_columns:
             if name not in row:
                 raise InputError(
