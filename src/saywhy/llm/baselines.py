@@ -12,9 +12,9 @@ from ..core.errors import InputError, unknown
 
 
 class Draws(NamedTuple):
-    """The combinations of baselines whose mean counts, each slot -> text, and what to say of them."""
+    """The combinations of baselines whose mean counts, each slot -> text or number, and what to say of them."""
 
-    rows: list[dict[str, str]]
+    rows: list[dict[str, Any]]
     note: str = ""
     random: bool = False  # are there others, that were not drawn?
 
@@ -40,8 +40,8 @@ def draws(given: object, slots: Sequence[str], most: int, samples: int, seed: in
     return Draws([_joined(columns, row) for row in chosen], note, count > most)
 
 
-def options(given: object, slots: Sequence[str]) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
-    """(slots that move together) -> their baselines, one text for each of the slots."""
+def options(given: object, slots: Sequence[str]) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    """(slots that move together) -> their baselines, one text or number for each of the slots."""
     given = getattr(given, "options", given)
     if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
         raise InputError(f"`baselines` is a mapping from slots to baselines, or a list; not {given!r:.80}")
@@ -49,7 +49,7 @@ def options(given: object, slots: Sequence[str]) -> dict[tuple[str, ...], list[t
         if len(given) != len(slots):
             raise InputError(f"{len(given)} baselines were given for {len(slots)} slots: {list(given)!r:.80}")
         given = dict(zip(slots, given, strict=True))
-    out: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    out: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for key, told in given.items():
         together = tuple(str(slot) for slot in key) if isinstance(key, tuple) else (str(key),)
         for slot in together:
@@ -69,7 +69,7 @@ def options(given: object, slots: Sequence[str]) -> dict[tuple[str, ...], list[t
     return out
 
 
-def _option(key: object, together: tuple[str, ...], one: object, given: Mapping[Any, Any]) -> tuple[str, ...]:
+def _option(key: object, together: tuple[str, ...], one: object, given: Mapping[Any, Any]) -> tuple[Any, ...]:
     """One baseline of a key: a text, or for several slots together a tuple of as many."""
     parts = tuple(one) if isinstance(key, tuple) and isinstance(one, tuple | list) else (one,)
     nested = [part for part in parts if isinstance(part, list | tuple | Mapping | set) or part is None]
@@ -82,19 +82,19 @@ def _option(key: object, together: tuple[str, ...], one: object, given: Mapping[
         )
     if len(parts) != len(together):
         raise InputError(f"A baseline of {key!r} has {len(parts)} values for {len(together)} slots: {one!r:.80}")
-    return tuple(str(part) for part in parts)
+    return parts
 
 
-def _even(column: list[tuple[str, ...]], samples: int, seed: str) -> list[tuple[str, ...]]:
+def _even(column: list[tuple[Any, ...]], samples: int, seed: str) -> list[tuple[Any, ...]]:
     """`samples` of the options in a random order, each as often as any other."""
     shuffler = random.Random(seed)
-    out: list[tuple[str, ...]] = []
+    out: list[tuple[Any, ...]] = []
     while len(out) < samples:
         out += shuffler.sample(column, len(column))
     return out[:samples]
 
 
-def _joined(columns: Mapping[tuple[str, ...], Any], row: Sequence[tuple[str, ...]]) -> dict[str, str]:
+def _joined(columns: Mapping[tuple[str, ...], Any], row: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     return {
         slot: text for together, one in zip(columns, row, strict=True) for slot, text in zip(together, one, strict=True)
     }

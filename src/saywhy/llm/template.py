@@ -18,30 +18,70 @@ from ..models.causal.prompts import Rendered
 from .baselines import Draws, draws
 from .chat import checked_messages, in_template
 
+CONVERSIONS: Mapping[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
+
 
 class Piece(NamedTuple):
-    """A stretch of literal text, or a slot."""
+    """A stretch of literal text, or a slot and how `str.format` is told to write its value."""
 
     text: str
     slot: str | None = None
+    conversion: str = ""  # r, s or a
+    spec: str = ""
+
+    def filled(self, values: Mapping[str, Any]) -> str:
+        """The text, or the slot's value as it is written here; a text that cannot be written so stands as it is."""
+        if self.slot is None:
+            return self.text
+        value = values[self.slot]
+        try:
+            return self.strictly(value)
+        except (TypeError, ValueError):
+            return str(value)
+
+    def strictly(self, value: object) -> str:
+        """A value as it is written here. Raises TypeError or ValueError where the format is not for it."""
+        said: Any = CONVERSIONS[self.conversion](value) if self.conversion else value
+        return format(said, self.spec) if self.spec else str(said)
 
 
 Pieces: TypeAlias = "list[Piece]"
-_BRACED = re.compile(r"\{\{(\w*)\}\}|\{(\w*)\}")
+_BRACED = re.compile(r"\{\{(\w*)\}\}|\{(\w*)(?:!([rsa]))?(?::([^{}]+))?\}")
+_FORMAT = re.compile(r"(.?[<>=^])?[-+ ]?z?#?0?\d*[,_]?(\.\d+)?[bcdeEfFgGnosxX%]?")  # of texts and numbers
 
 
-def pieces(text: str, slots: Sequence[str]) -> Pieces:
-    """The text cut at its slots, `{}` being numbered. Raises OptionError for `{name}` where `name` is no slot."""
+def pieces(text: str, slots: Mapping[str, Any]) -> Pieces:
+    """The text cut at its slots, which have these values, `{}` being numbered.
+
+    Raises OptionError for `{name}` where `name` is no slot, and for a format that is not for the slot's value.
+    """
     return _formatted(text, slots) or _braced(text, slots)
 
 
-def fill(parts: Pieces, values: Mapping[str, str]) -> str:
+def fill(parts: Pieces, values: Mapping[str, Any]) -> str:
     """The text with these values in its slots."""
-    return "".join(piece.text if piece.slot is None else values[piece.slot] for piece in parts)
+    return "".join(piece.filled(values) for piece in parts)
 
 
-def _formatted(text: str, slots: Sequence[str]) -> Pieces | None:
-    """As `str.format` reads it, if it has only plain fields, all of them slots, and every slot."""
+def _is_slot(piece: Piece, slots: Mapping[str, Any]) -> bool:
+    """Is it one of the slots, in a format for its value? Other braces with a colon, as of JSON, are texts."""
+    if piece.slot is None or piece.slot not in slots:
+        return False
+    value = slots[piece.slot]
+    try:
+        piece.strictly(value)
+    except (TypeError, ValueError):
+        if _FORMAT.fullmatch(piece.spec):
+            raise OptionError(
+                f"The slot {piece.slot!r} is to be written as {piece.spec!r}, which is not for its value {value!r:.60}, of the "
+                f"type {type(value).__name__}."
+            ) from None
+        return False
+    return True
+
+
+def _formatted(text: str, slots: Mapping[str, Any]) -> Pieces | None:
+    """As `str.format` reads it, if all of its fields are slots, and every slot is one of them."""
     out, count = [], 0
     try:
         for literal, name, spec, conversion in Formatter().parse(text):
@@ -50,25 +90,31 @@ def _formatted(text: str, slots: Sequence[str]) -> Pieces | None:
             if name is None:
                 continue
             slot, count = (name, count) if name else (str(count), count + 1)
-            if slot not in slots or spec or conversion:
+            piece = Piece("", slot, conversion or "", spec or "")
+            if not _is_slot(piece, slots):
                 return None
-            out.append(Piece("", slot))
+            out.append(piece)
     except ValueError:
         return None
     return out if {piece.slot for piece in out} >= set(slots) else None
 
 
-def _braced(text: str, slots: Sequence[str]) -> Pieces:
-    """Only {slot} is a slot; {{word}} is {word}; every other brace stands for itself."""
+def _braced(text: str, slots: Mapping[str, Any]) -> Pieces:
+    """Only {slot} is a slot, also in a format; {{word}} is {word}; every other brace stands for itself."""
     out, at, count = [], 0, 0
     for found in _BRACED.finditer(text):
-        escaped, name = found.groups()
+        escaped, name, conversion, spec = found.groups()
         if escaped is not None:
             out += [Piece(text[at : found.start()]), Piece("{" + escaped + "}")]
+        elif conversion or spec:
+            piece = Piece("", name, conversion or "", spec or "")
+            if not _is_slot(piece, slots):
+                continue
+            out += [Piece(text[at : found.start()]), piece]
         else:
             slot, count = (name, count) if name else (str(count), count + 1)
             if slot not in slots:
-                raise _valueless(slot, name, slots)
+                raise _valueless(slot, name, tuple(slots))
             out += [Piece(text[at : found.start()]), Piece("", slot)]
         at = found.end()
     return [piece for piece in [*out, Piece(text[at:])] if piece.text or piece.slot is not None]
@@ -97,9 +143,9 @@ class Template:
     text
         A text with `{slots}`, messages with slots in them, or a function of the values that returns one of these. A text that
         `str.format` takes with exactly these slots is taken so (`{{` is a brace); in any other, only `{slot}` is a slot, and all
-        other braces stand for themselves.
+        other braces stand for themselves. `{slot:.2f}` writes a number so; a text that stands for it is written as it is.
     values
-        Slot -> text, or a list for `{}` `{}`.
+        Slot -> text, number or truth value, or a list for `{}` `{}`. A function is given them as they are.
     baselines
         Slot -> what stands there instead: a text, or a list whose mean counts; a key may be a tuple of slots whose values move
         together, with tuples in its list. None is the empty text everywhere.
@@ -128,22 +174,27 @@ class Template:
     draws: Draws = field(init=False, repr=False, default=Draws([]))  # the combinations of baselines that are averaged
 
     def __post_init__(self) -> None:
-        named = self.named
+        given, named = self.given, self.named
         if not named:
             raise InputError("A template needs at least one slot with a value; there is nothing to explain.")
         put = object.__setattr__
         for name, least in (("most", 1), ("samples", 1), ("seed", None)):
             put(self, name, whole_number(name, getattr(self, name), least))
-        parts = None if callable(self.text) else _parsed(self.text, named)
+        parts = None if callable(self.text) else _parsed(self.text, given)
         put(self, "_parts", parts)
         put(self, "_owner", self._owners(named))
         put(self, "draws", draws(self.baselines, tuple(named), self.most, self.samples, self.seed))
         if callable(self.text):
-            self._made(named)
+            self._made(given)
 
     @property
     def named(self) -> dict[str, str]:
-        """slot -> value; the slots of a list are called "0", "1", …"""
+        """slot -> value as a text; the slots of a list are called "0", "1", …"""
+        return {slot: str(value) for slot, value in self.given.items()}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """slot -> value as it was given."""
         given = self.values
         if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
             raise InputError(f"`values` is a mapping from slots to texts, or a list; not {given!r:.80}")
@@ -152,7 +203,7 @@ class Template:
             if isinstance(value, list | tuple | Mapping | set) or value is None:
                 raise InputError(f"The value of slot {slot!r} must be one text, not {value!r:.80}")
         pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
-        return {str(slot): str(value) for slot, value in pairs}
+        return {str(slot): value for slot, value in pairs}
 
     def _owners(self, named: Mapping[str, str]) -> dict[str, str]:
         """slot -> the feature it is of"""
@@ -180,17 +231,25 @@ class Template:
 
         Where a function makes the prompt, or the chat template changes a value, the places are not known and none is given.
         """
-        spans = _spans(text, self._marked(tokenizer), self.named) if self._parts is not None else {}
+        spans = {} if self._parts is None else _spans(text, *self._marked(self._parts, tokenizer))
         out = []
         for feature, name in zip(self.features, dict.fromkeys(self._owner.values()), strict=True):
             mine = sorted(span for slot, found in spans.items() if self._owner[slot] == name for span in found)
             out.append(replace(feature, span=mine[0], more_spans=tuple(mine[1:])) if mine else feature)
         return tuple(out)
 
-    def _marked(self, tokenizer: object) -> str:
-        """The prompt with a mark of its own in the place of each slot's value."""
-        made = self._made({slot: f"{_MARK}{k}E" for k, slot in enumerate(self.named)})
-        return made if isinstance(made, str) else in_template(made, tokenizer)
+    def _marked(self, parts: Sequence[Pieces], tokenizer: object) -> tuple[str, list[tuple[str, str]]]:
+        """The prompt with a mark in each place of a slot, and for each mark the slot and what is written there."""
+        said: list[tuple[str, str]] = []
+        texts = []
+        for each in parts:
+            made = []
+            for piece in each:
+                made.append(piece.text if piece.slot is None else f"{_MARK}{len(said)}E")
+                said += [] if piece.slot is None else [(piece.slot, piece.filled(self.given))]
+            texts.append("".join(made))
+        whole = texts[0] if isinstance(self.text, str) else in_template(self._messages(texts), tokenizer)
+        return whole, said
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -207,7 +266,7 @@ class Template:
 
     def filled(self, tokenizer: object, coalitions: Bools) -> list[list[Rendered]]:
         """The prompts of each coalition [N, n], one for each combination of baselines."""
-        owner, named, draws = self._owner, self.named, self.draws.rows
+        owner, named, draws = self._owner, self.given, self.draws.rows
         features = list(dict.fromkeys(owner[slot] for slot in named))
         out = []
         for row in coalitions.tolist():
@@ -218,7 +277,7 @@ class Template:
             out.append([self._rendered(values, tokenizer) for values in each])
         return out
 
-    def _rendered(self, values: Mapping[str, str], tokenizer: object) -> Rendered:
+    def _rendered(self, values: Mapping[str, Any], tokenizer: object) -> Rendered:
         made = self._made(values)
         if isinstance(made, str):
             return Rendered(made)
@@ -228,7 +287,7 @@ class Template:
         """The same template with other values in its slots."""
         return replace(self, values=dict(values))
 
-    def _made(self, values: Mapping[str, str]) -> str | list[dict[str, Any]]:
+    def _made(self, values: Mapping[str, Any]) -> str | list[dict[str, Any]]:
         """The text, or the messages, with these values in the slots."""
         parts = self._parts
         if parts is None:
@@ -246,35 +305,37 @@ class Template:
             return made
         if isinstance(self.text, str):
             return fill(parts[0], values)
-        return [
-            {**message, "content": fill(each, values)} for message, each in zip(self.text, parts, strict=True)
-        ]  # fmt: skip
+        return self._messages([fill(each, values) for each in parts])
+
+    def _messages(self, contents: Sequence[str]) -> list[dict[str, Any]]:
+        """The conversation with these texts in its messages."""
+        return [{**message, "content": text} for message, text in zip(self.text, contents, strict=True)]
 
 
 _MARK = "SAYWHYSLOT"
 
 
-def _spans(text: str, marked: str, named: Mapping[str, str]) -> dict[str, list[Span]]:
+def _spans(text: str, marked: str, written: Sequence[tuple[str, str]]) -> dict[str, list[Span]]:
     """slot -> where its value stands in the text; nothing unless the text is the marked one with values for marks."""
-    slots, at = list(named), 0
+    at = 0
     found: dict[str, list[Span]] = {}
     for k, piece in enumerate(re.split(f"{_MARK}([0-9]+)E", marked)):
-        if k % 2 and int(piece) >= len(slots):
+        if k % 2 and int(piece) >= len(written):
             return {}
-        said = named[slots[int(piece)]] if k % 2 else piece
+        slot, said = written[int(piece)] if k % 2 else ("", piece)
         if not text.startswith(said, at):
             return {}
         if k % 2 and said:
-            found.setdefault(slots[int(piece)], []).append((at, at + len(said)))
+            found.setdefault(slot, []).append((at, at + len(said)))
         at += len(said)
     return found if at == len(text) else {}
 
 
-def _parsed(text: str, named: Mapping[str, str]) -> list[Pieces]:
+def _parsed(text: str, named: Mapping[str, Any]) -> list[Pieces]:
     """The pieces of a text, or of each message; refuses a slot that none of them has."""
     if not isinstance(text, str):
         checked_messages(text)
-    found = [pieces(each, tuple(named)) for each in ([text] if isinstance(text, str) else [m["content"] for m in text])]
+    found = [pieces(each, named) for each in ([text] if isinstance(text, str) else [m["content"] for m in text])]
     used = {piece.slot for each in found for piece in each}
     for slot in named:
         if slot not in used:
