@@ -74,7 +74,8 @@ def _opened(given: object) -> Image:
             )
         return _loaded(BytesIO(data), "The open file")
     if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
+        tensor: Any = given.detach().cpu()
+        given = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
     if isinstance(given, np.ndarray):
         return _of_array(given)
     raise InputError(f"This is not an image but {type(given).__name__}: {given!r:.80}; {_ALLOWED}.")
