@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import saywhy
 from saywhy.core.errors import OptionError
 from saywhy.llm import Template
+from tiny_lm import language_model
 
+PROMPT = "She was late and"
 BOTH = np.array([[True, True], [False, False]])
 
 
@@ -64,8 +68,6 @@ def test_a_function_is_given_the_values_as_they_are() -> None:
 
 def test_prompts_are_those_of_captums_template() -> None:
     captum = pytest.importorskip("captum.attr")
-    import torch
-
     from saywhy.compat import captum as ours
 
     for text, values, baselines in (
@@ -77,3 +79,30 @@ def test_prompts_are_those_of_captums_template() -> None:
             told = [each.TextTemplateInput(text, values, baselines) for each in (captum, ours)]
             theirs, mine = (each.to_model_input(torch.tensor([row])) for each in told)
             assert mine == theirs
+
+
+def plainly(ids: list[int]) -> float:
+    """The log-probability of these tokens after the prompt, from one plain call."""
+    model, tokenizer = language_model("Llama")
+    before = tokenizer(PROMPT)["input_ids"]
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([before + ids])).logits[0, len(before) - 1 : -1]
+    return float(logits.double().log_softmax(-1).gather(-1, torch.tensor(ids)[:, None]).sum())
+
+
+def test_continuations_that_read_alike_are_those_of_their_own_tokens() -> None:
+    model, tokenizer = language_model("Llama")
+    explainer, how = saywhy.Explainer(model, tokenizer), {"method": "occlusion", "trust": "none"}
+    whole = tokenizer("so", add_special_tokens=False)["input_ids"]
+    cut = [i for letter in "so" for i in tokenizer(letter, add_special_tokens=False)["input_ids"]]
+    halves = [[i] for i in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([i])][:2]  # of signs of several bytes
+    assert cut != whole
+    for first, second in ((cut, whole), halves):
+        found = explainer.each_target(PROMPT, [tuple(first), tuple(second)], **how)
+        assert [e.value for e in found] == pytest.approx([plainly(first), plainly(second)], abs=1e-4)
+        assert len({e.target.label for e in found}) == 2
+        e = explainer(PROMPT, target=tuple(first), against=tuple(second), **how)
+        assert e.value == pytest.approx(plainly(first) - plainly(second), abs=1e-4)
+    found = explainer.each_target(PROMPT, [tuple(cut), "so"], **how)
+    assert [e.value for e in found] == pytest.approx([plainly(cut), plainly(whole)], abs=1e-4)
+    assert [e.target.label for e in found] == ["so (s o)", "so (so)"]

@@ -134,6 +134,9 @@ class Encoding:
         None  # which targets are known to be sums of what each feature does alone
     )
     drawn: int = 0  # how many random draws of baselines each number is the mean of; 0 where nothing is left to chance
+    label_ids: tuple[
+        tuple[int, ...], ...
+    ] = ()  # the tokens of each label, where labels that read alike may be of others
 
     @cached_property
     def whole(self) -> Any:

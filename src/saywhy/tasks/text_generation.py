@@ -107,15 +107,28 @@ class TextGeneration(Task):
             if count and not 0 <= goal < count:
                 raise OptionError(f"There is no token {goal}: the continuation has {count}, counted from 0.")
             return 0, goal
-        if isinstance(goal, str):
-            return (case.encoding.labels.index(goal),)
-        decoded = str(case.model.text_tokenizer.decode(list(goal)))
-        return (case.encoding.labels.index(decoded),)
+        return (self._which(case, goal),)
+
+    def _which(self, case: Case, goal: str | tuple[int, ...]) -> int:
+        """The place of a continuation among those that are scored; of several that read alike the one of its own tokens."""
+        tokenizer, ids = case.model.text_tokenizer, case.encoding.label_ids
+        text = goal if isinstance(goal, str) else str(tokenizer.decode(list(goal)))
+        alike = [place for place, label in enumerate(case.encoding.labels) if label == text]
+        if len(alike) > 1 and ids:
+            own = tokenizer(goal, add_special_tokens=False)["input_ids"] if isinstance(goal, str) else goal
+            alike = [place for place in alike if ids[place] == tuple(own)]
+        return alike[0]
 
     def _label(self, case: Case, index: tuple[int, ...]) -> str:
-        """The continuation, or one token of it; a token that came before has its count with it."""
+        """The continuation, or one token of it; a token that came before has its count with it.
+
+        A continuation that reads as another one has the names of its tokens with it.
+        """
         if len(index) == 1:
-            return case.encoding.labels[index[0]]
+            label, ids = case.encoding.labels[index[0]], case.encoding.label_ids
+            alike = {own for own, name in zip(ids, case.encoding.labels, strict=False) if name == label}
+            names = case.model.text_tokenizer.convert_ids_to_tokens(list(ids[index[0]])) if len(alike) > 1 else ()
+            return f"{label} ({' '.join(names)})" if names else label
         said = [token.label for token in _tokens(case, index[0])]
         if not said:
             return ""

@@ -157,6 +157,7 @@ def _encoding(
         owner=None if t is None else t.owner,
         notes=tuple(notes),
         labels=tuple(names),
+        label_ids=tuple(tuple(map(int, ids)) for ids in goals),
         tokens=(() if t is None else t.tokens) + tuple(said),
         about=tuple(range(len(goals))) if len(goals) > 1 else (),
     )
