@@ -86,6 +86,30 @@ def by_own_names(row: Mapping[Any, Any], columns: Sequence[str]) -> dict[str, An
     return {spelt[name] if spelt.get(name) in lacking else name: value for name, value in named.items()}
 
 
+def row_of(given: Any, columns: Sequence[str] = ()) -> dict[str, Any] | None:
+    """One row as a mapping by the names of a model's columns; None for what is no row.
+
+    A row is a mapping, a row of a pandas frame (a Series, or of `itertuples`), or as many values as there are columns, in their
+    order. Raises InputError for a cell that holds several values.
+    """
+    if hasattr(given, "_asdict"):
+        given = given._asdict()
+    elif hasattr(given, "to_dict") and hasattr(given, "index") and not hasattr(given, "columns"):
+        given = given.to_dict()
+    elif columns and (isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 1) and len(given) == len(columns):
+        given = dict(zip(columns, given.tolist() if hasattr(given, "tolist") else given, strict=True))
+    if not isinstance(given, Mapping):
+        return None
+    row = by_own_names(given, columns)
+    for name, value in row.items():
+        if isinstance(value, list | Mapping | set) or len(getattr(value, "shape", ())) > 0:
+            raise InputError(
+                f"The column {name!r} holds {value!r:.60}, a {type(value).__name__}: a cell is one value. Several rows are a "
+                "data frame, or a list of mappings."
+            )
+    return row
+
+
 def missing_value(value: object) -> bool:
     """Is it None, NaN, or what pandas has for a missing value?"""
     if value is None:
@@ -96,7 +120,9 @@ def missing_value(value: object) -> bool:
 
 
 def _is_row(given: object, columns: Sequence[str]) -> bool:
-    """Is it one row of a frame, labelled by its columns?"""
+    """Is it one row of a frame, labelled by its columns, or an array of as many values?"""
+    if columns and getattr(given, "ndim", 0) == 1 and not hasattr(given, "index"):
+        return len(given) == len(columns)  # type: ignore[arg-type]
     return (
         bool(columns)
         and hasattr(given, "index")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.checks import plain
 from ..core.errors import OptionError, unknown
-from ..core.frames import by_own_names, missing_value, several_inputs
+from ..core.frames import by_own_names, missing_value, row_of, several_inputs
 from .columns import dtypes_of
 
 MOST = 1_000  # rows of a background: each evaluation asks the model about all of them
@@ -44,8 +44,9 @@ def background_of(
     Parameters
     ----------
     given
-        A mapping of column to value; a frame or a list of rows, over which the answers are averaged; or ("mean", rows), the
-        mean of numbers and the most frequent value of other columns. A background that is known already is narrowed down.
+        A mapping of column to value, or one row; a frame or a list of rows, over which the answers are averaged; or
+        ("mean", rows), the mean of numbers and the most frequent value of other columns. A background that is known already
+        is narrowed down.
     columns
         What the model reads; by default the columns that are given.
     texts
@@ -70,12 +71,13 @@ def background_of(
         mean = typical(rows, chosen, categories, dtypes_of(given[1]))
         row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
         return replace_dtypes(Background((row,), mean.said), given[1])
-    if isinstance(given, Mapping):
-        rows = [by_own_names(given, columns)]
+    alone = None if isinstance(given, list) else row_of(given, columns)  # a list is of rows
+    if alone is not None:
+        rows = [alone]
         said = "an absent column takes the value that was given for it"
     else:
         rows = _rows(given, columns)
-        said = f"absent columns are averaged over {len(rows):,} rows of the background"
+        said = f"absent columns are averaged over {len(rows):,} row{'s' * (len(rows) > 1)} of the background"
     wanted = tuple(columns or rows[0])
     for name in rows[0] if isinstance(given, Mapping) else ():  # a frame may have other columns, such as the truth
         if name not in wanted:
@@ -122,8 +124,9 @@ def replace_dtypes(background: Background, frame: object) -> Background:
 
 
 def _rows(given: object, columns: Sequence[str]) -> list[dict[str, Any]]:
-    rows = several_inputs(given, columns)
-    if not rows or not all(isinstance(row, Mapping) for row in rows):
+    rows = [row_of(row, columns) for row in several_inputs(given, columns) or ()]
+    known = [row for row in rows if row is not None]
+    if not rows or len(known) < len(rows):
         raise OptionError(
             "`background` is what stands in for absent columns: a mapping of column to value, a data frame or a list of rows "
             f"(mappings) to average over, or ('mean', rows); not {given!r:.60}."
@@ -133,4 +136,4 @@ def _rows(given: object, columns: Sequence[str]) -> list[dict[str, Any]]:
             f"`background` has {len(rows):,} rows, and each evaluation asks about all of them; the limit is {MOST:,}. "
             "Take a sample, frame.sample(50), or their mean, background=('mean', frame)."
         )
-    return [by_own_names(row, columns) for row in rows]
+    return known

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.checks import one_of, plain
 from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, unknown
 from ..core.features import Granularity, remover, text_features
-from ..core.frames import by_own_names, missing_value
+from ..core.frames import missing_value, row_of
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
 from .buffers import asked, turns_of
@@ -133,9 +133,8 @@ class TableModel(Model[Row]):
 
     def _values(self, given: object) -> list[Any]:
         """The values of a row in the order of the columns. Raises InputError for another type, and for a column that lacks."""
-        if hasattr(given, "to_dict") and hasattr(given, "index"):  # a row of a pandas frame
-            given = given.to_dict()
-        if not isinstance(given, Mapping):
+        row = row_of(given, self.row_columns)
+        if row is None:
             hint = (
                 "" if not isinstance(given, str) else " For a model of texts give a pipeline that was fitted on texts."
             )
@@ -143,7 +142,6 @@ class TableModel(Model[Row]):
                 f"{self.name} reads rows with the columns {', '.join(self.row_columns)}: give a data frame, or a mapping of "
                 f"column to value, not {type(given).__name__}.{hint}"
             )
-        row = by_own_names(given, self.row_columns)
         for name in self.row_columns:
             if name not in row:
                 raise InputError(
