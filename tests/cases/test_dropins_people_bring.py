@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from conftest import headed, tiny
 from saywhy.compat import captum as ours
-from saywhy.core.errors import OptionError
+from saywhy.compat import transformers_interpret as ti
+from saywhy.core.errors import InputError, OptionError
 from tiny_lm import language_model
 
 
@@ -28,3 +31,41 @@ def test_noise_on_the_input_is_refused_and_not_passed_over() -> None:
     with pytest.raises(OptionError, match="`stdevs` must be 0"):
         wrapped.attribute(ours.TextTokenInput("She was", tokenizer), stdevs=0.5, **asked)
     assert wrapped.attribute(ours.TextTokenInput("She was", tokenizer), stdevs=0.0, **asked).seq_attr.isfinite().all()
+
+
+# ---- transformers-interpret ------------------------------------------------------------------------------------------
+
+TEXT = "I love you"
+
+
+def test_an_index_goes_before_the_name_of_a_class() -> None:
+    explainer = ti.SequenceClassificationExplainer(*tiny("bert"))
+    other = [label for label, index in explainer.label2id.items() if index != 1]
+    for name in (*other, "no such label"):
+        found = explainer(TEXT, index=1, class_name=name)
+        assert explainer.selected_index == 1
+        assert found == explainer(TEXT, index=1)
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_a_blank_text_has_scores_of_zero_whatever_is_explained(blank: str) -> None:
+    labels = ti.MultiLabelClassificationExplainer(*tiny("bert"))
+    found = labels([TEXT, blank, TEXT])
+    assert found[1] == {label: [("[CLS]", 0.0), ("[SEP]", 0.0)] for label in labels.labels}
+    assert found[0] == found[2] == labels(TEXT)
+    tagger = ti.TokenClassificationExplainer(*headed("bert", "tokens"))
+    each = tagger(blank)
+    assert list(each) == ["[CLS]", "[SEP]"]
+    assert all(one["attribution_scores"] == [("[CLS]", 0.0), ("[SEP]", 0.0)] for one in each.values())
+
+
+def test_texts_and_indexes_may_be_arrays() -> None:
+    explainer = ti.SequenceClassificationExplainer(*tiny("bert"))
+    assert explainer(np.array([TEXT, "you"])) == explainer([TEXT, "you"])  # type: ignore[call-overload]
+    tagger = ti.TokenClassificationExplainer(*headed("bert", "tokens"))
+    assert tagger(TEXT, ignored_indexes=np.array([0, 1])) == tagger(TEXT, ignored_indexes=[0, 1])  # type: ignore[arg-type]
+    for given in (3, None, [TEXT, 3]):
+        with pytest.raises(InputError, match="must be a string"):
+            explainer(given)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="must be a string"):
+        tagger([TEXT])  # type: ignore[arg-type]

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.errors import InputError
 from ...core.explanation import Explanation, Explanations
+from ...core.frames import several_inputs
 from ...core.types import Encoding, Ints
 from ...explain.explainer import Explainer
 from ...models.protocol import EncodingOptions
@@ -246,6 +248,11 @@ class TextExplainer(BaseExplainer):
         scores = np.where(encoding.owner >= 0, explanation.scores[encoding.owner], 0.0)
         return LIGAttributions.of(explanation, self.decode(self._ids(encoding)), scores)
 
+    def _nothing(self) -> LIGAttributions:
+        """The attributions of a blank text, where there is nothing to give a score to."""
+        tokens = self.decode(self.input_ids)
+        return LIGAttributions.of(None, tokens, np.zeros(len(tokens)))
+
     def _encoding(self, given: Input) -> Encoding:
         encoding_options = EncodingOptions(by="token", absent=self.why.model.absences[0], overlong="truncate")
         return self.why.task.encode(self.why.model, given, encoding_options)
@@ -278,6 +285,16 @@ class TextExplainer(BaseExplainer):
 
     def __str__(self) -> str:
         return f"{super().__str__()[:-1]},\n\tattribution_type='{self.attribution_type}',)"
+
+
+def texts_of(given: object) -> tuple[list[Any], bool]:
+    """(the texts, or pairs of them; were they several?). Raises InputError for what is no text."""
+    several = several_inputs(given)
+    texts = [given] if several is None else several
+    for one in texts:
+        if not isinstance(one, str | tuple):
+            raise InputError(f"The text must be a string (or a list of strings), not {type(one).__name__}: {one!r:.80}")
+    return texts, several is not None
 
 
 def custom_names(

@@ -16,7 +16,7 @@ from ...tasks.protocol import OutputIndex
 from ...tasks.text_classification import TextClassification, parts
 from .attributions import LIGAttributions, Record
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
-from .explainer import TextExplainer, custom_names
+from .explainer import TextExplainer, custom_names, texts_of
 from .page import Page
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class SequenceClassificationExplainer(TextExplainer):
     ) -> Words | list[Words]:
         """As a call; the first four arguments are those that subclasses of transformers-interpret's class pass."""
         settings: dict[str, Any] = {"internal_batch_size": internal_batch_size, "n_steps": n_steps}
-        texts = text if isinstance(text, list) else [text]
+        texts, many = texts_of(text)
         out = self._explain(texts, self._selected(index, class_name), embedding_type, settings)
-        return out if isinstance(text, list) else out[0]
+        return out if many else out[0]
 
     def _explain(
         self,
@@ -123,7 +123,8 @@ class SequenceClassificationExplainer(TextExplainer):
         return given if isinstance(given, tuple) else (given,)
 
     def _selected(self, index: int | None, class_name: str | None) -> int | None:
-        if class_name is not None:
+        """The index of the class to be explained; None is the predicted one. An index goes before a name."""
+        if index is None and class_name is not None:
             if class_name in self.label2id:
                 return self.label2id[class_name]
             warnings.warn(
@@ -143,9 +144,8 @@ class SequenceClassificationExplainer(TextExplainer):
         """The attributions of one input; None is a blank one, where there is nothing to give a score to."""
         self._predict(given)
         if explanation is None:
-            tokens = self.decode(self.input_ids)
             self.selected_index = int(self._logits.argmax())
-            self.attributions = LIGAttributions.of(None, tokens, np.zeros(len(tokens)))
+            self.attributions = self._nothing()
         else:
             self.selected_index = explanation.target.index[0]
             self.attributions = self._laid_out(given, explanation)
@@ -284,24 +284,22 @@ class MultiLabelClassificationExplainer(SequenceClassificationExplainer):
         n_steps: int | None = None,
     ) -> dict[str, Words] | list[dict[str, Words]]:
         """{label: [(token, score), …]} of a text; for a list of texts a list of those."""
-        inputs = text if isinstance(text, list) else [text]
-        found = self._explained(
-            inputs,
-            unit="prob",
-            embedding_type=embedding_type,
-            n_steps=n_steps,
-            internal_batch_size=internal_batch_size,
-            each_target=True,
-        )
+        inputs, many = texts_of(text)
+        full = [one for one in inputs if one.strip()]
+        settings: dict[str, Any] = {"n_steps": n_steps, "internal_batch_size": internal_batch_size, "each_target": True}
+        found = iter(self._explained(full, unit="prob", embedding_type=embedding_type, **settings) if full else [])
         out = []
-        for one, explanations in zip(inputs, found, strict=True):
+        for one in inputs:
             self._predict(one)
-            self.labels = [self.id2label[i] for i in range(len(explanations))]
-            self.attributions = [self._laid_out(one, e) for e in explanations]
+            self.labels = [self.id2label[i] for i in range(len(self._logits))]
+            if one.strip():
+                self.attributions = [self._laid_out(one, e) for e in next(found)]
+            else:
+                self.attributions = [self._nothing() for _ in self.labels]
             self.pred_probs_list = list(self._probabilities(self._logits))
             self.label_probs_dict = dict(zip(self.labels, self.pred_probs_list, strict=True))
             out.append(self.word_attributions)
-        return out if isinstance(text, list) else out[0]
+        return out if many else out[0]
 
     @property
     def word_attributions(self) -> dict[str, Words]:  # type: ignore[override]

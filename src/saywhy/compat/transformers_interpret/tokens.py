@@ -12,7 +12,7 @@ from ...tasks.protocol import WantedTarget
 from ...tasks.token_classification import TokenClassification
 from .attributions import LIGAttributions
 from .errors import AttributionsNotCalculatedError, InputIdsNotCalculatedError
-from .explainer import TextExplainer, custom_names
+from .explainer import TextExplainer, custom_names, texts_of
 from .page import Page
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class TokenClassificationExplainer(TextExplainer):
         ignored_labels: Sequence[str] | None = None,
     ) -> dict[str, dict[str, Any]]:
         """Each token's label and scores, but for the indexes and labels to be ignored; {} where all are."""
-        self.ignored_indexes, self.ignored_labels = list(ignored_indexes or ()), list(ignored_labels or ())
+        self.ignored_indexes = [] if ignored_indexes is None else [int(index) for index in ignored_indexes]
+        self.ignored_labels = [] if ignored_labels is None else list(ignored_labels)
         return self._run(text, embedding_type, internal_batch_size, n_steps)
 
     def _run(
@@ -55,7 +56,7 @@ class TokenClassificationExplainer(TextExplainer):
         internal_batch_size: int | None = None,
         n_steps: int | None = None,
     ) -> dict[str, dict[str, Any]]:
-        self.text = text
+        [self.text], _ = texts_of([text])
         self._keep_inputs(text)
         names = [n for n in self.tokenizer.model_input_names if getattr(self, n, None) is not None]
         self.pred_probs = self._forward(**{name: getattr(self, name) for name in names})[0].softmax(-1)
@@ -67,7 +68,9 @@ class TokenClassificationExplainer(TextExplainer):
     def _calculate_attributions(self, text: str, **settings: Any) -> None:
         positions: list[WantedTarget] = [*self._selected_indexes]
         self.attributions = {}
-        if not positions:
+        if not text.strip():
+            self.attributions = {i: self._nothing() for i in self._selected_indexes}
+        if not positions or not text.strip():
             return
         [found] = self._explained([text], unit="prob", each_target=True, targets=positions, **settings)
         self.attributions = {e.target.index[0]: self._laid_out(text, e) for e in found}
