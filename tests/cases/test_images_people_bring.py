@@ -8,6 +8,8 @@ import torch
 
 import pictures
 import saywhy
+from conftest import tiny
+from saywhy.core.errors import ModelError
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float64])
@@ -20,3 +22,18 @@ def test_a_tensor_of_any_type_is_an_image(dtype: torch.dtype, channels_first: bo
     e = explainer(given.permute(2, 0, 1) if channels_first else given, method="occlusion", trust="none", target=0)
     right = float(pictures.logits("vit", image)[0])
     assert e.value == pytest.approx(right, abs=0.02 if dtype is torch.bfloat16 else 2e-3)
+
+
+@pytest.mark.parametrize("name", ["BertForMultipleChoice", "SegformerForSemanticSegmentation"])
+def test_a_class_whose_answer_no_task_reads_is_refused_by_its_name(name: str) -> None:
+    import transformers
+
+    small = {"num_encoder_blocks": 1, "depths": [1], "hidden_sizes": [8], "num_attention_heads": [1], "patch_sizes": [3],
+             "strides": [2], "sr_ratios": [1], "mlp_ratios": [1], "decoder_hidden_size": 8}  # fmt: skip
+    text, tokenizer = tiny("bert")
+    choice = name == "BertForMultipleChoice"
+    model = getattr(transformers, name)(text.config if choice else transformers.SegformerConfig(**small))
+    with pytest.raises(
+        ModelError, match=f"{name} answers in a way that none of the tasks here reads: text-classification"
+    ):
+        saywhy.Explainer(model, tokenizer if choice else pictures.tiny("vit")[1])

@@ -50,6 +50,13 @@ _ALIASES = {
 }
 
 
+# endings of transformers' classes that answer several inputs at once, each point of an image, or sounds
+_UNREAD = (
+    *("ForMultipleChoice", "Segmentation", "Detection", "ForDepthEstimation", "ForVisualQuestionAnswering"),
+    *("ForAudioClassification", "ForVideoClassification", "ForCTC", "ForXVector"),
+)
+
+
 def names_task(wanted: object, hint: str | None) -> bool:
     """Is what was asked for the name of the task that a pipeline tells of, in one of its spellings?"""
     return isinstance(wanted, str) and hint is not None and _ALIASES.get(wanted, wanted) == _ALIASES.get(hint, hint)
@@ -62,6 +69,11 @@ def task_for(wanted: str | Task | None, hint: str | None, head: str | None, arch
     """
     if wanted is None:
         name = _ALIASES.get(hint or "", hint or "")
+        if head is None and not hint and (architecture or "").endswith(_UNREAD):
+            raise ModelError(
+                f"{architecture} answers in a way that none of the tasks here reads: {', '.join(TASKS)}. Give a function around "
+                "it, Explainer(function, labels=[…])."
+            )
         fitting = (task for task in TASKS.values() if task.head == head)
         return TASKS.get(name) or next(fitting, TASKS["text-classification"])
     if isinstance(wanted, str):
