@@ -66,11 +66,12 @@ class ZeroShotClassification(Task):
             text, labels = checked(given["text"]), given.get("labels", labels)
         else:
             text = checked(given)
-        labels = tuple(labels.split(",") if isinstance(labels, str) else labels)
-        if not labels:
+        if isinstance(labels, str):  # as the transformers pipeline takes them apart; those of a list stand as they are
+            labels = [label.strip() for label in labels.split(",") if label.strip()]
+        named = tuple(checked(label, "label") for label in labels)
+        if not named:
             raise InputError("Zero-shot classification needs labels: Explainer(..., labels=['sports', 'politics']).")
-        named = tuple(checked(label, "label").strip() for label in labels)
-        if len({label.casefold() for label in named}) < len(named):
+        if len(set(named)) < len(named):
             raise InputError(f"The labels must differ from each other: {list(named)!r}.")
         return text, named
 

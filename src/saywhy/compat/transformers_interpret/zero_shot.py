@@ -91,7 +91,7 @@ class ZeroShotClassificationExplainer(TextExplainer):
         """The pipeline's probability of each label; one that is given twice counts twice, as it does there."""
         unit = "prob" if len(self.labels) == 1 else "logit"
         found = self.why.each_target(
-            {"text": text, "labels": _distinct(self.labels)},
+            {"text": text, "labels": [*dict.fromkeys(self.labels)]},
             method="random",
             unit=unit,
             overlong="truncate",
@@ -99,13 +99,13 @@ class ZeroShotClassificationExplainer(TextExplainer):
         )
         if len(self.labels) == 1:
             return [e.value for e in found]
-        logits = {e.target.label.casefold(): e.value for e in found}
-        each = np.array([logits[_key(label)] for label in self.labels])
+        logits = {e.target.label: e.value for e in found}
+        each = np.array([logits[label] for label in self.labels])
         odds = np.exp(each - each.max())
         return [float(p) for p in odds / odds.sum()]
 
     def _calculate_attributions(self, text: str, settings: dict[str, Any]) -> None:
-        names = _distinct(self.labels)
+        names = [*dict.fromkeys(self.labels)]
         inputs = [{"text": text, "labels": [label]} for label in names]
         found = self._explained(inputs, unit="prob", **settings)
         made: dict[str, LIGAttributions] = {}
@@ -116,8 +116,8 @@ class ZeroShotClassificationExplainer(TextExplainer):
                 end = 1 + max(i for i, token in enumerate(tokens) if token.part == "text")
                 attributions.tokens = attributions.tokens[:end]
                 attributions.summarize(end_idx=end)
-            made[_key(name)] = attributions
-        self.attributions = [made[_key(label)] for label in self.labels]
+            made[name] = attributions
+        self.attributions = [made[label] for label in self.labels]
 
     @property
     def word_attributions(self) -> dict[str, list[tuple[str, float]]]:
@@ -137,13 +137,3 @@ class ZeroShotClassificationExplainer(TextExplainer):
             for a, prob, label in zip(self.attributions, self.pred_probs, self.labels, strict=True)
         ]
         return Page.of(records, html_filepath)
-
-
-def _key(label: str) -> str:
-    """What tells a label from another: neither white space around it nor capitals."""
-    return label.strip().casefold()
-
-
-def _distinct(labels: Sequence[str]) -> list[str]:
-    """The labels without those that come again."""
-    return list({_key(label): label for label in labels}.values())
