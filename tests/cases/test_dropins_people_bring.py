@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import headed, tiny
 from saywhy.compat import captum as ours
@@ -31,6 +33,26 @@ def test_noise_on_the_input_is_refused_and_not_passed_over() -> None:
     with pytest.raises(OptionError, match="`stdevs` must be 0"):
         wrapped.attribute(ours.TextTokenInput("She was", tokenizer), stdevs=0.5, **asked)
     assert wrapped.attribute(ours.TextTokenInput("She was", tokenizer), stdevs=0.0, **asked).seq_attr.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:captum")  # of the names of tokens
+def test_what_ends_the_models_own_answer_is_scored_as_captum_scores_it() -> None:
+    attr = pytest.importorskip("captum.attr")
+    first, tokenizer = language_model("Llama")
+    model = copy.deepcopy(first)
+    prompt = torch.tensor([tokenizer("She was late and")["input_ids"]])
+    told = model.generate(prompt, max_new_tokens=5, do_sample=False)[0].tolist()[prompt.shape[1] :]
+    model.generation_config.eos_token_id = told[3]
+    ends = told.index(told[3]) + 1
+    found = [
+        each.LLMAttribution(attr.FeatureAblation(model), tokenizer).attribute(
+            each.TextTemplateInput("{} was {} and", ["She", "late"]), use_cached_outputs=False
+        )
+        for each in (attr, ours)
+    ]
+    assert [result.token_attr.shape for result in found] == [(ends, 2), (ends, 2)]
+    torch.testing.assert_close(found[1].token_attr, found[0].token_attr, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found[1].seq_attr, found[0].seq_attr, atol=1e-4, rtol=1e-4)
 
 
 # ---- transformers-interpret ------------------------------------------------------------------------------------------

@@ -210,8 +210,8 @@ def test_what_a_pipeline_was_told_stands_above_the_generation_config_of_its_mode
 
 def test_settings_that_a_model_refuses_to_write_with_are_refused_in_words() -> None:
     model, tokenizer = copy.deepcopy(language_model("Llama"))
-    model.generation_config.stop_strings = ["."]
-    with pytest.raises(ModelError, match=r"generation_config.*tokenizer"):
+    model.generation_config.num_beams, model.generation_config.num_return_sequences = 2, 3
+    with pytest.raises(ModelError, match=r"generation_config.*num_return_sequences"):
         Explainer((model, tokenizer))("I love the", trust="none", method="random")
 
 

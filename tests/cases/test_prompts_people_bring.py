@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from typing import Any
 
@@ -106,3 +107,15 @@ def test_continuations_that_read_alike_are_those_of_their_own_tokens() -> None:
     found = explainer.each_target(PROMPT, [tuple(cut), "so"], **how)
     assert [e.value for e in found] == pytest.approx([plainly(cut), plainly(whole)], abs=1e-4)
     assert [e.target.label for e in found] == ["so (s o)", "so (so)"]
+
+
+def test_texts_at_which_a_model_stops_are_followed() -> None:
+    first, tokenizer = language_model("Llama")
+    model = copy.deepcopy(first)
+    ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]
+    written = tokenizer.decode(model.generate(ids, max_new_tokens=9, do_sample=False)[0][ids.shape[1] :])
+    model.generation_config.stop_strings = [written[3]]
+    model.generation_config.max_new_tokens = 9
+    e = saywhy.Explainer(model, tokenizer)(PROMPT, method="random", trust="none")
+    own = model.generate(ids, do_sample=False, tokenizer=tokenizer)[0][ids.shape[1] :]
+    assert e.target.label == tokenizer.decode(own) != written

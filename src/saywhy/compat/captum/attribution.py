@@ -15,6 +15,7 @@ from ...core.errors import InputError, ModelError, OptionError, unknown
 from ...core.explanation import Explanation, Explanations
 from ...core.types import MethodGenerator, Problem, Target
 from ...explain.explainer import Explainer
+from ...models.causal.model import LanguageModel
 from ...models.causal.prompts import Filling, Goal, Prompt
 from ...models.protocol import Model
 from .inputs import TextTemplateInput, TextTokenInput, Tokenised, token_ids
@@ -188,7 +189,11 @@ def _goal(
     if target is None:
         settings = dict(gen_args or {})
         most = int(settings.pop("max_new_tokens", 25))
-        goal = explainer.model.generate(Prompt(given, (None,)), most, settings)
+        model = explainer.model
+        ended = (
+            {"with_end": True} if isinstance(model, LanguageModel) else {}
+        )  # what ends it is scored too, as in Captum
+        goal = model.generate(Prompt(given, (None,)), most, settings, **ended)
     elif gen_args is not None:
         raise OptionError("`gen_args` say how the model writes a target; here a target was given.")
     elif isinstance(target, str):

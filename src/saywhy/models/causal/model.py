@@ -236,9 +236,11 @@ class LanguageModel(Model[Scored]):
         before = self.decoder_prefix if self.decodes else ids_of(self, rendered(prompt.given, self.tokenizer))
         return min(usual, whole - len(before)) if whole > len(before) else usual
 
-    def generate(self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None) -> tuple[int, ...]:
+    def generate(
+        self, prompt: Prompt, most: int, settings: Mapping[str, Any] | None = None, *, with_end: bool = False
+    ) -> tuple[int, ...]:
         """The ids that the model itself writes after a prompt, up to `most`, as its generation_config says but without drawing:
-        greedily or by beams; without what ends them.
+        greedily or by beams; without what ends them, unless `with_end`.
 
         `settings` go to the model's generate.
         """
@@ -256,6 +258,8 @@ class LanguageModel(Model[Scored]):
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         drawn = settings is not None and bool(settings.get("do_sample"))
         told = {"pad_token_id": pad, **({} if drawn else _NOT_DRAWN), **self.writing, **(settings or {})}
+        if told.get("stop_strings") or getattr(self.generation, "stop_strings", None):
+            told.setdefault("tokenizer", self.tokenizer)  # by which they are found in what is written
         try:
             with self.frozen(), torch.no_grad():
                 out = write(input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=room, **told)
@@ -268,7 +272,7 @@ class LanguageModel(Model[Scored]):
         known = (getattr(self.generation, "eos_token_id", None), self.tokenizer.eos_token_id)
         ends = np.atleast_1d(next((end for end in known if end is not None), -1)).tolist()
         new = out[0, before:].tolist()
-        new = new[: next((i for i, token in enumerate(new) if token in ends), len(new))]
+        new = new[: next((i + with_end for i, token in enumerate(new) if token in ends), len(new))]
         if not new:
             raise InputError(
                 "The model wrote nothing after this prompt: it ended at once. Give the target=… that you expected of it."
