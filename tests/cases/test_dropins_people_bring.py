@@ -55,6 +55,24 @@ def test_what_ends_the_models_own_answer_is_scored_as_captum_scores_it() -> None
     torch.testing.assert_close(found[1].seq_attr, found[0].seq_attr, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:captum")  # of the names of tokens
+@pytest.mark.parametrize("tokens", [True, False])
+def test_a_longest_length_counts_the_prompt_as_in_captum(tokens: bool) -> None:
+    attr = pytest.importorskip("captum.attr")
+    model, tokenizer = language_model("Llama")
+    longest = len(tokenizer("She was late and")["input_ids"]) + 4
+    found = []
+    for each in (attr, ours):
+        wrapped = each.LLMAttribution(attr.FeatureAblation(model), tokenizer)
+        values = each.TextTemplateInput("{} was {} and", ["She", "late"])
+        given = each.TextTokenInput("She was late and", tokenizer) if tokens else values
+        found.append(wrapped.attribute(given, gen_args={"max_length": longest}, use_cached_outputs=False))
+    assert found[0].token_attr.shape[0] == 4
+    torch.testing.assert_close(found[1].token_attr, found[0].token_attr, atol=1e-4, rtol=1e-4)
+    with pytest.raises(OptionError, match="counts the prompt too"):
+        wrapped.attribute(given, gen_args={"max_length": longest - 4})
+
+
 # ---- transformers-interpret ------------------------------------------------------------------------------------------
 
 TEXT = "I love you"

@@ -408,6 +408,6 @@ def test_refusals():
         ours.LimeTextExplainer(kernel=lambda d, kernel_width: 0 * d).explain_instance(TEXT, classify, num_samples=20)
     with pytest.raises(KeyError, match="ask with labels"):
         explained().as_list(label=2)
-    with pytest.raises(ImportError, match="tables of numbers"):
+    with pytest.raises(ImportError, match="rows of a table"):
         package.lime_tabular  # noqa: B018
     assert not hasattr(package, "lime_video")

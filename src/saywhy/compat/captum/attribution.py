@@ -16,7 +16,7 @@ from ...core.explanation import Explanation, Explanations
 from ...core.types import MethodGenerator, Problem, Target
 from ...explain.explainer import Explainer
 from ...models.causal.model import LanguageModel
-from ...models.causal.prompts import Filling, Goal, Prompt
+from ...models.causal.prompts import Filling, Goal, Prompt, filled_whole
 from ...models.protocol import Model
 from .inputs import TextTemplateInput, TextTokenInput, Tokenised, token_ids
 from .logits_model import LogitsModel, TokenizerLike, encoded, joined
@@ -188,8 +188,12 @@ def _goal(
     goal: Goal
     if target is None:
         settings = dict(gen_args or {})
-        most = int(settings.pop("max_new_tokens", 25))
-        model = explainer.model
+        model, longest = explainer.model, settings.pop("max_length", None)
+        most = int(
+            settings.pop("max_new_tokens", 25 if longest is None else longest - _before(model, given, tokenizer))
+        )
+        if most < 1:
+            raise OptionError(f"`gen_args` leave no room for an answer: max_length={longest} counts the prompt too.")
         ended = (
             {"with_end": True} if isinstance(model, LanguageModel) else {}
         )  # what ends it is scored too, as in Captum
@@ -211,6 +215,14 @@ def _goal(
     if not isinstance(goal, str) and not goal:
         raise InputError("The target is empty: give the text or the ids whose probability is to be explained.")
     return goal
+
+
+def _before(model: Model[Any], given: Filling, tokenizer: TokenizerLike) -> int:
+    """How many tokens stand before what a model writes: those of the prompt, with everything present, or of a decoder's start."""
+    if isinstance(model, LanguageModel) and model.decodes:
+        return len(model.decoder_prefix)
+    full = filled_whole(given, tokenizer)
+    return len(encoded(tokenizer, full.text) if full.ids is None else full.ids)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 _ELSEWHERE = {
     "lime_image": "images are explained by saywhy.Explainer(model, processor, task='image-classification')",
-    "lime_tabular": "tables of numbers are not what saywhy explains",
+    "lime_tabular": "rows of a table are explained by saywhy.Explainer(estimator)(rows, background=frame)",
     "submodular_pick": "saywhy.corpus sums up the explanations of many texts",
 }
 
