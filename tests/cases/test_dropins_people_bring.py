@@ -109,3 +109,20 @@ def test_texts_and_indexes_may_be_arrays() -> None:
             explainer(given)  # type: ignore[call-overload]
     with pytest.raises(InputError, match="must be a string"):
         tagger([TEXT])  # type: ignore[arg-type]
+
+
+# ---- torchTextClassifiers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 0.5, None])
+def test_a_label_that_is_no_whole_number_is_refused_with_its_row(wrong: Any) -> None:
+    from saywhy.compat.torch_text_classifiers import ModelConfig, TrainingConfig, torchTextClassifiers
+    from saywhy.compat.torch_text_classifiers.tokenizers import WordPieceTokenizer
+
+    texts = ["a good film", "a bad film", "so good", "so bad"]
+    tokenizer = WordPieceTokenizer(40, output_dim=8)
+    tokenizer.train(texts)
+    made = torchTextClassifiers(tokenizer=tokenizer, model_config=ModelConfig(embedding_dim=8, num_classes=2))
+    config = TrainingConfig(num_epochs=1, batch_size=4, lr=1e-2, save_path=None)
+    with pytest.raises(InputError, match=r"Column 'label', row 2: .* is no whole number"):
+        made.train(texts, [0, 1, wrong, 1], config)

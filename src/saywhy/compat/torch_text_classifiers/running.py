@@ -57,7 +57,7 @@ def _whole(column: Iterable[Any], name: str) -> Ints:
             number = float(plain(value))
         except (TypeError, ValueError):
             number = 0.5
-        if number != int(number):
+        if not number.is_integer():  # nor is what is missing, or infinite
             raise InputError(
                 f"Column {name!r}, row {row}: {value!r:.60} is no whole number. Raw values need a value_encoder "
                 "(and raw_labels or raw_categorical_inputs left on)."
