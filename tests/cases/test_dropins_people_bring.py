@@ -73,6 +73,24 @@ def test_a_longest_length_counts_the_prompt_as_in_captum(tokens: bool) -> None:
         wrapped.attribute(given, gen_args={"max_length": longest - 4})
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_captums_own_product_of_baselines_counts_in_all_its_combinations(named: bool) -> None:
+    attr = pytest.importorskip("captum.attr")
+    model, tokenizer = language_model("Llama")
+    told: Any = {("a", "b"): [("He", "x"), ("I", "y")], "c": ["u", "w"]} if named else [["He", "I"], ["x", "y"], ["u"]]
+    text, values = (
+        ("{a} was {b} {c}", {"a": "She", "b": "late", "c": "so"}) if named else ("{} was {} {}", ["She", "late", "so"])
+    )
+    found = [
+        ours.LLMAttribution(ours.ShapleyValues(model), tokenizer).attribute(
+            ours.TextTemplateInput(text, values, each.ProductBaselines(told)), target=" it"
+        )
+        for each in (attr, ours)
+    ]
+    torch.testing.assert_close(found[0].seq_attr, found[1].seq_attr, atol=1e-6, rtol=0)
+    assert found[0].explanations[0].stderr is None  # nothing is drawn
+
+
 # ---- transformers-interpret ------------------------------------------------------------------------------------------
 
 TEXT = "I love you"

@@ -49,6 +49,14 @@ class ProductBaselines:
         return self.sample()
 
 
+def _product(baselines: Any) -> Any:
+    """Captum's own product of baselines as ours, of which all combinations count; anything else as it is."""
+    if isinstance(baselines, ProductBaselines) or type(baselines).__name__ != "ProductBaselines":
+        return baselines
+    keys, values = baselines.dict_keys, baselines.baseline_values
+    return ProductBaselines(dict(zip(keys, values, strict=True)) if keys else values)
+
+
 def _listed(key: object, values: object, given: Mapping[Any, Any]) -> list[Any]:
     """The baselines of one slot, each of the type it has. A list among them is in Captum its text; a warning says so."""
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
@@ -78,7 +86,7 @@ class TextTemplateInput:
         baselines: object = None,
         mask: Sequence[int] | Mapping[str, int] | None = None,
     ):
-        named = isinstance(values, Mapping)
+        named, baselines = isinstance(values, Mapping), _product(baselines)
         if baselines is not None and not callable(baselines) and isinstance(baselines, Mapping) is not named:
             raise InputError("Values given as a mapping take baselines given as a mapping, and lists take lists.")
         if mask is not None and (isinstance(mask, Mapping) is not named or len(mask) != len(values)):
