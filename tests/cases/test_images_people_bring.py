@@ -37,3 +37,23 @@ def test_a_class_whose_answer_no_task_reads_is_refused_by_its_name(name: str) ->
         ModelError, match=f"{name} answers in a way that none of the tasks here reads: text-classification"
     ):
         saywhy.Explainer(model, tokenizer if choice else pictures.tiny("vit")[1])
+
+
+def test_a_model_of_images_and_texts_is_refused_in_words_and_so_is_its_pipeline() -> None:
+    import transformers
+
+    _, tokenizer = tiny("bert")
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.CLIPConfig(
+        text_config={**small, "vocab_size": len(tokenizer), "eos_token_id": 3},
+        vision_config={**small, "image_size": 32, "patch_size": 8},
+        projection_dim=8,
+    )
+    model = transformers.CLIPModel(config).eval()
+    with pytest.raises(ModelError, match="is a CLIPModel, and fails when it is asked about texts alone"):
+        saywhy.Explainer(model, tokenizer)
+    made = transformers.pipeline(
+        "zero-shot-image-classification", model=model, tokenizer=tokenizer, image_processor=pictures.tiny("vit")[1]
+    )
+    with pytest.raises(ModelError, match="does what a pipeline for zero-shot-image-classification does"):
+        saywhy.Explainer(made)

@@ -168,7 +168,7 @@ def adapt(
         raise OptionError("`background` is for functions and estimators that read rows of a table.")
     if mask_token is not None:
         raise OptionError("`mask_token` is for callables; a tokenizer brings its own mask token.")
-    make = _loaded if isinstance(given.model, str) else _exported if hasattr(model, "range_constraints") else _wrapped
+    make = _loaded if is_transformers_class(given.model) else _own_maker(model)
     made: Model[Any] = make(model, tokenizer, labels, head, given.pooling or "mean")
     if given.settings is not None and (given.pooling is None or head == "vector"):
         made.follow(given.settings)
@@ -177,6 +177,11 @@ def adapt(
     elif given.settings is None and not is_transformers_class(given.model):
         made.kind = own_outputs(made)
     return made
+
+
+def _own_maker(model: object) -> Callable[..., Model[Any]]:
+    """What makes the adapter of a module of the caller's own."""
+    return _exported if hasattr(model, "range_constraints") else _wrapped
 
 
 def _own_adapter(model: BringsAdapter, head: str, plain: bool) -> Model[Any]:
@@ -202,15 +207,17 @@ def _exported(model: Any, reader: object, labels: Sequence[str] | None, head: st
 def _loaded(
     model: PreTrainedModel, reader: object, labels: Sequence[str] | None, head: str, pooling: str
 ) -> Model[Any]:
-    """The adapter of what was loaded by name, where nothing says that its files fit each other."""
+    """The adapter of what is transformers' own, where nothing says that its parts fit each other, or that texts are enough."""
     try:
         return _wrapped(model, reader, labels, head, pooling)
     except SaywhyError:
         raise
     except Exception as error:  # of torch or transformers
+        name = getattr(model, "name_or_path", "") or type(model).__name__
+        what = "images" if head == "image" else "texts"
         raise ModelError(
-            f"{model.name_or_path!r} was loaded, and fails when it is asked: {_first_line(error)} Do its weights, config.json "
-            "and tokenizer belong together?"
+            f"{name!r} is a {type(model).__name__}, and fails when it is asked about {what} alone: {_first_line(error)} Do its "
+            "weights, config.json and tokenizer belong together?"
         ) from error
 
 

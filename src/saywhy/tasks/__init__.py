@@ -57,6 +57,29 @@ _UNREAD = (
 )
 
 
+# tasks of transformers' pipelines that are about sounds, films, tables, points of an image, or images beside texts
+_OF_OTHERS = (
+    *(
+        "any-to-any",
+        "audio-classification",
+        "automatic-speech-recognition",
+        "depth-estimation",
+        "document-question-answering",
+    ),
+    *("image-feature-extraction", "image-segmentation", "image-text-to-text", "image-to-image", "image-to-text"),
+    *(
+        "keypoint-matching",
+        "mask-generation",
+        "object-detection",
+        "table-question-answering",
+        "text-to-audio",
+        "text-to-speech",
+    ),
+    *("video-classification", "visual-question-answering", "vqa", "zero-shot-audio-classification"),
+    *("zero-shot-image-classification", "zero-shot-object-detection"),
+)
+
+
 def names_task(wanted: object, hint: str | None) -> bool:
     """Is what was asked for the name of the task that a pipeline tells of, in one of its spellings?"""
     return isinstance(wanted, str) and hint is not None and _ALIASES.get(wanted, wanted) == _ALIASES.get(hint, hint)
@@ -69,6 +92,11 @@ def task_for(wanted: str | Task | None, hint: str | None, head: str | None, arch
     """
     if wanted is None:
         name = _ALIASES.get(hint or "", hint or "")
+        if name in _OF_OTHERS:
+            raise ModelError(
+                f"None of the tasks here does what a pipeline for {name} does: {', '.join(TASKS)}. Give a function of texts "
+                "around it, Explainer(function, labels=[…])."
+            )
         if head is None and not hint and (architecture or "").endswith(_UNREAD):
             raise ModelError(
                 f"{architecture} answers in a way that none of the tasks here reads: {', '.join(TASKS)}. Give a function around "
