@@ -107,7 +107,7 @@ def compare(
         *(methods, metrics, removals, outside, rationales, target, unit, by, absent, overlong, seed, infill, background)
     )
     plan = planned(explainer, texts, wanted)
-    parts = None if resume is None else Parts(as_path(resume, "resume"), plan)
+    parts = None if resume is None else Parts(as_path(resume, "resume"), plan, explainer)
     found = [] if parts is None else parts.done
     if announce is not None:
         announce(estimate_cost(explainer.model, explainer.task, plan, len(found)))

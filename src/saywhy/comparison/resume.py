@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from ..core.errors import FileError, OptionError
+from ..explain.answers import alike, answers
+from ..explain.explainer import Explainer
 from ..storage.manifest import Kind, checked, list_of, object_of, parsed, read_text
 from .entries import ORACLE
 from .estimates import SHARES
@@ -22,8 +24,9 @@ from .run import Found
 class Parts:
     """The texts that are done, one line of JSON each after a line that says what was asked."""
 
-    def __init__(self, path: Path, plan: Plan):
+    def __init__(self, path: Path, plan: Plan, explainer: Explainer):
         self.path, self.plan, self.asked = path, plan, json.loads(json.dumps(plan.asked, default=str))
+        self.answers = answers(explainer, plan.inputs, plan.request)
         self.done: list[Found] = self._read() if os.path.exists(path) else []
 
     def _read(self) -> list[Found]:
@@ -35,12 +38,25 @@ class Parts:
         if not isinstance(head, dict) or head.get("format") != f"{FORMAT}.part":
             raise FileError(f"{self.path} is not an unfinished comparison; give another file to resume from.")
         theirs = checked(head, str(self.path), f"{FORMAT}.part", VERSION, {"asked": dict})["asked"]
+        self._same_model(head.get("answers"))
         if theirs != self.asked:
             other = sorted(k for k in {*theirs, *self.asked} if theirs.get(k) != self.asked.get(k))
             raise OptionError(
                 f"{self.path} belongs to a comparison with other {', '.join(other)}: ask the same again, or give another file."
             )
         return [self._found(line, i) for i, line in enumerate(lines[1:-1], 2)]  # a line that was cut off has no end
+
+    def _same_model(self, before: object) -> None:
+        """Refuses texts that another model was asked about; files of earlier releases do not tell what it said."""
+        pair = (str, float, type(None))
+        known = [] if before is None else list_of(before, list, str(self.path), "answers")
+        for i, each in enumerate(known):
+            list_of(each, pair, str(self.path), f"answers[{i}]", 2)
+        if before is not None and not alike(known, self.answers):
+            raise OptionError(
+                f"{self.plan.asked['model']} answers otherwise than it did when {self.path} was begun: it is another model. Give "
+                "another file, or the model as it was."
+            )
 
     def _found(self, line: str, number: int) -> Found:
         """One text's numbers, held against what the comparison asks for. Raises FileError."""
@@ -75,7 +91,8 @@ class Parts:
     @contextmanager
     def open(self) -> Iterator[IO[str]]:
         """The file, ready for the next text: what was cut off is gone."""
-        head = json.dumps({"format": f"{FORMAT}.part", "version": VERSION, "asked": self.asked})
+        about = {"format": f"{FORMAT}.part", "version": VERSION, "asked": self.asked, "answers": self.answers}
+        head = json.dumps(about)
         text = "".join(line + "\n" for line in [head, *(json.dumps(asdict(f)) for f in self.done)])
         fresh = self.path.with_name(self.path.name + ".new")
         fresh.write_text(text, encoding="utf-8")

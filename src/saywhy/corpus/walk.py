@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ..core.display import one_line
 from ..core.errors import InputError
 from ..core.progress import Tick
+from ..explain.answers import MOST, alike, answers
 from ..storage.paths import as_path
-from .inputs import Row
+from .inputs import Row, given_by
 from .plan import Plan, alone, manifest, noted
 from .schema import arrow, digest_of, is_whole, path_of, read_shard, store_shard
-from .shards import Known, records
+from .shards import Known, Work, records
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -75,8 +76,9 @@ class Piece:
 
 
 def pieces(plan: Plan) -> Iterator[Piece]:
-    """The input cut into shards. Refuses one whose file was made from other rows."""
+    """The input cut into shards. Refuses one whose file was made from other rows, and the first that another model made."""
     start = index = 0
+    made_here = False
     while rows := list(islice(plan.input.rows, plan.wanted.shard_rows)):
         keys = [plan.work.key(row) for row in rows]
         digest = plan.work.digest(rows, keys)
@@ -87,12 +89,28 @@ def pieces(plan: Plan) -> Iterator[Piece]:
                 f"Rows {start} to {start + len(rows) - 1} are not those that {path} was made from: the input has changed. "
                 "Give another folder, or the input as it was."
             )
+        if done and not made_here:
+            _same_model(plan.work, path, rows)
+            made_here = True
         yield Piece(index, start, rows, keys, digest, done)
         start, index = start + len(rows), index + 1
     if path_of(plan.folder, index).exists():
         raise InputError(
             f"The input ends after {start:,} rows, and {plan.folder} holds shards of more: the input has changed. "
             "Give another folder, or the input as it was."
+        )
+
+
+def _same_model(work: Work, path: Path, rows: Sequence[Row]) -> None:
+    """Refuses a shard of which the model says something else now. Raises InputError."""
+    table = read_shard(path, ["prediction", "probability", "error"]).to_pylist()
+    sound = [(row, made) for row, made in zip(rows, table, strict=True) if made["error"] is None][:MOST]
+    inputs = [given_by(row, work.text, work.by_column) for row, _ in sound]
+    before = [(made["prediction"], made["probability"]) for _, made in sound]
+    if not alike(before, answers(work.explainer, inputs, work.request)):
+        raise InputError(
+            f"{work.explainer.model.name} answers otherwise than it did when {path} was made: it is another model. Give another "
+            "folder, or the model as it was."
         )
 
 

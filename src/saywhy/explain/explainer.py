@@ -19,7 +19,6 @@ from ..core.frames import several_inputs
 from ..core.progress import Tick
 from ..core.progress import progress as shown_progress
 from ..core.types import Encoding
-from ..engine.batching import OutputCache
 from ..engine.engine import Engine
 from ..models import demo
 from ..models.labels import label_names
@@ -28,10 +27,10 @@ from ..models.pipelines import SAMPLE, refuse_other_answers
 from ..models.protocol import OVERLONG, EncodingOptions, Model
 from ..models.table import TableModel
 from ..tasks import names_task, task_for
-from ..tasks.protocol import Case, Task, WantedTarget
+from ..tasks.protocol import Task, WantedTarget
 from ..tasks.zero_shot_classification import ZeroShotClassification
 from .estimate import estimate
-from .pipeline import WINDOW, Pipeline, ends
+from .pipeline import WINDOW, Pipeline, predictions
 from .request import Request, check, request_for, takes_settings, wanted
 
 
@@ -315,11 +314,7 @@ class Explainer:
         engine, out = Engine(self.model, self.batch_tokens), []
         source = iter(inputs if known is None else known)
         while window := list(islice(source, WINDOW)):
-            completed = [self.task.complete_input(self.model, given) for given in window]
-            encodings = [self.task.encode(self.model, given, encoding_options) for given in completed]
-            outputs = engine.outputs([(e, OutputCache(), ends(len(e.features))[:1]) for e in encodings])
-            cases = [Case(self.model, e, output[0]) for e, output in zip(encodings, outputs, strict=True)]
-            out += [self.task.predict_label(case) for case in cases]
+            out += predictions(engine, self.model, self.task, window, encoding_options)
         return out
 
     def widget(self, text: str | None = None) -> object:

@@ -307,6 +307,15 @@ class Pipeline:
         }
 
 
+def predictions(
+    engine: Engine, model: Model[Any], task: Task, window: Sequence[Any], options: EncodingOptions
+) -> list[tuple[str | None, float | None]]:
+    """What the model says of each input with everything present, and its probability or score."""
+    encodings = [task.encode(model, task.complete_input(model, given), options) for given in window]
+    outputs = engine.outputs([(e, OutputCache(), ends(len(e.features))[:1]) for e in encodings])
+    return [task.predict_label(Case(model, e, output[0])) for e, output in zip(encodings, outputs, strict=True)]
+
+
 def _interactions(pairs: PairScores | None, k: int) -> Interactions | None:
     """Of one target."""
     if pairs is None:
