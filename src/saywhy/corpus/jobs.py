@@ -7,17 +7,17 @@ a worker died over it, is the same file.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ..core.errors import InputError
+from ..core.errors import InputError, OptionError
 from ..core.progress import Tick
 from ..storage.tables import DamagedRow
 from .inputs import Row, refusal
+from .plain_text import dumped, loaded
 from .plan import TODO, CorpusRequest, Plan, alone, noted, work_of
 from .schema import arrow, digest_of, store, store_shard
 from .shards import Work, records
@@ -107,26 +107,31 @@ def _laid_out(plan: Plan, tick: Tick) -> Iterator[int]:
         lines = [
             {
                 "broken": (reason := refusal(row, plan.work.text, plan.work.by_column)),
-                "parts": _plain(row, plan.work.text, broken=reason is not None),
+                "parts": _plain(row, plan.work.text, piece.start + i, broken=reason is not None),
                 "start": piece.start,
                 "given": plan.work.given(row),
             }
-            for row in piece.rows
+            for i, row in enumerate(piece.rows)
         ]
         store(_todo(plan.folder, piece.index), lines, columns, piece.digest)
         yield piece.index
 
 
-def _plain(row: Row, text: Sequence[str], broken: bool) -> str:
+def _plain(row: Row, text: Sequence[str], number: int, broken: bool) -> str:
     """What is explained of a row, as JSON; of one that cannot be explained only its texts, which are recorded."""
     parts = {name: row[name] for name in text if name in row and (isinstance(row[name], str) or not broken)}
-    return json.dumps(parts, default=str)
+    try:
+        return dumped(parts)
+    except TypeError as error:
+        raise OptionError(
+            f"Workers are told rows in plain text, and row {number} holds what cannot be told so: {error}. Take one worker."
+        ) from None
 
 
 def _read(path: Path) -> tuple[int, str, list[Row]]:
     lines = arrow().parquet.read_table(path).to_pylist()
     found: list[Row] = []
     for line in lines:
-        columns = {**(line.get("given") or {}), **json.loads(line["parts"])}
+        columns = {**(line.get("given") or {}), **loaded(line["parts"])}
         found.append(columns if line["broken"] is None else DamagedRow(line["broken"], columns))
     return lines[0]["start"], digest_of(path), found

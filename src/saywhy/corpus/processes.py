@@ -20,6 +20,7 @@ from typing import Any
 
 from ..core.errors import ModelError, OptionError
 from .jobs import HandOut, Job, Made
+from .plain_text import dumped
 from .plan import CorpusRequest
 from .worker import FAILED, READY
 
@@ -51,7 +52,7 @@ def _gpus() -> int:
 def _written(plain: Mapping[str, Any]) -> str:
     """One line of JSON."""
     try:
-        return json.dumps(plain, default=os.fspath)
+        return dumped(plain)
     except TypeError as error:
         raise OptionError(
             f"Workers are told what to do in plain text, and this is none: {error}. Name the model by its folder or hub id "

@@ -23,6 +23,7 @@ def main() -> None:
     os.dup2(2, 1)  # what else is printed, also by native code, must not be taken for an answer
     from ..core.errors import SaywhyError
     from .jobs import begun, made
+    from .plain_text import loaded
 
     def say(line: str) -> None:
         try:
@@ -31,7 +32,7 @@ def main() -> None:
             os._exit(1)
 
     try:
-        job = _job(json.loads(sys.stdin.readline()))
+        job = _job(loaded(sys.stdin.readline()))
         work = begun(job)
     except (SaywhyError, OSError) as error:
         say(" ".join(str(error).split()))
@@ -41,7 +42,8 @@ def main() -> None:
         try:
             said = made(job, work, int(line))._asdict()
         except Exception as error:  # what would end a single process is told, and ends the run
-            traceback.print_exc()
+            if not isinstance(error, SaywhyError):  # one of ours says all there is to say
+                traceback.print_exc()
             said = {FAILED: f"{type(error).__name__}: {error}"}
         say(json.dumps(said))
 
