@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -10,12 +12,14 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
+from ..core.checks import plain
 from ..core.errors import FileError, InputError, OptionError, unknown
 from ..core.frames import column_values, missing_value, rows_of
 from ..storage.paths import as_path
 from ..storage.tables import ENDINGS, DamagedRow, rows, sound_row
 
 Row = Mapping[str, Any]
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # differs from process to process, and a run goes on in another
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +184,24 @@ def refusal(row: Row, text: Sequence[str], by_column: bool = False) -> str | Non
 
 
 def written(value: object) -> str | None:
-    """A kept value as text, where its column has no type of its own."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    """A kept value as text, where its column has no type of its own: lists and mappings as JSON, a missing value as None."""
+    known = plain(value)
+    if isinstance(known, str):
+        return known
+    if missing_value(known):
+        return None
+    if not isinstance(known, Mapping | list | tuple | int | float):
+        return _ADDRESS.sub("", str(known))
+    try:
+        return json.dumps(known, ensure_ascii=False, default=_inside)
+    except (
+        TypeError,
+        ValueError,
+        RecursionError,
+    ):  # names that are no texts, a list in itself, a thousand lists in lists
+        return _ADDRESS.sub("", reprlib.repr(known))
+
+
+def _inside(value: object) -> object:
+    known = plain(value)
+    return _ADDRESS.sub("", str(value)) if known is value else known

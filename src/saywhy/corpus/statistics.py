@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import numpy as np
 
 from ..core.errors import OptionError, unknown
+from ..core.frames import missing_value
 from ..core.types import Array
 from .phrases import Phrases
 from .sample import Sample
@@ -206,12 +207,15 @@ class Tally:
         if self.label is None:
             return None
         folded = {name.casefold(): name for name in self.labels}
-        return [None if v in (None, "") else self._named(str(v), folded) for v in _given(table, self.label)]
+        given = _given(table, self.label)
+        return [None if missing_value(v) or v == "" else self._named(str(v), folded) for v in given]
 
     def _named(self, value: str, folded: Mapping[str, str]) -> str:
-        if value.casefold() in folded:
-            return folded[value.casefold()]
-        return self.labels[int(value)] if value.isdecimal() and int(value) < len(self.labels) else value
+        whole = re.fullmatch(r"(\d+)(?:\.0+)?", value)  # a column of numbers with a gap in it has them as 1.0
+        for name in (value, whole[1] if whole else value):
+            if name.casefold() in folded:
+                return folded[name.casefold()]
+        return self.labels[int(whole[1])] if whole and int(whole[1]) < len(self.labels) else value
 
 
 def _given(table: pyarrow.Table, column: str) -> list[Any]:
@@ -233,7 +237,7 @@ def _number(value: object) -> float | None:
 
 
 def _said(value: object) -> str:
-    text = "(none)" if value in (None, "") else str(value)
+    text = "(none)" if missing_value(value) or value == "" else str(value)
     return text[:7] if re.match(r"\d{4}-\d\d-\d\d", text) else text[:60]
 
 
