@@ -85,4 +85,8 @@ def test_dates_of_a_frame_are_grouped_by_month(tmp_path):
     dates = pd.to_datetime(["2020-01-01", "2020-01-31", "2020-02-01", None])
     corpus = explained(pd.DataFrame({"text": TEXTS, "day": dates}), tmp_path / "out")
     report = saywhy.corpus.report(corpus, by_columns=["day"])
-    assert {name: texts for name, (texts, _) in report.slices["day"].items()} == {"2020-01": 2, "2020-02": 1, "(none)": 1}
+    assert {name: texts for name, (texts, _) in report.slices["day"].items()} == {
+        "2020-01": 2,
+        "2020-02": 1,
+        "(none)": 1,
+    }

@@ -91,15 +91,18 @@ def _files(path: Path, limit: int | None, known: Mapping[str, Any] | None) -> In
 def _surveyed(files: Sequence[Path], limit: int | None) -> tuple[tuple[str, ...], int]:
     """Every column, and the number of rows, up to the limit."""
     columns: dict[str, None] = {}
-    total = 0
+    total, broken = 0, ""
     for row in islice(chain.from_iterable(rows(p, lenient=True) for p in files), limit):
         total += 1
+        broken = broken or (row.reason if isinstance(row, DamagedRow) else "")
         if len(row) != len(columns) or not columns.keys() >= row.keys():
             columns.update(dict.fromkeys(row))
         if len(columns) > 1_000:
             raise InputError(f"{files[0]} has more than 1,000 different columns: it is no table.")
     if not total:
         raise InputError(f"{files[0]} has no rows.")
+    if not columns:
+        raise FileError(f"{files[0]} has no row that can be read: {broken}.")
     return tuple(columns), total
 
 

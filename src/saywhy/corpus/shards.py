@@ -44,7 +44,8 @@ class Work:
         given = given_by(row, self.text, self.by_column)
         if isinstance(row, DamagedRow):  # what tells these apart is what is wrong with them
             given = [row.reason, given]
-        plain = given if isinstance(given, str) else json.dumps([type(given).__name__, given], default=repr)
+        # no text holds half a character, so none is taken for what is no text
+        plain = given if isinstance(given, str) else f"\ud800{json.dumps([type(given).__name__, given], default=repr)}"
         return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()[:16]
 
     def given(self, row: Row) -> dict[str, Any] | None:

@@ -51,7 +51,8 @@ def rows(path: Path, lenient: bool = False) -> Iterator[dict[str, Any]]:
         damaged row, unless `lenient`.
     """
     if not path.is_file():
-        raise FileError(f"{path} is a folder: give a file." if path.is_dir() else f"{path}: there is no such file.")
+        wrong = "is a folder: give a file" if path.is_dir() else "is no regular file, which can be read twice"
+        raise FileError(f"{path} {wrong}." if path.exists() else f"{path}: there is no such file.")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise FileError(f"{path}: a file of texts ends in {', '.join(ENDINGS)}, not in {ending or 'nothing'!r}.")
