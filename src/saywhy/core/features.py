@@ -407,9 +407,14 @@ def checked(text: object, what: str = "text") -> str:
         raise InputError(f"The {what} must be a string (or a list of strings), not {type(text).__name__}: {text!r:.80}")
     if not text.strip():
         raise InputError(f"The {what} is empty or blank: there is nothing to explain.")
+    return unicode_text(text, f"The {what}")
+
+
+def unicode_text(text: str, what: str) -> str:
+    """The text itself, where UTF-8 can hold it: files, pages and tokenizers take no half of an emoji. Raises InputError."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         half = f"half a character, {text[error.start]!r}, at {error.start}"
-        raise InputError(f"The {what} holds {half}: it is no Unicode text.") from None
+        raise InputError(f"{what} holds {half}: it is no Unicode text.") from None
     return text

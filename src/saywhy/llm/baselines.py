@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..core.errors import InputError, unknown
+from ..core.features import unicode_text
 
 
 class Draws(NamedTuple):
@@ -82,6 +83,8 @@ def _option(key: object, together: tuple[str, ...], one: object, given: Mapping[
         )
     if len(parts) != len(together):
         raise InputError(f"A baseline of {key!r} has {len(parts)} values for {len(together)} slots: {one!r:.80}")
+    for part in parts:
+        unicode_text(str(part), f"A baseline of {key!r:.60}")
     return parts
 
 

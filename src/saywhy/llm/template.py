@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..core.checks import mapping, several, whole_number
 from ..core.errors import InputError, OptionError, unknown
-from ..core.features import Span
+from ..core.features import Span, unicode_text
 from ..core.types import Bools, Feature
 from ..models.causal.prompts import Rendered
 from .baselines import Draws, draws
@@ -181,6 +181,8 @@ class Template:
         for name, least in (("most", 1), ("samples", 1), ("seed", None)):
             put(self, name, whole_number(name, getattr(self, name), least))
         parts = None if callable(self.text) else _parsed(self.text, given)
+        for piece in (piece for each in parts or () for piece in each):
+            unicode_text(piece.text, "The template")
         put(self, "_parts", parts)
         put(self, "_owner", self._owners(named))
         put(self, "draws", draws(self.baselines, tuple(named), self.most, self.samples, self.seed))
@@ -202,8 +204,13 @@ class Template:
         for slot, value in pairs:
             if isinstance(value, list | tuple | Mapping | set) or value is None:
                 raise InputError(f"The value of slot {slot!r} must be one text, not {value!r:.80}")
-        pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
-        return {str(slot): value for slot, value in pairs}
+        named = {
+            str(slot): value for slot, value in (given.items() if isinstance(given, Mapping) else enumerate(given))
+        }
+        for slot, value in named.items():
+            unicode_text(slot, f"The name of slot {slot!r:.60}")
+            unicode_text(str(value), f"The value of slot {slot!r:.60}")
+        return named
 
     def _owners(self, named: Mapping[str, str]) -> dict[str, str]:
         """slot -> the feature it is of"""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.checks import one_of, plain
 from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, unknown
-from ..core.features import Granularity, remover, text_features
+from ..core.features import Granularity, remover, text_features, unicode_text
 from ..core.frames import missing_value, row_of
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
@@ -147,7 +147,8 @@ class TableModel(Model[Row]):
                 raise InputError(
                     str(unknown(f"column: {self.name} reads {name!r}, which is not among those given;", name, row))
                 )
-        return [plain(row[name]) for name in self.row_columns]
+        values = [(name, plain(row[name])) for name in self.row_columns]
+        return [unicode_text(v, f"The column {name!r}") if isinstance(v, str) else v for name, v in values]
 
     def _granularity(self, name: str, value: str, by: Granularity) -> Granularity:
         """How a column is cut: "column" for whole, or what a text opens into."""

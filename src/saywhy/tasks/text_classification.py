@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, OptionError
-from ..core.features import checked
+from ..core.features import checked, unicode_text
 from ..core.types import Encoding, Target
 from .protocol import UNITS, Case, Task, checked_unit, in_unit, label_index
 
@@ -106,5 +106,6 @@ def parts(given: object, columns: Sequence[str] = ()) -> Mapping[str, str]:
                 f"An input has one part or two; {len(given)} were given: {', '.join(map(str, given))}. For a model that reads "
                 "one column of a frame, give that column: explainer(frame['text'])."
             )
-        return {str(part): checked(text, f"{part} text") for part, text in given.items()} | values
+        names = [unicode_text(str(part), f"The name {str(part)!r:.60} of a part") for part in given]
+        return {name: checked(text, f"{name} text") for name, text in zip(names, given.values(), strict=True)} | values
     return {"text": checked(given)}

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ...core.display import one_line
 from ...core.errors import FileError, InputError, OptionError
-from ...core.features import Span
+from ...core.features import Span, unicode_text
 from ...core.frames import missing_value
 from ...core.sentences import sentences
 from ...storage.manifest import read_text
@@ -72,6 +72,8 @@ def _document(given: object, place: int) -> Document:
     if not given["text"].strip():
         raise InputError(f"Document {place} is blank.")
     name, title = ("" if missing_value(each) else str(each) for each in (given.get("id"), given.get("title")))
+    for field, value in (("id", name), ("title", title), ("text", given["text"])):
+        unicode_text(value, f"The {field} of document {place}")
     return Document(name, given["text"], title)
 
 
@@ -83,22 +85,27 @@ def read_documents(path: Path) -> tuple[Document, ...]:
     """
     if path.is_dir():
         texts = ((each, read_text(each)) for each in _inside(path) if each.suffix.lower() in _PLAIN)
-        found = [Document(str(each.relative_to(path)), text) for each, text in texts if text.strip()]
+        found = [Document(_name(each, path), text) for each, text in texts if text.strip()]
         if not found:
             raise FileError(
                 f"{str(path)!r} holds no document: files that end in {', '.join(_PLAIN[:3])} and hold a text."
             )
         return documents_of(found)
     if path.suffix.lower() in _PLAIN:
-        return documents_of([Document(path.name, read_text(path))])
+        return documents_of([Document(_name(path, path.parent), read_text(path))])
     return documents_of([{key: row[key] for key in _FIELDS if key in row} for row in rows(path)])
 
 
 def passed_over(path: Path, found: Iterable[Document]) -> list[str]:
     """The files of a folder that are none of its documents, being blank or of other kinds; hidden ones are not spoken of."""
     names = {document.id for document in found}
-    inside = (str(each.relative_to(path)) for each in _inside(path)) if path.is_dir() else ()
+    inside = (_name(each, path) for each in _inside(path)) if path.is_dir() else ()
     return [name for name in inside if name not in names]
+
+
+def _name(path: Path, folder: Path) -> str:
+    """A file's name within a folder; one that is not UTF-8 with signs in the place of its bytes."""
+    return str(path.relative_to(folder)).encode("utf-8", "replace").decode()
 
 
 def _inside(folder: Path) -> list[Path]:
