@@ -18,8 +18,8 @@ from .trust import SHARE, random_sets
 def estimate(model: Model[Any], request: Request, encodings: Sequence[Encoding]) -> Estimate:
     """The distinct requests that the method makes, and those that check its scores and whether answers differ.
 
-    Of a continuation that the model is still to write, its tokens are not counted. Methods that follow gradients, or decide by
-    answers what to ask next, ask more.
+    Of a continuation that the model is still to write, the request is counted and its tokens are not. Methods that follow
+    gradients, or decide by answers what to ask next, ask more.
     """
     rows: dict[Hashable, tuple[int, int]] = {}
     checks: dict[Hashable, tuple[int, int]] = {}
@@ -39,7 +39,8 @@ def estimate(model: Model[Any], request: Request, encodings: Sequence[Encoding])
             again = [before + times * sum(end[i] for end in ends) for i, before in enumerate(again)]
     checks = {key: taken for key, taken in checks.items() if key not in rows}
     sums = [sum(t[i] for t in rows.values()) + sum(t[i] for t in checks.values()) + again[i] for i in (0, 1)]
-    return Estimate(sums[0], sums[1], sum(t[0] for t in checks.values()) + again[0])
+    unwritten = sum(not any(encoding.labels) for encoding in encodings) if model.head == "next" else 0
+    return Estimate(sums[0] + unwritten, sums[1], sum(t[0] for t in checks.values()) + again[0] + unwritten)
 
 
 def _taken(model: Model[Any], encoding: Encoding, asked: torch.Tensor) -> dict[Hashable, tuple[int, int]]:

@@ -67,17 +67,17 @@ class RemoteModel(Model[Question]):
         self.cache = None if server.cache is None else AnswerCache(server.cache)
         self.sent = 0
         self._bounded: set[Hashable] = set()
-        self._again = threading.local()
+        self._again, self._counting = threading.local(), threading.Lock()
 
     def __repr__(self) -> str:
         way = self.found.way
         return f"<{self.label} on {self.found.software} at {self.server.url}, tier {way.tier}: {way.says}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_again": None}
+        return {**self.__dict__, "_again": None, "_counting": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _again=threading.local())
+        self.__dict__.update(state, _again=threading.local(), _counting=threading.Lock())
 
     @property
     def text_tokenizer(self) -> object:
@@ -207,18 +207,22 @@ class RemoteModel(Model[Question]):
         self.client.send([call for _, call in fresh], done)
         return out
 
+    def _one(self, call: Call) -> Any:
+        return self._answers([call])[call.digest]
+
     def _name(self, digest: str, turn: int) -> str:
         """Of an answer on disk; not every request names its model."""
         return sha256(f"{self.found.model}\n{digest}\n{turn}".encode()).hexdigest()
 
     def _spend(self, requests: int) -> None:
         budget = self.server.budget
-        if budget is not None and self.sent + requests > budget:
-            raise ModelError(
-                f"{self.sent} of the budget of {budget} requests are used, and {requests} more are needed. Raise "
-                "Server(url, budget=…), or ask for less: coarser features (by='sentence'), or a smaller budget of the method."
-            )
-        self.sent += requests
+        with self._counting:
+            if budget is not None and self.sent + requests > budget:
+                raise ModelError(
+                    f"{self.sent} of the budget of {budget} requests are used, and {requests} more are needed. Raise "
+                    "Server(url, budget=…), or ask for less: coarser features (by='sentence'), or a smaller budget of the method."
+                )
+            self.sent += requests
 
     @contextmanager
     def repeated(self) -> Iterator[None]:
@@ -286,12 +290,12 @@ class RemoteModel(Model[Question]):
         if self.found.way.name in CHAT:
             messages = messages_of(messages_in(told.text) or told.text)
             body = {**body, self.found.settings.length: body.pop("max_tokens")}
-            return written(self.client.ask(Call("chat/completions", {**body, "messages": messages})))
+            return written(self._one(Call("chat/completions", {**body, "messages": messages})))
         prompt = [int(i) for i in ids_of(self, told)] if self.found.ids else told.text
         if self.found.software != "llama.cpp" or not self.found.ids:
-            return written(self.client.ask(Call("completions", {**body, "prompt": prompt})))
+            return written(self._one(Call("completions", {**body, "prompt": prompt})))
         body = {**body, "prompt": prompt, "n_predict": body["max_tokens"], "return_tokens": True}
-        answer = self.client.ask(Call("completion", body, root=True))
+        answer = self._one(Call("completion", body, root=True))
         tokens = [int(i) for i in answer.get("tokens") or () if i != self.tokenizer.eos_token_id]
         return tuple(itertools.takewhile(lambda i: not self._cut(i), tokens))
 

@@ -311,9 +311,12 @@ def decided(q: Question, top: Sequence[tuple[str, float]]) -> Answer:
     White space around a token does not count: a chat begins its answers without any. Raises ModelError where the likeliest
     token begins a rival too.
     """
+    top = list(dict.fromkeys(top))  # some servers tell the token that was written twice
     exact = [logprob for text, logprob in top if text == q.text]
     if exact:
-        return Answer([exact[0]])
+        return _together(
+            exact[:1] if q.goal else exact
+        )  # other ids with this text are other tokens than that of the goal
     mine = [(text, logprob) for text, logprob in top if text.strip() and q.text.strip().startswith(text.strip())]
     shared = [text for text, _ in mine if any(rival.strip().startswith(text.strip()) for rival in q.rivals)]
     if shared:
@@ -323,7 +326,13 @@ def decided(q: Question, top: Sequence[tuple[str, float]]) -> Answer:
         )
     if not mine:
         return Answer([min(logprob for _, logprob in top)], bounded=True)
-    return Answer([min(0.0, math.log(sum(math.exp(logprob) for _, logprob in mine)))])
+    return _together([logprob for _, logprob in mine])
+
+
+def _together(logprobs: Sequence[float]) -> Answer:
+    """The log-probability of any of these tokens."""
+    most = max(logprobs)
+    return Answer([min(0.0, most + math.log(sum(math.exp(logprob - most) for logprob in logprobs)))])
 
 
 # ---- D: nothing but text ---------------------------------------------------------------------------------------------
@@ -356,7 +365,7 @@ def kept_of(answer: object) -> object:
     """Of an answer what the ways read, to be kept on disk."""
     if not isinstance(answer, Mapping):
         return answer
-    kept = {name: answer[name] for name in ("completion_probabilities",) if name in answer}
+    kept = {name: answer[name] for name in ("completion_probabilities", "tokens") if name in answer}
     if isinstance(answer.get("meta_info"), Mapping):
         kept["meta_info"] = {"input_token_logprobs": answer["meta_info"].get("input_token_logprobs")}
     if isinstance(answer.get("choices"), list):
