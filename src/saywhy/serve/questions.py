@@ -48,7 +48,8 @@ class Question:
     @property
     def key(self) -> str:
         """The same for the same features and targets, however they are checked."""
-        return json.dumps([self.given, {k: v for k, v in self.settings.items() if k != "trust"}], sort_keys=True)
+        settings = {k: self.settings[k] for k in sorted(self.settings) if k != "trust"}
+        return json.dumps([self.given, settings])  # parts and slots in another order are another input
 
 
 def question(body: object, more: Sequence[str] = ()) -> Question:
