@@ -116,6 +116,8 @@ def missing_value(value: object) -> bool:
         return True
     if isinstance(value, float):
         return value != value
+    if getattr(value, "ndim", 0):  # an array is there, whatever is in it
+        return False
     return type(value).__name__ in ("NAType", "NaTType") or (hasattr(value, "dtype") and bool(value != value))
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
-from ..core.checks import plain
 from ..core.errors import OptionError, unknown
 from ..core.frames import by_own_names, missing_value, row_of, several_inputs
-from .columns import dtypes_of
+from .columns import cell, dtypes_of, hashable
 
 MOST = 1_000  # rows of a background: each evaluation asks the model about all of them
 
@@ -108,12 +107,14 @@ def typical(
     named = {*categories, *(name for name, kind in (dtypes or {}).items() if hasattr(kind, "categories"))}
     row: dict[str, Any] = {}
     for name in columns:
-        known = [plain(each[name]) for each in rows if not missing_value(each[name])]
+        known = [cell(each[name]) for each in rows if not missing_value(each[name])]
         numbers = [float(value) for value in known if isinstance(value, Real) and not isinstance(value, bool)]
         if known and len(numbers) == len(known) and name not in named:
             row[name] = sum(numbers) / len(numbers)
         else:  # where all are missing, as they are missing here
-            row[name] = Counter(known).most_common(1)[0][0] if known else plain(rows[0][name])
+            told = {hashable(value): value for value in reversed(known)}
+            often = Counter(map(hashable, known)).most_common(1)
+            row[name] = told[often[0][0]] if often else cell(rows[0][name])
     said = f"absent columns take the mean of numbers and the most frequent of other values, of {len(rows):,} rows"
     return Background((row,), said)
 

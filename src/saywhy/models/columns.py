@@ -6,11 +6,12 @@ that reads texts or categories takes for another value. Such rows are asked in f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.checks import plain
 from ..core.errors import missing
 from ..core.frames import missing_value
 
@@ -40,6 +41,26 @@ def _found_by_name(kind: Any) -> bool:
         return hasattr(kind, "categories") or pandas_dtype(kind.name) == kind
     except (TypeError, NotImplementedError):
         return False
+
+
+def cell(value: Any) -> Any:
+    """A value of a row: scalars of numpy as Python's own, an array as it is."""
+    return value if getattr(value, "ndim", 0) else plain(value)
+
+
+def hashable(value: Any) -> Hashable:
+    """What two values share that are the same: the value itself; of lists, mappings and arrays, what is in them."""
+    if isinstance(value, str | int | float):
+        return value
+    if getattr(value, "ndim", 0):
+        value = np.asarray(value)
+        inside = tuple(map(hashable, value.ravel())) if value.dtype.kind == "O" else value.tobytes()
+        return (str(value.dtype), value.shape, inside)
+    if isinstance(value, Mapping):
+        return ("a mapping", *((name, type(each), hashable(each)) for name, each in value.items()))
+    if isinstance(value, list | tuple):
+        return (type(value), *((type(each), hashable(each)) for each in value))
+    return frozenset(value) if isinstance(value, set) else value
 
 
 def whole_again(value: Any, dtype: object) -> Any:

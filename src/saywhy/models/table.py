@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import one_of, plain
+from ..core.checks import one_of
 from ..core.errors import InputError, MethodError, ModelError, OptionError, SaywhyError, unknown
 from ..core.features import Granularity, remover, text_features, unicode_text
 from ..core.frames import missing_value, row_of
 from ..core.types import Array, Bools, Encoding, Feature, Held, Target
 from .background import Background, background_of, replace_dtypes, typical
 from .buffers import asked, turns_of
-from .columns import dtypes_of, frames, whole_again
+from .columns import cell, dtypes_of, frames, hashable, whole_again
 from .numbers import checked_kind, numbers_of, opened
 from .protocol import EncodingOptions, Model
 
@@ -147,7 +147,7 @@ class TableModel(Model[Row]):
                 raise InputError(
                     str(unknown(f"column: {self.name} reads {name!r}, which is not among those given;", name, row))
                 )
-        values = [(name, plain(row[name])) for name in self.row_columns]
+        values = [(name, cell(row[name])) for name in self.row_columns]
         return [unicode_text(v, f"The column {name!r}") if isinstance(v, str) else v for name, v in values]
 
     def _granularity(self, name: str, value: str, by: Granularity) -> Granularity:
@@ -178,7 +178,9 @@ class TableModel(Model[Row]):
         return [1 + sum(len(value) // 4 for value in row.values if isinstance(value, str)) for row in rows]
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        found = [tuple("\0missing" if missing_value(value) else value for value in row.values) for row in rows]
+        found = [
+            tuple("\0missing" if missing_value(value) else hashable(value) for value in row.values) for row in rows
+        ]
         if self.numbers_alike or not self.named:
             return [*found]
         return [(key, tuple(map(type, key))) for key in found]  # 3 and 3.0 are equal, and asked apart

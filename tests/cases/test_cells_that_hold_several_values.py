@@ -1,0 +1,59 @@
+"""Models of rows with columns of lists, arrays, sets and mappings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pandas")
+
+import pandas as pd
+
+import saywhy
+from saywhy.models.columns import hashable
+
+CELLS = [
+    (["x"], ["a", "b", "c"]),
+    (("x",), ("a", "b", "c")),
+    ({"x"}, {"a", "b", "c"}),
+    ({"x": 1}, {"a": 1, "b": [2], "c": 3}),
+    (np.array([1.0]), np.array([1.0, 2.0, 3.0])),
+    (np.array(["x"], dtype=object), np.array(["a", None, "c"], dtype=object)),
+]
+
+
+def f(frame):
+    """How many tags there are, and three times the age; it asks for the type of the caller's cells too."""
+    kinds.update(map(type, frame["tags"]))
+    sizes = np.array([float(len(tags)) for tags in frame["tags"]])
+    return np.stack([sizes + 3 * frame["age"].to_numpy(dtype=float), np.ones(len(frame))], axis=1)
+
+
+kinds: set[type] = set()
+
+
+@pytest.mark.parametrize(("absent", "given"), CELLS, ids=lambda cell: f"{type(cell).__name__} of {len(cell)}")
+@pytest.mark.parametrize("method", ["occlusion", "kernel_shap"])
+def test_a_column_of_several_values_is_a_column(absent, given, method):
+    kinds.clear()
+    explainer = saywhy.Explainer(f, labels=["a", "b"], background={"tags": absent, "age": 1})
+    e = explainer({"tags": given, "age": 5}, target="a", method=method)
+    assert (e.value, e.base) == (18.0, 4.0)
+    np.testing.assert_allclose(e.scores, [2.0, 12.0], atol=1e-6)
+    assert kinds == {type(given)}
+
+
+def test_the_most_frequent_list_stands_in():
+    frame = pd.DataFrame({"tags": [["x"], ["a", "b"], ["x"], ["x", "y", "z"]], "age": [1, 2, 3, 6]})
+    e = saywhy.Explainer(f, labels=["a", "b"], background=("mean", frame))(frame, target="a", method="occlusion")[3]
+    np.testing.assert_allclose(e.scores, [3 - 1, 3 * (6 - 3)], atol=1e-6)
+
+
+def test_values_are_told_apart_by_what_is_in_them():
+    long = np.arange(5_000)
+    other = long.copy()
+    other[2_500] = 0
+    same = [[1, [2]], [1, [2]]], [long, long.copy()], [{"a": [1]}, {"a": [1]}], [{1, 2}, {2, 1}], ["x", "x"]
+    apart = [[1], [1.0]], [[1], (1,)], [long, other], [long, long.astype(float)], [{"a": 1}, {"b": 1}], [["a"], "a"]
+    assert all(hashable(a) == hashable(b) and hash(hashable(a)) == hash(hashable(b)) for a, b in same)
+    assert not any(hashable(a) == hashable(b) for a, b in apart)
