@@ -57,3 +57,17 @@ def test_values_are_told_apart_by_what_is_in_them():
     apart = [[1], [1.0]], [[1], (1,)], [long, other], [long, long.astype(float)], [{"a": 1}, {"b": 1}], [["a"], "a"]
     assert all(hashable(a) == hashable(b) and hash(hashable(a)) == hash(hashable(b)) for a, b in same)
     assert not any(hashable(a) == hashable(b) for a, b in apart)
+
+
+@pytest.mark.parametrize(
+    "value", [np.int64(3), np.bool_(True), np.float32(0.5), np.arange(3), ["a"], "a", 3, None], ids=repr
+)
+def test_what_stands_in_is_recorded_as_python_has_it(value, tmp_path):
+    row = {"tags": value, "age": 1}
+    explainer = saywhy.Explainer(lambda frame: [[0.0, a] for a in frame["age"]], labels=["a", "b"], background=row)
+    e = explainer({**row, "age": 3}, method="occlusion")
+    e.save(tmp_path / "why.json")
+    loaded = saywhy.load(tmp_path / "why.json")
+    assert loaded.options["background"] == e.options["background"] == {"tags": np.asarray(value).tolist(), "age": 1}
+    assert str(loaded) == str(e)
+    assert "np." not in str(e)

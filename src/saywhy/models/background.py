@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
+from ..core.checks import plain
 from ..core.errors import OptionError, unknown
 from ..core.frames import by_own_names, missing_value, row_of, several_inputs
 from .columns import cell, dtypes_of, hashable
@@ -32,7 +33,7 @@ class Background:
         """What a result keeps of it: the value of each column where it is one row, else how many rows it has."""
         if len(self.rows) > 1:
             return f"{len(self.rows):,} rows"
-        return {name: None if missing_value(value) else value for name, value in self.rows[0].items()}
+        return {name: None if missing_value(value) else plain(value) for name, value in self.rows[0].items()}
 
 
 def background_of(
