@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import saywhy
-from saywhy.core.errors import InputError
+from saywhy.core.errors import InputError, SaywhyError
 
 pd = pytest.importorskip("pandas")
 linear_model = pytest.importorskip("sklearn.linear_model")
@@ -65,12 +65,16 @@ def test_a_list_of_as_many_rows_as_there_are_columns_is_of_rows() -> None:
         np.testing.assert_allclose(scored(model, ROW, background).scores, right, atol=1e-6)
 
 
-def test_a_cell_that_holds_several_values_is_refused_in_words() -> None:
+def test_the_columns_of_several_rows_are_no_row() -> None:
     model = linear_model.LinearRegression().fit(FRAME, TRUTH)
-    for row, background in (
-        (ROW, FRAME.iloc[:5].to_dict("list")),
-        ({**ROW, "pay": [1.0]}, FRAME.iloc[:5]),
-        ({**ROW, "pay": np.ones(2)}, FRAME.iloc[:5]),
-    ):
-        with pytest.raises(InputError, match=r"The column '(age|pay)' holds .* a cell is one value"):
+    columns = FRAME.iloc[:5].to_dict("list")
+    for row, background in ((ROW, columns), (columns, FRAME.iloc[:5])):
+        with pytest.raises(InputError, match=r"Every column holds 5 values \('age': .* a list of mappings"):
             scored(model, row, background)
+
+
+@pytest.mark.parametrize("cell", [[1.0], np.ones(2)], ids=repr)
+def test_a_cell_of_several_values_that_an_estimator_cannot_read_is_refused_in_words(cell: object) -> None:
+    model = linear_model.LinearRegression().fit(FRAME, TRUTH)
+    with pytest.raises(SaywhyError, match="LinearRegression"):
+        scored(model, {**ROW, "pay": cell}, FRAME.iloc[:5])

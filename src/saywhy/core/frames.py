@@ -90,7 +90,7 @@ def row_of(given: Any, columns: Sequence[str] = ()) -> dict[str, Any] | None:
     """One row as a mapping by the names of a model's columns; None for what is no row.
 
     A row is a mapping, a row of a pandas frame (a Series, or of `itertuples`), or as many values as there are columns, in their
-    order. Raises InputError for a cell that holds several values.
+    order. Raises InputError for the columns of several rows.
     """
     if hasattr(given, "_asdict"):
         given = given._asdict()
@@ -100,14 +100,16 @@ def row_of(given: Any, columns: Sequence[str] = ()) -> dict[str, Any] | None:
         given = dict(zip(columns, given.tolist() if hasattr(given, "tolist") else given, strict=True))
     if not isinstance(given, Mapping):
         return None
-    row = by_own_names(given, columns)
-    for name, value in row.items():
-        if isinstance(value, list | Mapping | set) or len(getattr(value, "shape", ())) > 0:
-            raise InputError(
-                f"The column {name!r} holds {value!r:.60}, a {type(value).__name__}: a cell is one value. Several rows are a "
-                "data frame, or a list of mappings."
-            )
-    return row
+    sizes = [
+        len(value) if isinstance(value, list) or getattr(value, "ndim", 0) > 0 else None for value in given.values()
+    ]
+    if len(sizes) > 1 and sizes[0] is not None and sizes == sizes[:1] * len(sizes):
+        name, cells = next(iter(given.items()))
+        raise InputError(
+            f"Every column holds {len(cells)} values ({name!r}: {cells!r:.60}): a row holds one value a column. Several rows are "
+            "a data frame, pandas.DataFrame(columns), or a list of mappings."
+        )
+    return by_own_names(given, columns)
 
 
 def missing_value(value: object) -> bool:

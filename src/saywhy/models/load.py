@@ -152,9 +152,7 @@ def adapt(
             model, device = given.load(model, device or _device()), None
     if isinstance(model, str):
         with loading():
-            model, loaded = _from_pretrained(model, head, device, trust_remote_code, given.architecture)
-        if given.settings is not None and given.settings.small:
-            in_small_letters(loaded)
+            model, loaded = _from_pretrained(given, head, device, trust_remote_code)
         tokenizer = loaded if tokenizer is None else tokenizer
     elif device is not None:
         raise OptionError("`device` is for models loaded by name; move your own model with model.to(device).")
@@ -275,16 +273,15 @@ def _quiet(wanted: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _from_pretrained(
-    name: str, head: str, device: str | None, trust: bool, architecture: str | None = None
-) -> tuple[Any, Any]:
+def _from_pretrained(given: ModelSource, head: str, device: str | None, trust: bool) -> tuple[Any, Any]:
+    """The model of a name, and what reads its input."""
     import transformers
 
     from .heads import HEADS
 
-    loader = getattr(transformers, HEADS[head].loader)
+    name, loader = cast("str", given.model), getattr(transformers, HEADS[head].loader)
     if head == "next":  # one that decodes what it encoded has another loader; its own class is always right
-        loader = getattr(transformers, architecture or "", loader)
+        loader = getattr(transformers, given.architecture or "", loader)
     reader = transformers.AutoImageProcessor if head == "image" else transformers.AutoTokenizer
     try:
         with _quiet(Path(name).is_dir() or not sys.stderr.isatty()):
@@ -301,6 +298,8 @@ def _from_pretrained(
             f"{name!r} has no trained head for this task: its weights lack {', '.join(missing[:4])}. "
             "An untrained head would be explained as if it meant something; fine-tune the model first."
         )
+    if given.settings is not None and given.settings.small:
+        in_small_letters(tokenizer)
     return unwrapped(model.to(device or _device())), tokenizer
 
 

@@ -14,7 +14,6 @@ from .pipelines import PipelineSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
-    from transformers import PreTrainedTokenizerFast
 
 # sentence-transformers' names of poolings -> ours; several at once are put side by side there, which is not known here
 _POOLING = {"cls": "first", "lasttoken": "last", "mean_sqrt_len_tokens": "mean_sqrt_len"}
@@ -60,12 +59,16 @@ def encoder_folder(name: str) -> tuple[str, PipelineSettings] | None:
     return pooling_of(pooling, repr(name)), replace(settings, small=bool(first.get("do_lower_case")))
 
 
-def in_small_letters(tokenizer: PreTrainedTokenizerFast) -> None:
+def in_small_letters(tokenizer: Any) -> None:
     """Makes a tokenizer write texts in small letters first, as sentence-transformers does with `do_lower_case`."""
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"`do_lower_case` cannot be followed with a {type(tokenizer).__name__}, which is no fast tokenizer."
+        )
     from tokenizers.normalizers import Lowercase, Normalizer
     from tokenizers.normalizers import Sequence as Normalizers
 
-    backend: Any = tokenizer.backend_tokenizer
+    backend = tokenizer.backend_tokenizer
     own: list[Normalizer] = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = Normalizers([Lowercase(), *own])
 
