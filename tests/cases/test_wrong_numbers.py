@@ -14,6 +14,7 @@ import torch
 from conftest import headed, tiny
 from saywhy import Explainer
 from saywhy.core.errors import FileError, OptionError
+from saywhy.core.explanation import Trust
 from saywhy.storage.tables import rows
 from tiny_lm import language_model
 
@@ -277,3 +278,24 @@ def test_scripts_without_blanks(text):
     assert len(e.features) > 3
     assert all(text[f.span[0] : f.span[1]] == f.label for f in e.features)
     assert any("blank" in note or "script" in note or "grapheme" in note for note in e.notes), e.notes
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-12, 1e160])
+def test_trust_is_the_same_for_numbers_of_any_size(size: float) -> None:
+    """Squares of such numbers are nothing, or infinite; and what is small beside 1 is not small beside them."""
+    weights = {"good": 5, "film": 1, "very": 0.5, "old": -2, "town": 0.75}
+    text = "a very good film about the old town and people"
+
+    def told(size: float) -> Trust:
+        def play(texts: list[str]) -> list[float]:
+            return [size * (3 + sum(w for word, w in weights.items() if word in each.split())) for each in texts]
+
+        explainer = Explainer(play, labels=["a"], output="score")
+        found = explainer(text, method="occlusion", trust="full").trust
+        assert found is not None
+        return found
+
+    one, other = told(1.0), told(size)
+    assert (other.level, one.level) == ("high", "high")
+    for name in ("correlation", "beaten", "orders_beaten", "leave_one_out"):
+        assert other.figures[name] == pytest.approx(one.figures[name], abs=1e-6), name

@@ -22,6 +22,7 @@ SHARE = 4  # a check takes away a quarter of the features
 HARDLY = {"logit": 0.1, "log-prob": 0.1, "log-odds": 0.1, "prob": 0.02}  # a smaller reaction is nothing to explain
 HIGH, LOW = 0.9, 0.5  # the correlation of what the scores say and what removal does
 GAP = 0.05  # of sum |scores|, where a method promises none
+ROUNDING = 1e-9  # of the largest change, what is none
 NEAR = 0.35  # how far from chance, in log-probability, a continuation is that the model may know nothing of
 NOISE = 0.02  # of the largest |score|, how far two answers to the same texts may differ without a word
 MANY = 0.8  # share of the random sets beaten (5 of 6) that is better than random, if not clearly
@@ -110,7 +111,7 @@ def _figures(scores: Scores, k: int, gone: Tensor, falls: Tensor, whole: float, 
         "fall": float(falls[end]),
         "random_least": float(rivals.min()),
         "random_most": float(rivals.max()),
-        "beaten": float((retain > 1e-9).double().mean()),
+        "beaten": float((retain > ROUNDING * falls.abs().max()).double().mean()),
         "correlation": _correlation(said, falls),
         "reaction": float(falls.abs().max()),
         "rows": float(len(falls) + 2),
@@ -145,6 +146,8 @@ def _more(problem: Problem, scores: Tensor, k: int) -> Generator[Question, Any, 
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
+    """Of numbers of any size: squares of 1e-200, as probabilities of long texts are, would be nothing."""
+    a, b = (each / size if (size := each.abs().max()) > 0 else each for each in (a, b))
     a, b = a - a.mean(), b - b.mean()
     length = float(a.norm() * b.norm())
     return float(a @ b) / length if length else 0.0

@@ -200,7 +200,7 @@ def predict(
     coalitions = torch.ones(len(absent), n, dtype=torch.bool)
     for row, features in zip(coalitions, absent, strict=True):
         for i in features:
-            row[whole_number("a feature in `absent_features`", i, 0, n - 1)] = False
+            row[whole_number("a feature in absent_features", i, 0, n - 1)] = False
     engine, case, cache = problem.pipeline.engine, problem.case, problem.bound.cache
     engine.batches.tick = tick
     with problem.pipeline.model.frozen():
