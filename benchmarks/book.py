@@ -11,7 +11,19 @@ from typing import Any
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
-NOT_MEASURING = ("__init__", "__main__", "book", "common", "planted", "applicants", "threads", "attack", "retrieval")
+NOT_MEASURING = (
+    "__init__",
+    "__main__",
+    "book",
+    "common",
+    "planted",
+    "applicants",
+    "threads",
+    "attack",
+    "retrieval",
+    "games",
+    "estimators",
+)
 ABOUT = """# The benchmark book
 
 Every figure in this documentation and in the README comes from one of these pages. `python -m benchmarks` runs the scripts one

@@ -3,188 +3,35 @@
     python -m benchmarks.coalitions --cache .cache --shapiq PYTHON
 
 Exact Shapley values and interactions come from all 2^n subsets of real sentences of 9 to 12 words (words masked, the logit of
-one label) on three kinds of models. Every estimator then sees the same table of answers, so equal budgets are equal rows, and the
-error is the length of the difference over the length of the exact values. PYTHON is an interpreter that has shapiq, which needs a
-newer Python than the rest; without it shapiq's columns are left out. Times are on the real model, or on a function that costs
-nothing. Longer sentences, which have no exact values, are in `benchmarks.guided`.
+one label) on three kinds of models, and of rows of a table on gradient-boosted trees. Every estimator then sees the same table of
+answers, so equal budgets are equal rows, and the error is the length of the difference over the length of the exact values. PYTHON
+is an interpreter that has shapiq, which needs a newer Python than the rest; without it shapiq's columns are left out. Times are on
+the real model, or on a function that costs nothing. Longer texts and rows are in `benchmarks.many_features`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
-import math
 import statistics
-import subprocess
-import tempfile
 import time
 import warnings
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shap
 import torch
-from captum.attr import KernelShap, ShapleyValueSampling
+from captum.attr import KernelShap
 
 import saywhy
 import saywhy.extend
-from benchmarks.common import paired, real, write
+from benchmarks.common import arguments, kept, paired, real, write
+from benchmarks.estimators import PAIR_HEADS, errors, heads, line, medians, of_shapiq, pair_errors, pair_line
+from benchmarks.games import Game, TextModel, answered, boosted_trees, of_table, problem_of, random_berts, tables
 from saywhy.core.features import words
-from saywhy.core.types import Feature, MethodGenerator, Problem, Scores, Target, Values
 from saywhy.methods import METHODS
-from saywhy.methods.coalitions import shapley_of_table
-from saywhy.methods.interactions import exact_pairs
-from saywhy.methods.walsh import every_coalition
 
 BUDGETS = (32, 64, 128, 256, 512)
-PEER = Path(__file__).parent / "peers" / "shapiq_estimates.py"
-
-
-def tables(explainer: saywhy.Explainer, texts: list[str]) -> list[torch.Tensor]:
-    """For each text, the target for all 2^n subsets of its words, float64 [2^n, 1]."""
-    found: list[torch.Tensor] = []
-
-    def every(problem: Problem) -> MethodGenerator:
-        found.append((yield Values(every_coalition(problem.n))))
-        return Scores(torch.zeros(1, problem.n, dtype=torch.float64))
-
-    for text in texts:
-        explainer(text, method=every, target=1, absent="mask", trust="none", progress=False)
-    return found
-
-
-def answered(asking: MethodGenerator, table: torch.Tensor) -> Scores:
-    """The scores of a method whose questions are looked up in the table."""
-    answer: Any = None
-    while True:
-        try:
-            question = asking.send(answer)
-        except StopIteration as end:
-            return end.value
-        answer = table[places(question.coalitions)]
-
-
-def places(rows: torch.Tensor) -> torch.Tensor:
-    return (rows.long() * 2 ** torch.arange(rows.shape[1])).sum(1)
-
-
-def problem_of(n: int) -> Problem:
-    return Problem(tuple(Feature(str(i)) for i in range(n)), (Target("", (0,)),))
-
-
-def ours(name: str, table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
-    permutations = max(2, budget // n // 2 * 2)
-    options = {"budget": budget} if name == "kernel_shap" else {"permutations": permutations}
-    return answered(METHODS[name].function(problem_of(n), seed=seed, **options), table).values[0]
-
-
-def shaps(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
-    np.random.seed(seed)
-    numbers = table[:, 0].numpy()
-    explainer = shap.KernelExplainer(lambda rows: numbers[places(torch.as_tensor(rows)).numpy()], np.zeros((1, n)))
-    return torch.as_tensor(
-        explainer.shap_values(np.ones((1, n)), nsamples=budget, silent=True, l1_reg=f"num_features({n})")[0]
-    )
-
-
-def captums(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    method = KernelShap(lambda rows: table[places(rows), 0].float())
-    return method.attribute(torch.ones(1, n), n_samples=budget, perturbations_per_eval=budget)[0]
-
-
-def captums_sampling(table: torch.Tensor, n: int, budget: int, seed: int) -> torch.Tensor:
-    torch.manual_seed(seed)
-    method = ShapleyValueSampling(lambda rows: table[places(rows), 0].float())
-    return method.attribute(torch.ones(1, n), n_samples=max(1, budget // n), perturbations_per_eval=64)[0]
-
-
-ESTIMATORS = {
-    "saywhy kernel_shap": lambda *given: ours("kernel_shap", *given),
-    "shap KernelExplainer": shaps,
-    "Captum KernelShap": captums,
-    "saywhy shapley_sampling": lambda *given: ours("shapley_sampling", *given),
-    "Captum ShapleyValueSampling": captums_sampling,
-}
-
-
-def away(got: Any, exact: torch.Tensor) -> float:
-    """The length of the difference over the length of the exact values."""
-    return float((torch.as_tensor(got, dtype=torch.float64) - exact).norm() / exact.norm())
-
-
-def random_berts(tokenizer: Any, many: int) -> list[saywhy.Explainer]:
-    """Small BERTs with random weights: games that no training has made easy."""
-    from transformers import BertConfig, BertForSequenceClassification
-
-    found = []
-    for seed in range(many):
-        torch.manual_seed(seed)
-        sizes = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 128}
-        config = BertConfig(vocab_size=len(tokenizer), initializer_range=0.15, num_labels=2, **sizes)
-        found.append(saywhy.Explainer(BertForSequenceClassification(config).eval(), tokenizer))
-    return found
-
-
-def of_shapiq(python: str | None, games: list[torch.Tensor], seeds: int) -> dict[str, Any]:
-    """What shapiq makes of the same tables, in its own interpreter; nothing without one."""
-    if python is None:
-        return {"values": {}, "pairs": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        given, answers = Path(folder) / "games.npz", Path(folder) / "estimates.json"
-        named = {f"game{i}": table[:, 0].numpy() for i, table in enumerate(games)}
-        np.savez(given, games=len(games), seeds=seeds, budgets=np.array(BUDGETS), **named)
-        subprocess.run([python, str(PEER), str(given), str(answers)], check=True)
-        found: dict[str, Any] = json.loads(answers.read_text(encoding="utf-8"))
-    return found
-
-
-def value_errors(
-    games: list[torch.Tensor], budget: int, seeds: int, peer: dict[str, Any]
-) -> tuple[dict[str, Any], float]:
-    """Each estimator's errors over games and seeds at one budget, and how many exact values our 95 % intervals cover."""
-    found: dict[str, list[float]] = {name: [] for name in (*ESTIMATORS, *(f"shapiq {name}" for name in peer))}
-    inside = []
-    for g, table in enumerate(games):
-        n = int(math.log2(len(table)))
-        if budget >= 2**n:
-            continue
-        exact = shapley_of_table(table, n)[0]
-        for seed in range(seeds):
-            for name, estimate in ESTIMATORS.items():
-                found[name].append(away(estimate(table, n, budget, seed), exact))
-            for name, told in peer.items():
-                answer = told[str(budget)][g]
-                found[f"shapiq {name}"] += [] if isinstance(answer, str) else [away(answer[seed], exact)]
-            own = answered(METHODS["kernel_shap"].function(problem_of(n), budget=budget, seed=seed), table)
-            inside.append(float(((own.values[0] - exact).abs() <= 1.96 * own.stderr[0]).double().mean()))
-    return found, statistics.mean(inside) if inside else math.nan
-
-
-def pair_errors(games: list[torch.Tensor], budget: int, seeds: int, peer: dict[str, Any]) -> dict[str, list[float]]:
-    """The same for interactions of pairs, and how often the strongest pair is the right one."""
-    found: dict[str, list[float]] = {"saywhy SII": [], "saywhy FSII": [], "strongest": [], "covered": []}
-    for g, table in enumerate(games):
-        n = int(math.log2(len(table)))
-        if budget >= 2**n:
-            continue
-        exact = {index: each[0] for index, each in exact_pairs(table, n).values.items()}
-        for seed in range(seeds):
-            own = answered(METHODS["kernel_shap"].function(problem_of(n), budget=budget, seed=seed), table).pairs
-            for index in ("SII", "FSII"):
-                found[f"saywhy {index}"].append(away(own.values[index][0], exact[index]))
-            found["strongest"].append(float(own.values["SII"][0].abs().argmax() == exact["SII"].abs().argmax()))
-            close = (own.values["SII"][0] - exact["SII"]).abs() <= 1.96 * own.stderr["SII"][0]
-            found["covered"].append(float(close.double().mean()))
-            for name, told in peer.items():
-                answer = told[str(budget)][g]
-                if not isinstance(answer, str):
-                    found.setdefault(f"shapiq {name}", []).append(away(answer[seed], exact[name.split()[0]]))
-    return found
 
 
 def planted_pairs(many: int) -> list[list[Any]]:
@@ -194,45 +41,24 @@ def planted_pairs(many: int) -> list[list[Any]]:
         hits = {"exclusive or": 0, "negation": 0}
         for seed in range(many):
             draw = torch.Generator().manual_seed(seed)
-            weights = torch.randn(n, 1, generator=draw, dtype=torch.float64) / 3
+            weights = torch.randn(n, 1, generator=draw, dtype=torch.float64)[:, 0].numpy() / 3
             i, j = torch.randperm(n, generator=draw)[:2].sort().values.tolist()
             place = list(combinations(range(n), 2)).index((i, j))
             for kind in hits:
 
-                def play(
-                    rows: torch.Tensor, kind: str = kind, w: torch.Tensor = weights, i: int = i, j: int = j
-                ) -> Any:
-                    p = rows.double()
-                    both = (p[:, [i]] - p[:, [j]]).abs() if kind == "exclusive or" else p[:, [j]] * (1 - 2 * p[:, [i]])
-                    return torch.tanh(p @ w) + both
+                def play(rows: np.ndarray, kind: str = kind, w: Any = weights, i: int = i, j: int = j) -> Any:
+                    p = rows.astype(np.float64)
+                    both = np.abs(p[:, i] - p[:, j]) if kind == "exclusive or" else p[:, j] * (1 - 2 * p[:, i])
+                    return np.tanh(p @ w) + both
 
-                pairs = asked(METHODS["kernel_shap"].function(problem_of(n), seed=seed), play).pairs
+                pairs = answered(METHODS["kernel_shap"].function(problem_of(n), seed=seed), play).pairs
                 hits[kind] += int(int(pairs.values["SII"][0].abs().argmax()) == place)
         rows.append([n, min(16 * n + 64, 2**n), *(f"{hit / many:.0%}" for hit in hits.values())])
     return rows
 
 
-def asked(asking: MethodGenerator, play: Any) -> Scores:
-    """The scores of a method that asks about coalitions once, answered by a function."""
-    question: Any = next(asking)
-    try:
-        asking.send(play(question.coalitions))
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("the method asked twice")
-
-
-class Peer:
+class Peer(TextModel):
     """The peers on the real model, at their best: all rows of one text in one call."""
-
-    def __init__(self, explainer: saywhy.Explainer, text: str):
-        self.model = explainer.model
-        self.encoding = self.model.encode({"text": text}, saywhy.extend.EncodingOptions(absent="mask"))
-        self.n = len(self.encoding.features)
-
-    def play(self, rows: Any) -> np.ndarray:
-        with torch.no_grad():
-            return self.model.forward(self.encoding.at(np.asarray(rows).astype(bool)))[:, 1].numpy()
 
     def shap(self, budget: int) -> None:
         explainer = shap.KernelExplainer(self.play, np.zeros((1, self.n)))
@@ -283,22 +109,23 @@ def fit_times() -> list[list[Any]]:
     return rows
 
 
-def options_of(description: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--cache", type=Path, default=Path(".cache"), help="where downloads and the model are kept")
-    parser.add_argument("--quick", action="store_true", help="a small run to see that it works; nothing is written")
-    parser.add_argument("--shapiq", metavar="PYTHON", help="an interpreter that has shapiq; without it it is left out")
-    options = parser.parse_args()
-    options.cache.mkdir(parents=True, exist_ok=True)
-    return options
-
-
-def ratio(mine: float, others: list[float]) -> str:
-    return f"{mine / min(others):.2f}" if others else "–"
+def measured(games: list[Game], seeds: int, python: str | None) -> dict[str, Any]:
+    """The median errors at each budget, over the games that it does not hold all coalitions of."""
+    peer = of_shapiq(python, games, [[b for b in BUDGETS if b < 2**game.n] for game in games], seeds)
+    found = {}
+    for budget in BUDGETS:
+        kept_in = [i for i, game in enumerate(games) if budget < 2**game.n]
+        asked = [games[i] for i in kept_in]
+        told = [{k: [each[i] for i in kept_in] for k, each in peer[kind].items()} for kind in ("values", "pairs")]
+        found[budget] = {
+            "values": medians(errors(asked, budget, seeds, told[0])),
+            "pairs": medians(pair_errors(asked, budget, seeds, told[1])),
+        }
+    return {"errors": found, "heads": heads(peer), "version": peer.get("version", "")}
 
 
 def main() -> None:
-    options = options_of(__doc__ or "")
+    options = arguments(__doc__ or "", shapiq=True)
     warnings.simplefilter("ignore")
     logging.getLogger("shap").setLevel(logging.ERROR)
     times = fit_times()  # before anything is worked out
@@ -309,65 +136,44 @@ def main() -> None:
     short = [t for t in chosen if len(words(t)) < 12]
     berts = random_berts(tokenizer, len(short))
     games = {
-        "MiniLM, fine-tuned": tables(explainer, chosen),
-        "the package's": tables(own, short),
-        "random BERTs": [tables(bert, [t])[0] for bert, t in zip(berts, short, strict=True)],
+        "MiniLM, fine-tuned": [
+            of_table(t, (explainer, text)) for t, text in zip(tables(explainer, chosen), chosen, strict=True)
+        ],
+        "the package's": [of_table(t, (own, text)) for t, text in zip(tables(own, short), short, strict=True)],
+        "random BERTs": [of_table(tables(bert, [t])[0], (bert, t)) for bert, t in zip(berts, short, strict=True)],
+        "boosted trees": [game for n in ([9] if options.quick else [9, 10, 11]) for game in boosted_trees(n, 2)],
     }
-    rows, pairs, results = [], [], {}
-    head = None
-    for name, all_tables in games.items():
-        peer = of_shapiq(options.shapiq, all_tables, seeds)
-        for budget in BUDGETS:
-            found, covered = value_errors(all_tables, budget, seeds, peer["values"])
-            medians = {key: statistics.median(errors) for key, errors in found.items() if errors}
-            if not medians:
-                continue
-            others = [m for key, m in medians.items() if not key.startswith("saywhy")]
-            head = list(medians)
-            mine = medians["saywhy kernel_shap"]
-            rows.append([name, budget, *(f"{m:.3f}" for m in medians.values()), ratio(mine, others), f"{covered:.0%}"])
-            told = pair_errors(all_tables, budget, seeds, peer["pairs"])
-            means = {key: statistics.median(errors) for key, errors in told.items()}
-            line = [name, budget]
-            for index in ("SII", "FSII"):
-                theirs = [m for key, m in means.items() if key.startswith(f"shapiq {index}")]
-                line += [f"{means[f'saywhy {index}']:.3f}", f"{min(theirs):.3f}" if theirs else "–"]
-                line += [ratio(means[f"saywhy {index}"], theirs)]
-            hit, close = statistics.mean(told["strongest"]), statistics.mean(told["covered"])
-            pairs.append([*line, f"{hit:.0%}", f"{close:.0%}"])
-            results[f"{name}, {budget}"] = {"values": medians, "pairs": means, "covered": covered}
+    rows: list[list[Any]] = []
+    pairs: list[list[Any]] = []
+    results = {}
+    for name, played in games.items():
+        file = options.cache / ("quick" if options.quick else "short_coalitions") / f"{name.split()[-1]}.json"
+        told = kept(file, lambda played=played: measured(played, seeds, options.shapiq))
+        for budget, found in told["errors"].items():
+            rows.append([name, budget, *line(found["values"], told["heads"])])
+            pairs.append([name, budget, *pair_line(found["pairs"])])
+            results[f"{name}, {budget}"] = found
     found_pairs = planted_pairs(4 if options.quick else 40)
     speed = timing(explainer, [t for t in sentences if len(words(t)) > 12][:10], rounds)
     results = {"errors": results, "times": times, "time": speed, "planted": found_pairs}
     if options.quick:
         print(*rows, *pairs, *found_pairs, *times, *speed, sep="\n")
         return
-    left_out = "" if options.shapiq else " shapiq was not at hand."
-    version = f" shapiq is {peer['version']}." if options.shapiq else ""
+    version = f" shapiq is {told['version']}." if told["version"] else " shapiq was not at hand."
     write(
         "coalitions",
         "Shapley values and pairs: error at equal rows, coverage, and time",
-        f"Real sentences of 9 to 12 words ({len(chosen)}; {len(short)} of up to 11 for the other models), {seeds} seeds; median relative "
+        f"Real sentences of 9 to 12 words ({len(chosen)}; {len(short)} of up to 11 for the other models), and as many rows of 9 to 11 pixels "
+        f"on boosted trees, {seeds} seeds; median relative "
         "error against the exact values from all 2^n subsets. Budgets count rows of the model; Captum's sampling is given as many whole "
-        'orders as the budget holds. Ratios are saywhy\'s error over that of the best peer; below 1 saywhy is nearer. "Covered" is how '
-        f"many exact values lie within 1.96 standard errors.{version}{left_out}",
+        'orders as the budget holds, and the four gradient passes of guided_shap are not counted, which boosted trees have not. Ratios are saywhy\'s error over that of the best peer; below 1 saywhy is nearer. "Covered" is how '
+        f"many exact values lie within 1.96 standard errors of kernel_shap.{version}",
         results,
         [
-            ("How far from the exact values?", ["model", "rows", *(head or []), "error, ratio", "covered"], rows),
+            ("How far from the exact values?", ["model", "rows", *told["heads"]], rows),
             (
                 "How far from the exact interactions of pairs?",
-                [
-                    "model",
-                    "rows",
-                    "SII",
-                    "shapiq's best",
-                    "ratio",
-                    "FSII",
-                    "shapiq's best",
-                    "ratio",
-                    "strongest pair right",
-                    "covered",
-                ],
+                ["model", "rows", *PAIR_HEADS],
                 pairs,
             ),
             (

@@ -20,13 +20,17 @@ from benchmarks.demo_model import make
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """`--cache` (downloads and the fine-tuned model, outside git), `--texts` and `--quick`."""
+def arguments(description: str, shapiq: bool = False) -> argparse.Namespace:
+    """`--cache` (downloads and the fine-tuned model, outside git) and `--quick`; `--shapiq` where that peer is measured."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--cache", type=Path, default=Path(".cache"), help="where downloads and the fine-tuned model are kept"
     )
     parser.add_argument("--quick", action="store_true", help="a small run to see that it works; nothing is written")
+    if shapiq:
+        parser.add_argument(
+            "--shapiq", metavar="PYTHON", help="an interpreter that has shapiq; without it it is left out"
+        )
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     return options
@@ -37,6 +41,15 @@ def real(cache: Path) -> tuple[Any, Any, list[str]]:
     model, tokenizer = make.teacher(cache)
     _, held_out = make.movies(cache)
     return model.eval(), tokenizer, list(held_out.texts)
+
+
+def kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was measured before, from its file, or now: a run that was stopped goes on. For what does not depend on the hour."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(make()), encoding="utf-8")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:

@@ -11,10 +11,9 @@ exact values: there it is tried on models with random weights and on models that
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,12 @@ import torch
 
 import saywhy
 from benchmarks import faithfulness
-from benchmarks.coalitions import Peer, asked, places, problem_of, random_berts, tables
 from benchmarks.common import real, write
 from benchmarks.demo_model import make
+from benchmarks.games import TextModel, answered, of_table, problem_of, random_berts, tables
 from saywhy.core.features import words
 from saywhy.core.types import Gradients, MethodGenerator, Problem, Scores
 from saywhy.methods import METHODS
-from saywhy.methods.coalitions import shapley_of_table
 from saywhy.methods.design import design
 from saywhy.methods.gaussian_process import shapley_of_odd_part
 from saywhy.methods.gradients import embedding_path
@@ -77,17 +75,20 @@ def gradients(explainer: saywhy.Explainer, text: str) -> np.ndarray:
 
 def record(explainer: saywhy.Explainer, text: str, seed: int) -> dict[str, np.ndarray]:
     """The values that one sentence is held against, its odd part at every budget's design, and its gradients."""
-    peer = Peer(explainer, text)
-
-    def play(rows: torch.Tensor) -> torch.Tensor:
-        return torch.cat([torch.as_tensor(peer.play(part.numpy()))[:, None].double() for part in rows.split(256)])
-
-    truth = asked(METHODS["kernel_shap"].function(problem_of(peer.n), budget=TRUTH, seed=77), play).values[0]
+    asked = TextModel(explainer, text)
+    truth = answered(
+        METHODS["kernel_shap"].function(problem_of(asked.n), budget=TRUTH, seed=77), asked.in_batches
+    ).values[0]
     out = {"truth": truth.numpy(), "gradients": gradients(explainer, text)}
     for name, times in BUDGETS.items():
-        half, place = design(peer.n, int(times * peer.n) // 2, seed)
-        out[name] = odd_part(play(paired(half[:, place]))).numpy()
+        half, place = design(asked.n, int(times * asked.n) // 2, seed)
+        out[name] = odd_answers(asked.in_batches, half[:, place])
     return out
+
+
+def odd_answers(play: Callable[[np.ndarray], np.ndarray], half: torch.Tensor) -> np.ndarray:
+    """[rows / 2, 1]: the odd part of a game at a design, which is asked with its complements."""
+    return odd_part(torch.as_tensor(play(paired(half).numpy()))[:, None]).numpy()
 
 
 def records(explainer: saywhy.Explainer, texts: list[str], folder: Path) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -104,12 +105,11 @@ def records(explainer: saywhy.Explainer, texts: list[str], folder: Path) -> Iter
 
 def exact_records(explainer: saywhy.Explainer, text: str, seeds: range) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """The same for a short text, from all its subsets, at the designs of several seeds."""
-    [game] = tables(explainer, [text])
-    n = round(math.log2(len(game)))
-    known = {"truth": shapley_of_table(game, n)[0].numpy(), "gradients": gradients(explainer, text)}
+    game = of_table(tables(explainer, [text])[0])
+    known = {"truth": game.shapley.numpy(), "gradients": gradients(explainer, text)}
     for seed in seeds:
-        designs = {name: design(n, int(times * n) // 2, seed) for name, times in BUDGETS.items()}
-        odd = {name: odd_part(game[places(paired(half[:, place]))]).numpy() for name, (half, place) in designs.items()}
+        designs = {name: design(game.n, int(times * game.n) // 2, seed) for name, times in BUDGETS.items()}
+        odd = {name: odd_answers(game.play, half[:, place]) for name, (half, place) in designs.items()}
         yield seed, known | odd
 
 

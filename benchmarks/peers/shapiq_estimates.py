@@ -1,9 +1,10 @@
-"""shapiq's estimates of games whose answers are in a table; for an interpreter of its own, which needs shapiq alone.
+"""shapiq's estimates of games that another process plays; for an interpreter of its own, which needs shapiq alone.
 
-    PYTHON benchmarks/peers/shapiq_estimates.py games.npz estimates.json
+    PYTHON benchmarks/peers/shapiq_estimates.py PIPE GIVEN estimates.json
 
-`games.npz` holds the values of all coalitions of each game (bit i of a row is feature i), `budgets` and `seeds`. The answer lists,
-for each estimator, budget and game, the estimates of every seed: n Shapley values, or n (n - 1) / 2 interactions.
+GIVEN is JSON: `seeds`, and for each of `games` its `n`, its `budgets` and whether `pairs` are wanted. Coalitions go out through the
+file descriptor PIPE, the number of the game first, and their values come back. The answer lists, for each estimator and game, at every budget the
+estimates of every seed: n Shapley values, or n (n - 1) / 2 interactions. `seconds` is the estimator's own processor time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from itertools import combinations
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -40,41 +43,56 @@ PAIRS = {
 }
 
 
-def estimates(make: Any, values: np.ndarray, budget: int, seeds: int, order: int) -> list[list[float]] | str:
+def game_of(pipe: Any, number: int, n: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The game that the other side plays, less its value without any feature."""
+
+    def play(rows: np.ndarray) -> np.ndarray:
+        pipe.send_bytes(number.to_bytes(4, "little"))
+        pipe.send_bytes(np.ascontiguousarray(np.atleast_2d(rows), dtype=bool).tobytes())
+        return np.frombuffer(pipe.recv_bytes(), dtype=np.float64)
+
+    empty = play(np.zeros((1, n)))[0]
+    return lambda rows: play(rows) - empty
+
+
+def estimates(make: Any, game: dict[str, Any], budget: int, seeds: int, order: int) -> list[list[float]] | str:
     """Of every seed, the values of single features or of pairs; or what the estimator says where it cannot."""
-    n = round(np.log2(len(values)))
-    places = 2 ** np.arange(n)
     found = []
     for seed in range(seeds):
         try:
-            answer = make(n, seed).approximate(budget, lambda rows: values[np.atleast_2d(rows).astype(int) @ places])
-            each = combinations(range(n), order)
+            answer = make(game["n"], seed).approximate(budget, game["play"])
+            each = combinations(range(game["n"]), order)
             found.append([float(answer[one]) for one in each])
         except Exception as error:
             return f"{type(error).__name__}: {error}"
     return found
 
 
+def at_budgets(make: Any, game: dict[str, Any], seeds: int, order: int) -> dict[str, Any]:
+    """The estimates at each of the game's budgets, and the seconds of one seed at each."""
+    out: dict[str, Any] = {"seconds": {}}
+    for budget in game["budgets"]:
+        started = time.process_time()
+        out[str(budget)] = estimates(make, game, budget, seeds, order)
+        out["seconds"][str(budget)] = (time.process_time() - started) / seeds
+    return out
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
-    data = np.load(sys.argv[1])
-    games = [data[f"game{i}"] for i in range(int(data["games"]))]
+    descriptor, given, answers = sys.argv[1:]
+    asked = json.loads(given)
     out: dict[str, Any] = {"version": shapiq.__version__, "values": {}, "pairs": {}}
-    for kind, order, table in (("values", 1, VALUES), ("pairs", 2, PAIRS)):
-        for name, make in table.items():
-            label = name if isinstance(name, str) else " ".join(name)
-            started = time.perf_counter()
-            out[kind][label] = {
-                str(budget): [
-                    estimates(make, game - game[0], int(budget), int(data["seeds"]), order)
-                    if budget < len(game)
-                    else None
-                    for game in games
-                ]
-                for budget in data["budgets"]
-            }
-            print(label, round(time.perf_counter() - started, 1), "s", file=sys.stderr, flush=True)
-    with open(sys.argv[2], "w", encoding="utf-8") as file:
+    with Connection(int(descriptor)) as pipe:
+        games = [{**game, "play": game_of(pipe, i, game["n"])} for i, game in enumerate(asked["games"])]
+        for kind, order, table in (("values", 1, VALUES), ("pairs", 2, PAIRS)):
+            for name, make in table.items():
+                label = name if isinstance(name, str) else " ".join(name)
+                started = time.perf_counter()
+                wanted = [game for game in games if order == 1 or game["pairs"]]
+                out[kind][label] = [at_budgets(make, game, asked["seeds"], order) for game in wanted]
+                print(label, round(time.perf_counter() - started, 1), "s", file=sys.stderr, flush=True)
+    with open(answers, "w", encoding="utf-8") as file:
         json.dump(out, file)
 
 
