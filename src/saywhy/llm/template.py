@@ -181,8 +181,7 @@ class Template:
         for name, least in (("most", 1), ("samples", 1), ("seed", None)):
             put(self, name, whole_number(name, getattr(self, name), least))
         parts = None if callable(self.text) else _parsed(self.text, given)
-        for piece in (piece for each in parts or () for piece in each):
-            unicode_text(piece.text, "The template")
+        unicode_text("".join(piece.text for each in parts or () for piece in each), "The template")
         put(self, "_parts", parts)
         put(self, "_owner", self._owners(named))
         put(self, "draws", draws(self.baselines, tuple(named), self.most, self.samples, self.seed))
@@ -201,15 +200,11 @@ class Template:
         if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
             raise InputError(f"`values` is a mapping from slots to texts, or a list; not {given!r:.80}")
         pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
-        for slot, value in pairs:
+        named = {str(slot): value for slot, value in pairs}
+        for slot, value in named.items():
             if isinstance(value, list | tuple | Mapping | set) or value is None:
                 raise InputError(f"The value of slot {slot!r} must be one text, not {value!r:.80}")
-        named = {
-            str(slot): value for slot, value in (given.items() if isinstance(given, Mapping) else enumerate(given))
-        }
-        for slot, value in named.items():
-            unicode_text(slot, f"The name of slot {slot!r:.60}")
-            unicode_text(str(value), f"The value of slot {slot!r:.60}")
+        unicode_text("".join(f"{slot}{value}" for slot, value in named.items()), "A slot or its value")
         return named
 
     def _owners(self, named: Mapping[str, str]) -> dict[str, str]:
