@@ -234,9 +234,14 @@ def test_a_damaged_parquet_file_is_recorded_and_the_others_are_read(tmp_path):
     )
 
 
-def test_other_readers_pass_over_the_manifest(tmp_path):
+@pytest.mark.parametrize("reported", [False, True])
+def test_other_readers_pass_over_the_manifest_and_a_report(tmp_path, reported):
     pq = pytest.importorskip("pyarrow.parquet")
     corpus.run(explainer(), [{"text": f"a film {i}"} for i in range(6)], tmp_path / "out", trust="none", shard_rows=2)
+    if reported:
+        status, _, said = command(["report", str(tmp_path / "out")], b"")
+        assert status == 0
+        assert "_report.html and _report.csv" in said
     assert pq.read_table(tmp_path / "out").num_rows == 6
     pandas = pytest.importorskip("pandas")
     assert list(pandas.read_parquet(tmp_path / "out")["value"]) == [8.0] * 6

@@ -131,7 +131,7 @@ def _counted(many: int, noun: str) -> str:
 
 Made = Annotated[Path, typer.Argument(help="The folder of a corpus.")]
 Page = Annotated[
-    Path | None, typer.Option("-o", "--output", help="The page, .html; by default report.html in the folder.")
+    Path | None, typer.Option("-o", "--output", help="The page, .html; by default _report.html in the folder.")
 ]
 Truth = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The kept column of the true label.")]
 Slices = Annotated[
@@ -146,7 +146,7 @@ def report(folder: Made, output: Page = None, label: Truth = None, by_column: Sl
     from ..corpus import report as reported
 
     found = reported(folder, label=label, by_columns=by_column or ())
-    path = found.save(output or folder / "report.html")
+    path = found.save(output or folder / "_report.html")  # readers of Parquet pass over names that begin so
     typer.echo(str(found).partition("\n")[0], err=True)  # the sentence; what a pipe gets is the table alone
     for name, (word, suspicion) in found.suspects[:5]:
         typer.echo(
