@@ -43,6 +43,21 @@ def test_a_column_of_several_values_is_a_column(absent, given, method):
     assert kinds == {type(given)}
 
 
+def test_rows_whose_cells_are_lists_of_one_length_are_rows():
+    """Two vectors of one width, or a tag and a topic each."""
+
+    def weighted(frame):
+        return [[sum(a) + 2 * sum(b), 0.0] for a, b in zip(frame["a"], frame["b"], strict=True)]
+
+    frame = pd.DataFrame({"a": [[1.0, 2.0], [3.0, 1.0]], "b": [[1.0, 1.0], [2.0, 5.0]]})
+    zeros = [{"a": [0.0, 0.0], "b": [0.0, 0.0]}]
+    for background in (zeros, pd.DataFrame(zeros), ("mean", zeros)):
+        explainer = saywhy.Explainer(weighted, labels=["x", "y"], background=background)
+        for given in (frame, frame.to_dict("records")):
+            found = explainer(given, target="x", method="occlusion")
+            np.testing.assert_allclose([e.scores for e in found], [[3.0, 4.0], [4.0, 14.0]], atol=1e-6)
+
+
 def test_the_most_frequent_list_stands_in():
     frame = pd.DataFrame({"tags": [["x"], ["a", "b"], ["x"], ["x", "y", "z"]], "age": [1, 2, 3, 6]})
     e = saywhy.Explainer(f, labels=["a", "b"], background=("mean", frame))(frame, target="a", method="occlusion")[3]

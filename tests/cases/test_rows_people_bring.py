@@ -69,8 +69,20 @@ def test_the_columns_of_several_rows_are_no_row() -> None:
     model = linear_model.LinearRegression().fit(FRAME, TRUTH)
     columns = FRAME.iloc[:5].to_dict("list")
     for row, background in ((ROW, columns), (columns, FRAME.iloc[:5])):
-        with pytest.raises(InputError, match=r"Every column holds 5 values \('age': .* a list of mappings"):
+        with pytest.raises(InputError, match=r"Every column holds a list of 5 \('age': .* a list of mappings"):
             scored(model, row, background)
+
+
+def test_a_tuple_or_an_array_of_as_many_rows_as_there_are_columns_is_no_row() -> None:
+    model = linear_model.LinearRegression().fit(FRAME, TRUTH)
+    rows = FRAME.iloc[:3].to_dict("records")
+    several = saywhy.Explainer(model)(np.array(rows, dtype=object), background=FRAME.iloc[5:10], method="occlusion")
+    for e, row in zip(several, FRAME.to_numpy(), strict=False):
+        np.testing.assert_allclose(e.scores, model.coef_ * (row - FRAME.iloc[5:10].mean().to_numpy()), atol=1e-6)
+    with pytest.raises(InputError, match=r"a data frame, or a mapping of column to value, not tuple"):
+        scored(model, tuple(rows), FRAME.iloc[:5])
+    with pytest.raises(InputError, match=r"Every column holds a list of 3 .* a list of mappings"):
+        scored(model, tuple(FRAME.to_numpy()[:3]), FRAME.iloc[:5])
 
 
 @pytest.mark.parametrize("cell", [[1.0], np.ones(2)], ids=repr)

@@ -32,6 +32,8 @@ def several_inputs(given: object, columns: Sequence[str] = ()) -> list[Any] | No
     """
     if isinstance(given, list):
         return given
+    if columns:
+        refuse_columns(given)
     if isinstance(given, str | bytes | Mapping | tuple) or _is_row(given, columns):
         return None
     if (rows := rows_of(given)) is not None:
@@ -90,26 +92,30 @@ def row_of(given: Any, columns: Sequence[str] = ()) -> dict[str, Any] | None:
     """One row as a mapping by the names of a model's columns; None for what is no row.
 
     A row is a mapping, a row of a pandas frame (a Series, or of `itertuples`), or as many values as there are columns, in their
-    order. Raises InputError for the columns of several rows.
+    order.
     """
     if hasattr(given, "_asdict"):
         given = given._asdict()
     elif hasattr(given, "to_dict") and hasattr(given, "index") and not hasattr(given, "columns"):
         given = given.to_dict()
-    elif columns and (isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 1) and len(given) == len(columns):
+    elif _in_order(given, columns):
         given = dict(zip(columns, given.tolist() if hasattr(given, "tolist") else given, strict=True))
-    if not isinstance(given, Mapping):
-        return None
-    sizes = [
-        len(value) if isinstance(value, list) or getattr(value, "ndim", 0) > 0 else None for value in given.values()
-    ]
+    return by_own_names(given, columns) if isinstance(given, Mapping) else None
+
+
+def refuse_columns(given: object) -> None:
+    """Raises InputError for the columns of several rows, or a tuple of rows, given where one row may be given.
+
+    Among other rows such a mapping is a row: its cells may be lists that happen to be of one length.
+    """
+    cells = given if isinstance(given, Mapping) else dict(enumerate(given)) if isinstance(given, tuple) else {}
+    sizes = [len(cell) if isinstance(cell, list) or getattr(cell, "ndim", 0) > 0 else None for cell in cells.values()]
     if len(sizes) > 1 and sizes[0] is not None and sizes == sizes[:1] * len(sizes):
-        name, cells = next(iter(given.items()))
+        name, cell = next(iter(cells.items()))
         raise InputError(
-            f"Every column holds {len(cells)} values ({name!r}: {cells!r:.60}): a row holds one value a column. Several rows are "
-            "a data frame, pandas.DataFrame(columns), or a list of mappings."
+            f"Every column holds a list of {sizes[0]} ({name!r}: {cell!r:.60}). Several rows are a data frame, "
+            "pandas.DataFrame(columns), or a list of mappings; one row whose cells are lists is given in a list, [row]."
         )
-    return by_own_names(given, columns)
 
 
 def missing_value(value: object) -> bool:
@@ -123,13 +129,18 @@ def missing_value(value: object) -> bool:
     return type(value).__name__ in ("NAType", "NaTType") or (hasattr(value, "dtype") and bool(value != value))
 
 
+def _in_order(given: Any, columns: Sequence[str]) -> bool:
+    """Is it as many values as a row has columns, in their order? A tuple or an array of as many rows is not."""
+    values = isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 1
+    return bool(columns) and values and len(given) == len(columns) and not isinstance(given[0], Mapping)
+
+
 def _is_row(given: object, columns: Sequence[str]) -> bool:
     """Is it one row of a frame, labelled by its columns, or an array of as many values?"""
-    if columns and getattr(given, "ndim", 0) == 1 and not hasattr(given, "index"):
-        return len(given) == len(columns)  # type: ignore[arg-type]
+    if not hasattr(given, "index"):
+        return _in_order(given, columns)
     return (
         bool(columns)
-        and hasattr(given, "index")
         and hasattr(given, "iloc")
         and not hasattr(given, "columns")
         and set(by_own_names(dict.fromkeys(given.index), columns)) >= set(columns)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.checks import plain
 from ..core.errors import OptionError, unknown
-from ..core.frames import by_own_names, missing_value, row_of, several_inputs
+from ..core.frames import by_own_names, missing_value, refuse_columns, row_of, several_inputs
 from .columns import cell, dtypes_of, hashable
 
 MOST = 1_000  # rows of a background: each evaluation asks the model about all of them
@@ -71,6 +71,7 @@ def background_of(
         mean = typical(rows, chosen, categories, dtypes_of(given[1]))
         row = {name: mean.rows[0].get(name, "") for name in columns or tuple(rows[0])}
         return replace_dtypes(Background((row,), mean.said), given[1])
+    refuse_columns(given)
     alone = None if isinstance(given, list) else row_of(given, columns)  # a list is of rows
     if alone is not None:
         rows = [alone]
