@@ -178,9 +178,11 @@ class TableModel(Model[Row]):
         return [1 + sum(len(value) // 4 for value in row.values if isinstance(value, str)) for row in rows]
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        found = [
-            tuple("\0missing" if missing_value(value) else hashable(value) for value in row.values) for row in rows
-        ]
+        own: dict[int, Any] = {}  # rows that are asked together share most of their values: each is looked at once
+        for row in rows:
+            own.update(zip(map(id, row.values), row.values, strict=True))
+        known = {i: "\0missing" if missing_value(value) else hashable(value) for i, value in own.items()}
+        found = [tuple(map(known.__getitem__, map(id, row.values))) for row in rows]
         if self.numbers_alike or not self.named:
             return [*found]
         return [(key, tuple(map(type, key))) for key in found]  # 3 and 3.0 are equal, and asked apart
