@@ -45,12 +45,18 @@ def function(f):
     return saywhy.Explainer(f, labels=["a", "b"])
 
 
+def scored(size):
+    return saywhy.Explainer(lambda texts: [[size * len(text)] for text in texts], labels=["score"])
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [
         (lambda: estimator(["p", "n", "p", "n"]), lambda: estimator(["n", "p", "n", "p"])),  # trained again
         (lambda: estimator(["p", "n", "p", "n"]), lambda: estimator(["p", "n", "n", "n"])),
         (lambda: function(lambda texts: lengths(texts)), lambda: function(lambda texts: words(texts))),
+        (lambda: scored(1e-9), lambda: scored(-1e-9)),
+        (lambda: scored(1e9), lambda: scored(1.001e9)),
     ],
 )
 def test_a_corpus_does_not_go_on_with_another_model(before, now, tmp_path):

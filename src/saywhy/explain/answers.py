@@ -29,18 +29,20 @@ def answers(explainer: Explainer, inputs: Sequence[Any], request: Request) -> li
 
 
 def alike(before: Sequence[Sequence[Any]] | None, now: Sequence[Sequence[Any]] | None) -> bool:
-    """Are these the answers of one model? Numbers may differ as they do between batches."""
+    """Are these the answers of one model? Numbers may differ as they do between batches, of whatever size all of them are."""
     if before is None or now is None:
         return True
+    sizes = [abs(number) for _, number in before if number is not None and math.isfinite(number)]
+    small = 1e-6 * max(sizes, default=0.0)
     return len(before) == len(now) and all(
-        one[0] == other[0] and _close(one[1], other[1]) for one, other in zip(before, now, strict=True)
+        one[0] == other[0] and _close(one[1], other[1], small) for one, other in zip(before, now, strict=True)
     )
 
 
-def _close(one: float | None, other: float | None) -> bool:
+def _close(one: float | None, other: float | None, small: float) -> bool:
     if one is None or other is None:
         return one is other
-    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=small)
 
 
 def _answer(explainer: Explainer, given: object, request: Request) -> Answer:
