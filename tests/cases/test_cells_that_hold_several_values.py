@@ -64,6 +64,38 @@ def test_the_most_frequent_list_stands_in():
     np.testing.assert_allclose(e.scores, [3 - 1, 3 * (6 - 3)], atol=1e-6)
 
 
+def test_rows_of_a_corpus_are_told_apart_by_what_is_in_their_cells(tmp_path):
+    """Long vectors that differ in the middle, numbers and texts as names, tuples and lists."""
+    pytest.importorskip("pyarrow")
+
+    def read(frame):
+        return [
+            [float(len(repr(cell))) if not isinstance(cell, np.ndarray) else cell.sum(), 0.0] for cell in frame["x"]
+        ]
+
+    vectors = [np.zeros(2_000) for _ in range(2)]
+    vectors[1][1_000] = 7.0
+    cells = [*vectors, {1: "a"}, {"1": "a"}, (1,), [1], {1}, {10}]
+    rows = [{"x": cell, "age": 1} for cell in [*cells, vectors[1].copy(), {"1": "a"}]]
+    explainer = saywhy.Explainer(read, labels=["a", "b"], background=[{"x": [1, 2, 3, 4], "age": 1}])
+    made = saywhy.corpus.run(
+        explainer, rows, tmp_path / "out", method="occlusion", target="a", progress=False
+    ).to_arrow()
+    assert made["value"].to_pylist() == [0.0, 7.0, 8.0, 10.0, 4.0, 3.0, 3.0, 4.0, 7.0, 10.0]
+    assert made["same_as"].to_pylist() == [None] * len(cells) + [1, 3]
+
+
+def test_what_a_set_holds_is_said_in_one_order():
+    assert hashable(set("fabdec")) == (set, *(repr(letter) for letter in "abcdef"))
+
+
+def test_lists_nested_too_deep_to_be_looked_into_are_hashable():
+    deep: list[object] = []
+    for _ in range(900):
+        deep = [deep]
+    assert hash(hashable(deep)) == hash(hashable([deep[0]]))
+
+
 def test_values_are_told_apart_by_what_is_in_them():
     long = np.arange(5_000)
     other = long.copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError, SaywhyError
 from ..core.progress import Tick
+from ..models.columns import hashable
 from ..storage.tables import DamagedRow
 from .inputs import Row, given_by, refusal, written
 from .schema import arrow, path_of, record, refused
@@ -45,7 +45,7 @@ class Work:
         if isinstance(row, DamagedRow):  # what tells these apart is what is wrong with them
             given = [row.reason, given]
         # no text holds half a character, so none is taken for what is no text
-        plain = given if isinstance(given, str) else f"\ud800{json.dumps([type(given).__name__, given], default=repr)}"
+        plain = given if isinstance(given, str) else f"\ud800{hashable(given)!r}"
         return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()[:16]
 
     def given(self, row: Row) -> dict[str, Any] | None:

@@ -49,18 +49,27 @@ def cell(value: Any) -> Any:
 
 
 def hashable(value: Any) -> Hashable:
-    """What two values share that are the same: the value itself; of lists, mappings and arrays, what is in them."""
+    """What two values share that are the same: the value itself; of lists, mappings, sets and arrays, what is in them."""
+    try:
+        return _content(value)
+    except RecursionError:  # some hundreds of lists, each in another
+        return repr(value)
+
+
+def _content(value: Any) -> Hashable:
     if isinstance(value, str | int | float):
         return value
     if getattr(value, "ndim", 0):
         value = np.asarray(value)
-        inside = tuple(map(hashable, value.ravel())) if value.dtype.kind == "O" else value.tobytes()
-        return (str(value.dtype), value.shape, inside)
+        numbers = tuple(map(_content, value.ravel())) if value.dtype.kind == "O" else value.tobytes()
+        return (str(value.dtype), value.shape, numbers)
     if isinstance(value, Mapping):
-        return ("a mapping", *((name, type(each), hashable(each)) for name, each in value.items()))
+        return ("a mapping", *((name, type(each), _content(each)) for name, each in value.items()))
     if isinstance(value, list | tuple):
-        return (type(value), *((type(each), hashable(each)) for each in value))
-    return frozenset(value) if isinstance(value, set) else value
+        return (type(value), *((type(each), _content(each)) for each in value))
+    # sets in an order that is the same in any process
+    inside = sorted(repr(_content(each)) for each in value) if isinstance(value, set | frozenset) else None
+    return value if inside is None else (type(value), *inside)
 
 
 def whole_again(value: Any, dtype: object) -> Any:
