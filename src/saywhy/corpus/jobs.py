@@ -122,7 +122,7 @@ def _plain(row: Row, text: Sequence[str], number: int, broken: bool) -> str:
     parts = {name: row[name] for name in text if name in row and (isinstance(row[name], str) or not broken)}
     try:
         return dumped(parts)
-    except TypeError as error:
+    except (TypeError, RecursionError) as error:
         raise OptionError(
             f"Workers are told rows in plain text, and row {number} holds what cannot be told so: {error}. Take one worker."
         ) from None

@@ -16,12 +16,26 @@ KIND = "\0kind"  # marks what JSON has no word for; no column and no setting is 
 
 def dumped(value: object) -> str:
     """One line of JSON. Raises TypeError for what cannot be told."""
-    return json.dumps(value, default=_told)
+    return json.dumps(_whole(value), default=_told)
 
 
 def loaded(text: str) -> Any:
-    """What `dumped` was given; tuples are lists, and paths texts."""
+    """What `dumped` was given; paths are texts."""
     return json.loads(text, object_hook=_read)
+
+
+def _whole(value: Any) -> Any:
+    """The value, with a mark on what JSON would make something else of: tuples, and names that are no texts."""
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {name: _whole(each) for name, each in value.items()}
+    if isinstance(value, Mapping):
+        return {KIND: "dict", "value": _whole([*value.items()])}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, tuple | set | frozenset):
+        name = next(kind.__name__ for kind in (tuple, set, frozenset) if isinstance(value, kind))
+        return {KIND: name, "value": [_whole(each) for each in value]}
+    return value
 
 
 def _told(value: Any) -> object:
@@ -29,6 +43,8 @@ def _told(value: Any) -> object:
     name = type(value).__name__
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         return {KIND: "numpy", "value": [value.dtype.str, value.item()]}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+        return {KIND: "ndarray", "value": [value.dtype.str, value.shape, value.ravel().tolist()]}
     if isinstance(value, timedelta) and name == "timedelta":
         return {KIND: name, "value": [value.days, value.seconds, value.microseconds]}
     if isinstance(value, date | time) and name in _KINDS:
@@ -59,6 +75,8 @@ def _pandas(kind: str) -> Callable[[Any], Any]:
 
 _KINDS: Mapping[str, Callable[[Any], Any]] = {
     "numpy": lambda value: np.dtype(value[0]).type(value[1]),
+    "ndarray": lambda value: np.array(value[2], dtype=value[0]).reshape(value[1]),
+    **{kind.__name__: kind for kind in (dict, tuple, set, frozenset)},
     "bytes": bytes.fromhex,
     "Decimal": Decimal,
     "date": date.fromisoformat,
