@@ -74,7 +74,7 @@ def _is_slot(piece: Piece, slots: Mapping[str, Any]) -> bool:
         if _FORMAT.fullmatch(piece.spec):
             raise OptionError(
                 f"The slot {piece.slot!r} is to be written as {piece.spec!r}, which is not for its value {value!r:.60}, of the "
-                f"type {type(value).__name__}."
+                f"type {type(value).__name__}: give a value of the format's type, or write {{{piece.slot}}}."
             ) from None
         return False
     return True
