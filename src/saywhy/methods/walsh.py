@@ -67,7 +67,8 @@ def krawtchouk(n: int, most: int) -> Float64[Tensor, "order {n}+1"]:
 
 def differences(signs: Float[Tensor, "P n"], others: Float[Tensor, "Q n"]) -> Int[Tensor, "P Q"]:
     """In how many places two sets of sign vectors differ."""
-    return ((signs.shape[1] - signs @ others.T) / 2).long()  # whole numbers, and so are the sums of signs, in any float
+    shared = signs @ others.T  # whole numbers, and so are the sums of signs, in any float
+    return shared.neg_().add_(signs.shape[1]).div_(2).long()  # in place: there may be millions
 
 
 def covariance(
