@@ -73,8 +73,8 @@ def known(explainer: saywhy.Explainer, text: str, file: Path, rows: int) -> tupl
         shapley, error = by_random_orders(explainer, text, rows)
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, shapley=shapley.numpy(), error=error)
-    kept = np.load(file)
-    return of_text(explainer, text, torch.from_numpy(kept["shapley"])), float(kept["error"])
+    data = np.load(file)
+    return of_text(explainer, text, torch.from_numpy(data["shapley"])), float(data["error"])
 
 
 def seconds(games: list[Game], budget: int, peer: dict[str, Any]) -> dict[str, float]:
