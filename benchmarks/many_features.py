@@ -98,7 +98,7 @@ def games_of(n: int, name: str, cache: Path, quick: bool) -> tuple[list[Game], l
         return boosted_trees(n, 6), []
     model, tokenizer, sentences = real(cache)
     explainers = {
-        "MiniLM, fine-tuned": [saywhy.Explainer(model, tokenizer)] * (2 if n < 60 else 1),  # 25 ms a row
+        "MiniLM, fine-tuned": [saywhy.Explainer(model, tokenizer)] * (2 if n < 60 else 1),  # its rows take longest
         "the package's": [saywhy.Explainer()] * 3,
         "random BERTs": random_berts(tokenizer, 3),
     }[name]

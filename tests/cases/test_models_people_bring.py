@@ -268,7 +268,7 @@ def test_a_sentence_transformer_is_explained_with_its_own_settings(tmp_path: Any
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_a_sentence_transformer_that_writes_texts_in_small_letters(tmp_path: Any, saved: bool) -> None:
+def test_a_sentence_transformer_that_puts_texts_in_lower_case(tmp_path: Any, saved: bool) -> None:
     made = sentence_transformer(tmp_path / "base")
     made.tokenizer.backend_tokenizer.normalizer = None
     made.save(str(tmp_path / "made"))

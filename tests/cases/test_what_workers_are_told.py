@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import saywhy
-from saywhy.corpus.plain_text import dumped, loaded
+from saywhy.corpus.serialization import dumped, loaded
 
 VALUES = [
     *(np.int64(3), np.float32(0.1), np.bool_(True), np.uint8(7)),

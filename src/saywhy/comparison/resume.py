@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from ..core.errors import FileError, OptionError
-from ..explain.answers import alike, answers
+from ..explain.answer_fingerprint import answer_fingerprint, same_model
 from ..explain.explainer import Explainer
 from ..storage.manifest import Kind, checked, list_of, object_of, parsed, read_text
 from .entries import ORACLE
@@ -26,7 +26,7 @@ class Parts:
 
     def __init__(self, path: Path, plan: Plan, explainer: Explainer):
         self.path, self.plan, self.asked = path, plan, json.loads(json.dumps(plan.asked, default=str))
-        self.answers = answers(explainer, plan.inputs, plan.request)
+        self.answers = answer_fingerprint(explainer, plan.inputs, plan.request)
         self.done: list[Found] = self._read() if os.path.exists(path) else []
 
     def _read(self) -> list[Found]:
@@ -52,7 +52,7 @@ class Parts:
         known = [] if before is None else list_of(before, list, str(self.path), "answers")
         for i, each in enumerate(known):
             list_of(each, pair, str(self.path), f"answers[{i}]", 2)
-        if before is not None and not alike(known, self.answers):
+        if before is not None and not same_model(known, self.answers):
             raise OptionError(
                 f"{self.plan.asked['model']} answers otherwise than it did when {self.path} was begun: it is another model. Give "
                 "another file, or the model as it was."

@@ -17,9 +17,9 @@ from ..core.errors import InputError, OptionError
 from ..core.progress import Tick
 from ..storage.tables import DamagedRow
 from .inputs import Row, refusal
-from .plain_text import dumped, loaded
 from .plan import TODO, CorpusRequest, Plan, alone, noted, work_of
 from .schema import arrow, digest_of, store, store_shard
+from .serialization import dumped, loaded
 from .shards import Work, records
 from .walk import Corpus, finished, pieces
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from ..core.errors import ModelError, OptionError
 from .jobs import HandOut, Job, Made
-from .plain_text import dumped
 from .plan import CorpusRequest
+from .serialization import dumped
 from .worker import FAILED, READY
 
 # The worker finds modules where this process does, and so none that lie in the working directory by chance.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.display import one_line
 from ..core.errors import InputError
 from ..core.progress import Tick
-from ..explain.answers import MOST, alike, answers
+from ..explain.answer_fingerprint import MOST, answer_fingerprint, same_model
 from ..storage.paths import as_path
 from .inputs import Row, given_by
 from .plan import Plan, alone, manifest, noted
@@ -107,7 +107,7 @@ def _same_model(work: Work, path: Path, rows: Sequence[Row]) -> None:
     sound = [(row, made) for row, made in zip(rows, table, strict=True) if made["error"] is None][:MOST]
     inputs = [given_by(row, work.text, work.by_column) for row, _ in sound]
     before = [(made["prediction"], made["probability"]) for _, made in sound]
-    if not alike(before, answers(work.explainer, inputs, work.request)):
+    if not same_model(before, answer_fingerprint(work.explainer, inputs, work.request)):
         raise InputError(
             f"{work.explainer.model.name} answers otherwise than it did when {path} was made: it is another model. Give another "
             "folder, or the model as it was."

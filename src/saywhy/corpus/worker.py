@@ -23,7 +23,7 @@ def main() -> None:
     os.dup2(2, 1)  # what else is printed, also by native code, must not be taken for an answer
     from ..core.errors import SaywhyError
     from .jobs import begun, made
-    from .plain_text import loaded
+    from .serialization import loaded
 
     def say(line: str) -> None:
         try:

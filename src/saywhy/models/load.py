@@ -21,7 +21,7 @@ from .protocol import Model
 from .registry import loader_of
 from .remote.gguf import Gguf
 from .remote.server import Server
-from .sentence_encoders import cross_encoder_settings, encoder_folder, encoder_of, in_small_letters
+from .sentence_encoders import add_lowercasing, cross_encoder_settings, encoder_folder, encoder_of
 from .wrappers import adapter_base, unwrapped
 
 if TYPE_CHECKING:
@@ -298,8 +298,8 @@ def _from_pretrained(given: ModelSource, head: str, device: str | None, trust: b
             f"{name!r} has no trained head for this task: its weights lack {', '.join(missing[:4])}. "
             "An untrained head would be explained as if it meant something; fine-tune the model first."
         )
-    if given.settings is not None and given.settings.small:
-        in_small_letters(tokenizer)
+    if given.settings is not None and given.settings.lowercase:
+        add_lowercasing(tokenizer)
     return unwrapped(model.to(device or _device())), tokenizer
 
 

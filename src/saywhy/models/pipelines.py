@@ -44,7 +44,7 @@ class PipelineSettings:
     prompt: str = ""  # what it puts before each text, or before the first of a pair
     width: int | None = None  # how many numbers of a text's vector it keeps
     normalised: bool = False  # does it bring a text's vector to the length 1 first?
-    small: bool = False  # does it write texts in small letters for a tokenizer that is loaded with it?
+    lowercase: bool = False  # are texts put in lower case before the tokenizer that is loaded with it?
 
 
 def settings_of(pipe: Pipeline) -> PipelineSettings:

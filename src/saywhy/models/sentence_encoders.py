@@ -56,11 +56,11 @@ def encoder_folder(name: str) -> tuple[str, PipelineSettings] | None:
         normalised="Normalize" in kinds,
         with_prompt=pooling.get("include_prompt", True),
     )
-    return pooling_of(pooling, repr(name)), replace(settings, small=bool(first.get("do_lower_case")))
+    return pooling_of(pooling, repr(name)), replace(settings, lowercase=bool(first.get("do_lower_case")))
 
 
-def in_small_letters(tokenizer: Any) -> None:
-    """Makes a tokenizer write texts in small letters first, as sentence-transformers does with `do_lower_case`."""
+def add_lowercasing(tokenizer: Any) -> None:
+    """Makes a tokenizer put texts in lower case first, as sentence-transformers does with `do_lower_case`."""
     if not tokenizer.is_fast:
         raise ModelError(
             f"`do_lower_case` cannot be followed with a {type(tokenizer).__name__}, which is no fast tokenizer."

@@ -16,7 +16,7 @@ MOST = 16  # inputs that are asked about
 Answer: TypeAlias = "tuple[str | None, float | None]"  # what the model says of an input, and its probability or score
 
 
-def answers(explainer: Explainer, inputs: Sequence[Any], request: Request) -> list[Answer] | None:
+def answer_fingerprint(explainer: Explainer, inputs: Sequence[Any], request: Request) -> list[Answer] | None:
     """What the model says of the first MOST of these inputs; of one on which it fails, (None, None).
 
     None where nothing needs to be asked, because weights tell the model from others; where answers cost something; and where
@@ -25,10 +25,10 @@ def answers(explainer: Explainer, inputs: Sequence[Any], request: Request) -> li
     if explainer.model.module is not None or explainer.model.costly:
         return None
     first, again = ([_answer(explainer, each, request) for each in inputs[:MOST]] for _ in range(2))
-    return first if alike(first, again) else None
+    return first if same_model(first, again) else None
 
 
-def alike(before: Sequence[Sequence[Any]] | None, now: Sequence[Sequence[Any]] | None) -> bool:
+def same_model(before: Sequence[Sequence[Any]] | None, now: Sequence[Sequence[Any]] | None) -> bool:
     """Are these the answers of one model? Numbers may differ as they do between batches, of whatever size all of them are."""
     if before is None or now is None:
         return True
